@@ -1,0 +1,1 @@
+"""The agent room: sessions, the turn loop, commands and prompts; knows neither HTTP nor a vendor."""

@@ -1,0 +1,103 @@
+"""The tree of errors a client may hear of.
+
+Each has a `status` (the HTTP status it becomes before a stream starts), a `code` (a stable word for programs)
+and a message written for the person in front of the app. They become bytes in one place, `web.errors`.
+"""
+
+
+class AgentError(Exception):
+    """Something the client should hear; the message is shown to the user as it is."""
+
+    status = 500
+    code = "internal_error"
+    # Seconds after which the client may try again; None when trying again by itself would do harm or no good.
+    retry_after: int | None = None
+
+
+class BadRequest(AgentError):
+    """The request cannot be understood."""
+
+    status, code = 400, "invalid_request"
+
+
+class TooLarge(AgentError):
+    """The request's body or head is over the limit."""
+
+    status, code = 413, "request_too_large"
+
+
+class Forbidden(AgentError):
+    """The caller may not come in, or may not do this."""
+
+    status, code = 403, "forbidden"
+
+
+class Unauthorized(AgentError):
+    """The caller's key is missing or wrong."""
+
+    status, code = 401, "invalid_api_key"
+
+
+class NotFound(AgentError):
+    """There is no such path."""
+
+    status, code = 404, "not_found"
+
+
+class NoSuchModel(NotFound):
+    """There is no model of that name."""
+
+    code = "model_not_found"
+
+
+class Busy(AgentError):
+    """The session's queue is full."""
+
+    status, code, retry_after = 429, "queue_full", 5
+
+
+class Stopping(AgentError):
+    """The server is shutting down."""
+
+    status, code = 503, "stopping"
+
+
+class StoreError(AgentError):
+    """The turn could not be saved."""
+
+    status, code = 500, "store_error"
+
+
+class ModelError(AgentError):
+    """The model's back end failed; the message names the model and what its server said."""
+
+    status, code = 502, "model_error"
+
+
+class ModelUnavailable(ModelError):
+    """The back end cannot be reached or is not ready; nothing was sent, so another try may succeed."""
+
+    code = "model_unavailable"
+
+
+class ModelTimeout(ModelError):
+    """The back end kept silent for longer than its entry allows."""
+
+    status, code = 504, "model_timeout"
+
+
+class ModelRateLimited(ModelError):
+    """The back end answered 429."""
+
+    status, code = 429, "model_rate_limited"
+
+
+class ContextTooLong(ModelError):
+    """The back end refused the prompt for its length; the token counts are 0 where it did not say."""
+
+    status, code = 400, "context_too_long"
+
+    def __init__(self, message: str, prompt_tokens: int = 0, context_length: int = 0) -> None:
+        super().__init__(message)
+        self.prompt_tokens = prompt_tokens
+        self.context_length = context_length

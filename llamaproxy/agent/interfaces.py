@@ -1,0 +1,147 @@
+"""The seams: where a stranger plugs in a model back end, a session store or a whole agent.
+
+Streams run through these interfaces as plain method calls in the manner of `IConsumer` and `IPushProducer`:
+data goes down, `pauseProducing` / `resumeProducing` / `stopProducing` come back up. No Deferred per token.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IPushProducer
+from twisted.python.failure import Failure
+from zope.interface import Attribute, Interface
+
+from .types import (
+    AgentEvent,
+    Caller,
+    ChatTurn,
+    Message,
+    ModelDelta,
+    ModelInfo,
+    ModelRequest,
+    ModelResult,
+    ReplyEnd,
+    StoredSession,
+)
+
+
+class IDeltaReceiver(Interface):
+    """Takes what a model streams. Belongs to one `IModel.chat` call."""
+
+    def registerProducer(producer: IPushProducer) -> None:
+        """`producer` can hold the model's stream; called before the first `deltasReceived`.
+
+        If the receiver already wants the stream held, it calls `producer.pauseProducing()` from in here.
+        """
+
+    def unregisterProducer() -> None:
+        """The stream is over or broken; the producer must not be called any more."""
+
+    def deltasReceived(deltas: Sequence[ModelDelta]) -> None:
+        """All deltas parsed from one received segment, in order; never empty.
+
+        May be called a few more times after a pause, for what had already been read from the socket.
+        """
+
+
+class IModel(Interface):
+    """One entry of `llm-models.json`, ready to be asked."""
+
+    def info() -> ModelInfo:
+        """What lists and cards show. Cheap; never blocks."""
+
+    def chat(request: ModelRequest, receiver: IDeltaReceiver) -> Deferred[ModelResult]:
+        """Asks for one completion and streams it to `receiver`.
+
+        Fires with how it ended, after the last delta. Fails with a `ModelError` (or a subclass); never with
+        a transport's own exception. Cancelling the Deferred closes the connection at once, paused or not.
+        """
+
+    def start() -> Deferred[None]:
+        """Called once when the server starts; may begin loading, and must not wait for it.
+
+        Fails with a `ModelError` only when the entry can never work (weights missing, say).
+        """
+
+    def stop() -> Deferred[None]:
+        """Called once when the server stops; fires when nothing of the model is left running."""
+
+
+class IReplyConsumer(Interface):
+    """Takes the events of one reply. Exactly one of `replyFinished` and `replyFailed` comes, and comes last."""
+
+    def eventsReceived(events: Sequence[AgentEvent]) -> None:
+        """All events made from one segment of the model's stream, in order; never empty."""
+
+    def replyFinished(end: ReplyEnd) -> None:
+        """The reply is complete and its turn is committed to the store."""
+
+    def replyFailed(reason: Failure) -> None:
+        """The reply broke off; `reason.value` is an `AgentError`."""
+
+
+class IReply(IPushProducer):
+    """One answer of the agent, as a push producer of `AgentEvent`s."""
+
+    def deliverTo(consumer: IReplyConsumer) -> None:
+        """Starts the flow. Called once; what had been waiting is delivered from in here."""
+
+    def stopProducing() -> None:
+        """The client left: stops the model, and keeps what was said so far as interrupted."""
+
+
+class IAgent(Interface):
+    """What the web room talks to."""
+
+    def turn(caller: Caller, turn: ChatTurn) -> Deferred[IReply]:
+        """Runs one turn of the caller's session.
+
+        Fires as soon as there is something to say, so that a failure before the first token still is an HTTP
+        status. Fails with an `AgentError`. Cancelling it gives up the place in the session's queue, or stops
+        the model.
+        """
+
+    def models() -> Sequence[ModelInfo]:
+        """The enabled models in the registry's order."""
+
+
+class ISessionStore(Interface):
+    """Sessions at rest. Every method returns once the change is durable against a crash of the process."""
+
+    def open() -> Deferred[None]:
+        """Makes the store ready. Fails with `StoreError`, in words for the operator."""
+
+    def close() -> Deferred[None]:
+        """Finishes what is under way and lets go of the files or connections."""
+
+    def load(session_id: str, limit: int) -> Deferred[StoredSession | None]:
+        """The session with its newest `limit` messages, or None."""
+
+    def append(session_id: str, messages: Sequence[Message]) -> Deferred[None]:
+        """Adds one turn's messages in one transaction; its cost does not depend on the history's length."""
+
+    def save_settings(session_id: str, model: str, settings: dict[str, Any]) -> Deferred[None]:
+        """Keeps the session's active model and its other settings; makes the session if it is new."""
+
+    def clear(session_id: str) -> Deferred[int]:
+        """Forgets the session's messages, keeps its settings; fires with the number of messages that went."""
+
+    def delete(session_id: str) -> Deferred[bool]:
+        """Forgets the session; fires with whether it existed."""
+
+
+class IModelType(Interface):
+    """A plugin that adds a model `type` to `llm-models.json`.
+
+    Drop a module with an instance that provides this and `twisted.plugin.IPlugin` into
+    `llamaproxy/plugins/` (or any folder on that package's path).
+    """
+
+    name = Attribute("The value of `type` in the model's entry, for example 'MYMODEL'.")
+
+    def build(key: str, entry: Any, context: Any) -> IModel:
+        """Makes the model of one entry.
+
+        `entry` is a `config.ModelEntry`, `context` a `models.registry.ModelContext`.
+        """

@@ -1,0 +1,158 @@
+"""What crosses the walls between rooms: small immutable values, and nothing that knows HTTP or a vendor."""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from msgspec import Struct
+
+Role = Literal["system", "user", "assistant", "tool"]
+
+
+class Image(Struct, frozen=True):
+    """One picture of a message: base64 without a `data:` prefix, and its MIME type."""
+
+    data: str
+    media_type: str = "image/jpeg"
+
+
+class Caller(Struct, frozen=True, kw_only=True):
+    """Who asks: the session that the request belongs to and the address it came from."""
+
+    session_id: str
+    address: str
+
+
+class ChatTurn(Struct, frozen=True, kw_only=True):
+    """One user message on its way to the agent, whatever dialect it came in."""
+
+    text: str
+    images: tuple[Image, ...] = ()
+
+
+class ToolCall(Struct, frozen=True, kw_only=True):
+    """A finished tool call of a model; `arguments` is JSON text as the model wrote it."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+class Message(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One entry of a session's history, and of the prompt made from it.
+
+    `interrupted` marks an assistant's text that ended early: the client left, the user said `!stop`, or the
+    model failed in the middle.
+    """
+
+    role: Role
+    content: str
+    images: tuple[Image, ...] = ()
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str | None = None
+    interrupted: bool = False
+
+
+class Text(Struct, frozen=True, gc=False):
+    """A piece of the answer."""
+
+    text: str
+
+
+class Reasoning(Struct, frozen=True, gc=False):
+    """A piece of what the model thinks before it answers; not part of the answer."""
+
+    text: str
+
+
+class ToolCallDelta(Struct, frozen=True, gc=False):
+    """A piece of a tool call; pieces with one `index` belong together, `arguments` adds up to JSON text."""
+
+    index: int
+    id: str = ""
+    name: str = ""
+    arguments: str = ""
+
+
+# What a model streams to the agent, and what the agent streams to a dialect. `Text` and `Reasoning` pass through
+# the agent as they are, so that a token costs no second object.
+ModelDelta = Text | Reasoning | ToolCallDelta
+AgentEvent = Text | Reasoning
+
+
+class Usage(Struct, frozen=True):
+    """Token counts of one turn."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+
+class ModelRequest(Struct, frozen=True, kw_only=True):
+    """One completion asked of a model: the whole prompt, and the tools that it may call.
+
+    `tools` are JSON-schema function definitions: `{"name", "description", "parameters"}`.
+    """
+
+    messages: Sequence[Message]
+    tools: Sequence[dict[str, Any]] = ()
+    max_tokens: int | None = None
+
+
+class ModelResult(Struct, frozen=True, kw_only=True):
+    """How a completion ended.
+
+    `usage` is None when the provider reports none. `load_seconds` is what it took to have the model ready
+    (starting the embedded one), 0 for a model that is always there.
+    """
+
+    finish_reason: Literal["stop", "length", "tool_calls", "content_filter"] = "stop"
+    usage: Usage | None = None
+    tool_calls: tuple[ToolCall, ...] = ()
+    load_seconds: float = 0.0
+
+
+class ReplyEnd(Struct, frozen=True, kw_only=True):
+    """How a reply ended, with its real counts and times; durations are integer nanoseconds."""
+
+    finish_reason: Literal["stop", "length"] = "stop"
+    usage: Usage = Usage()
+    total_duration: int = 0
+    load_duration: int = 0
+    prompt_eval_duration: int = 0
+    eval_duration: int = 0
+
+
+class ModelInfo(Struct, frozen=True, kw_only=True):
+    """What the outside may know of a model: for lists, cards and `!model`.
+
+    `key` is its registry name, `kind` its type (`LOCAL`, `OPENAI`, ...), `context_length` is in tokens (0 when
+    unknown), `size` in bytes (0 for a remote model), `modified_at` in Unix seconds.
+    """
+
+    key: str
+    model_id: str
+    kind: str
+    description: str = ""
+    enabled: bool = True
+    vision: bool = False
+    context_length: int = 0
+    size: int = 0
+    family: str = ""
+    parameter_size: str = ""
+    quantization: str = ""
+    modified_at: float = 0.0
+    loaded: bool = True
+
+
+class StoredSession(Struct, frozen=True, kw_only=True):
+    """A session as the store gives it back: `messages` are the newest ones, oldest first.
+
+    `message_count` is the whole history's length; times are Unix seconds.
+    """
+
+    session_id: str
+    model: str
+    settings: dict[str, Any]
+    messages: tuple[Message, ...]
+    message_count: int
+    created_at: float
+    last_active: float

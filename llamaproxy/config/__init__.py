@@ -1,0 +1,1 @@
+"""The config room: what the operator wrote, validated into frozen structs."""

@@ -1,0 +1,95 @@
+"""What the operator wrote, as frozen structs; the one place that knows every key and its default.
+
+Keys that are not named here are left alone: other plugins of the agent keep their settings in the same files.
+"""
+
+from typing import Any, Literal
+
+from msgspec import Struct, field
+
+PLUGIN = "plugin_proxy_llama"
+
+
+class FrontDoor(Struct, frozen=True, kw_only=True):
+    """`plugin_config.plugin_proxy_llama` of `plugins-enabled.json`: the listener and who may come in.
+
+    `listen` is a Twisted endpoint string and beats host and port. `allow_from` is a list of CIDR networks that
+    replaces the default (loopback, private, link-local, carrier-grade). `api_keys` maps a name to a bearer key;
+    who sends one of them comes in from anywhere. `trusted_proxies` are the networks whose `X-Forwarded-For` is
+    believed. Times are seconds, sizes bytes.
+    """
+
+    enabled: bool = True
+    llama_port: int = 11434
+    llama_host: str = "0.0.0.0"
+    listen: str | None = None
+    allow_from: tuple[str, ...] = ()
+    api_keys: dict[str, str] = field(default_factory=dict)
+    trusted_proxies: tuple[str, ...] = ()
+    max_body_bytes: int = 32 * 1024 * 1024
+    request_timeout: float = 60.0
+    stall_timeout: float = 300.0
+    shutdown_grace: float = 20.0
+    queue_limit: int = 8
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """`plugins-enabled.json` as far as the server reads it.
+
+    `max_users` 0 means no limit, `session_idle_timeout_minutes` 0 turns the reaper off, `history_max_ctx` is the
+    ceiling for a session's window in messages.
+    """
+
+    front_door: FrontDoor = FrontDoor()
+    max_users: int = 50
+    session_idle_timeout_minutes: float = 60.0
+    history_max_ctx: int = 200
+
+
+class ModelEntry(Struct, frozen=True, kw_only=True):
+    """One entry of `llm-models.json`.
+
+    - `type`: `OPENAI`, `OLLAMA`, `LOCAL`, or the name of an installed `IModelType` plugin.
+    - `model_id`: the provider's name of the model; for `LOCAL` the weights' name in the home's `models` folder
+      (`smollm2` is `models/smollm2.gguf`) or an absolute path.
+    - `host`: base URL; for `OPENAI` up to and with `/v1`. Not used by `LOCAL`.
+    - `env_key`: NAME of the environment variable that holds the key, looked up in the environment, then `.env`.
+    - `max_context`: history window in messages (None: the global ceiling); `context_length`: in tokens
+      (None: unknown, nothing is cut by tokens before the back end refuses).
+    - `vision`: the model takes images.
+    - `llm_call_timeout` bounds the whole call, `connect_timeout` reaching the server, `first_token_timeout` the
+      wait for the first delta, `idle_timeout` the silence between two network reads afterwards; seconds.
+    - `start` (`LOCAL`): load `eager`ly with the server or `lazy`, at the first message; `parallel`: replies
+      generated at the same time; `threads`: 0 for all cores.
+    """
+
+    type: str
+    model_id: str
+    host: str = ""
+    env_key: str | None = None
+    enabled: bool = True
+    description: str = ""
+    max_context: int | None = None
+    context_length: int | None = None
+    vision: bool = False
+    tool_call_available: bool = True
+    system_prompt_folder: str | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    max_tokens: int | None = None
+    llm_call_timeout: float = 600.0
+    connect_timeout: float = 10.0
+    first_token_timeout: float = 120.0
+    idle_timeout: float = 60.0
+    start: Literal["lazy", "eager"] = "lazy"
+    parallel: int = 2
+    threads: int = 0
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+class ModelRegistry(Struct, frozen=True, kw_only=True):
+    """`llm-models.json`: the entries by key in the file's order, and the key new sessions start with."""
+
+    default_model: str
+    models: dict[str, ModelEntry]

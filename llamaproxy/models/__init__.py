@@ -1,0 +1,1 @@
+"""The models room: LLM back ends behind `IModel`."""

@@ -1,0 +1,3 @@
+from twisted.python import usage
+class Options(usage.Options): pass
+def makeService(o): print("hi"); raise SystemExit

@@ -1,0 +1,1 @@
+"""The web room: HTTP in, HTTP out, and who may come in."""
