@@ -1,3 +1,165 @@
+"""`twistd llamaproxy`: from options and files to a tree of services.
+
+Whatever the operator can mend (a file, a port, a model) is found here, before anything starts, and ends the program
+with one line and exit status 1.
+"""
+
+import os
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+
+from twisted.application.service import IService
+from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.endpoints import TCP4ServerEndpoint, TCP6ServerEndpoint, serverFromString
+from twisted.internet.interfaces import IReactorCore, IStreamServerEndpoint
+from twisted.logger import Logger
 from twisted.python import usage
-class Options(usage.Options): pass
-def makeService(o): print("hi"); raise SystemExit
+
+from .agent.agent import Agent, Limits
+from .agent.errors import AgentError
+from .agent.interfaces import IModel
+from .agent.prompts import PromptFiles
+from .config import ConfigError, FrontDoor, Home, find_home, load_registry, load_settings
+from .models.registry import ModelContext, build_models
+from .service import Part, Stack, give_up
+from .store.sqlite import SqliteSessionStore
+from .web.door import Door, port_problem, reachable_addresses, welcome
+from .web.guard import Guard
+from .web.routes import Api
+from .web.site import FrontSite
+
+log = Logger()
+
+
+class Options(usage.Options):
+    """The flags of `twistd llamaproxy`; each beats what the files say."""
+
+    optParameters = [
+        ["port", "p", None, "TCP port (file: llama_port, else 11434)", int],
+        ["host", None, None, "Address to listen on (file: llama_host, else 0.0.0.0)"],
+        [
+            "listen",
+            None,
+            None,
+            "Twisted endpoint string, instead of port and host, e.g. ssl:443:privateKey=...",
+        ],
+        ["home", None, None, "Folder with the configuration (else $LLAMAPROXY_HOME, else ~/.llamaproxy)"],
+        ["model", "m", None, "Key of the model that new sessions start with"],
+    ]
+
+    def postOptions(self) -> None:
+        """Checks what can be checked without the files."""
+        if self["port"] is not None and not 0 < self["port"] < 65536:
+            raise usage.UsageError("--port is a number from 1 to 65535")
+        if self["listen"] and (self["port"] or self["host"]):
+            raise usage.UsageError("--listen says where to listen; leave --port and --host out")
+
+
+def makeService(options: Options) -> IService:
+    """Builds the server from the options and the home folder's files."""
+    from twisted.internet import reactor
+
+    home = Home(find_home(options["home"], os.environ, Path.cwd()))
+    try:
+        home.ensure()
+        return build(options, home, reactor)
+    except (ConfigError, AgentError, OSError) as error:
+        give_up(str(error))
+
+
+def build(options: Options, home: Home, reactor: IReactorCore) -> Stack:
+    """The tree of services. Raises `ConfigError` or `AgentError` with a line for the operator."""
+    settings = load_settings(home)
+    registry = load_registry(home)
+    door = settings.front_door
+    if not door.enabled:
+        give_up("plugin_proxy_llama is disabled; run: agentctl enable plugin_proxy_llama")
+    environ = {**home.read_env(), **os.environ}
+    context = ModelContext(reactor=reactor, environ=environ, weights_file=home.weights_file)
+    models = build_models(registry, context)
+    default = options["model"] or registry.default_model
+    if default not in models:
+        give_up(
+            f"there is no enabled model '{default}' in {home.models_file}; there are: {', '.join(models)}"
+        )
+    endpoint, urls = _where(options, door, reactor)
+
+    store = SqliteSessionStore(home.sessions_db)
+    agent = Agent(
+        models,
+        default,
+        store,
+        PromptFiles(home.path),
+        reactor,
+        Limits(
+            max_users=settings.max_users,
+            session_idle_minutes=settings.session_idle_timeout_minutes,
+            history_max_ctx=settings.history_max_ctx,
+            queue=door.queue_limit,
+        ),
+        message_limits={key: n for key, entry in registry.models.items() if (n := entry.max_context)},
+        prompt_folders={
+            key: f for key, entry in registry.models.items() if (f := entry.system_prompt_folder)
+        },
+    )
+    guard = Guard(door.allow_from, door.api_keys, door.trusted_proxies)
+    api = Api(agent, guard, reactor, door.stall_timeout)
+    site = FrontSite(api.resource(), guard, reactor, door.max_body_bytes, door.request_timeout)
+
+    stack = Stack()
+    for service in (
+        Part(store.open, store.close),
+        Part(partial(_start_models, models, default), partial(_stop_models, models)),
+        Part(agent.start, lambda: Deferred.fromCoroutine(agent.stop())),
+        Door(endpoint, site, reactor, door.shutdown_grace),
+        Part(partial(_greet, welcome(urls, default, _let_in(door))), lambda: None),
+    ):
+        service.setServiceParent(stack)
+    return stack
+
+
+def _where(
+    options: Options, door: FrontDoor, reactor: IReactorCore
+) -> tuple[IStreamServerEndpoint, list[str]]:
+    """The endpoint, and the URLs under which apps reach it. A flag beats the file."""
+    flagged = options["port"] or options["host"]
+    listen = options["listen"] or (None if flagged else door.listen)
+    if listen:
+        return serverFromString(reactor, listen), [f"the endpoint {listen}"]
+    host, port = options["host"] or door.llama_host, options["port"] or door.llama_port
+    if problem := port_problem(host, port):
+        give_up(f"{problem}; end what runs there, or choose another port with --port or agentctl port-set")
+    kind = TCP6ServerEndpoint if ":" in host else TCP4ServerEndpoint
+    urls = [f"http://{f'[{each}]' if ':' in each else each}:{port}" for each in reachable_addresses(host)]
+    return kind(reactor, port, interface=host), urls
+
+
+def _let_in(door: FrontDoor) -> str:
+    """Who may come in, in words."""
+    where = f"Addresses in {', '.join(door.allow_from)}" if door.allow_from else "Local networks only"
+    return f"{where}{' and holders of an API key' if door.api_keys else ''} may come in."
+
+
+async def _started(models: Mapping[str, IModel], default: str) -> None:
+    for key, model in models.items():
+        try:
+            await model.start()
+        except AgentError as error:
+            if key == default:
+                raise
+            log.warn("model '{key}' cannot be used: {error}", key=key, error=str(error))
+
+
+def _start_models(models: Mapping[str, IModel], default: str) -> Deferred[None]:
+    """Fails only for the model that new sessions start with; the others can be mended while the server runs."""
+    return Deferred.fromCoroutine(_started(models, default))
+
+
+def _stop_models(models: Mapping[str, IModel]) -> Deferred[object]:
+    return gatherResults([model.stop() for model in models.values()])
+
+
+def _greet(lines: list[str]) -> None:
+    for line in lines:
+        log.info("{line}", line=line)

@@ -1,0 +1,164 @@
+"""The agent: takes one message of one caller through session, commands and model to a committed reply."""
+
+from collections.abc import Mapping, Sequence
+
+from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import LoopingCall
+from zope.interface import implementer
+
+from .commands import Commands
+from .commands.script import Script, read
+from .conversation import Conversation
+from .errors import Stopping
+from .interfaces import IAgent, IModel, IReply, ISessionStore
+from .prompts import PromptFiles
+from .session import Session, Sessions
+from .turn import Turn
+from .types import Caller, ChatTurn, ModelInfo
+
+REAPER_INTERVAL = 60.0
+
+
+class Limits:
+    """What the operator's files set and `!maxusers`, `!sessiontimeout` and `!maxctx` change until a restart."""
+
+    def __init__(
+        self,
+        max_users: int = 50,
+        session_idle_minutes: float = 60.0,
+        history_max_ctx: int = 200,
+        queue: int = 8,
+    ) -> None:
+        self.max_users = max_users
+        self.session_idle_minutes = session_idle_minutes
+        self.history_max_ctx = history_max_ctx
+        self.queue = queue
+
+
+@implementer(IAgent)
+class Agent:
+    """The built-in agent. `models` are the enabled ones in the registry's order, `default` is one of their keys."""
+
+    def __init__(
+        self,
+        models: Mapping[str, IModel],
+        default: str,
+        store: ISessionStore,
+        prompts: PromptFiles,
+        clock: IReactorTime,
+        limits: Limits | None = None,
+        message_limits: Mapping[str, int] | None = None,
+        prompt_folders: Mapping[str, str] | None = None,
+    ) -> None:
+        self.backends = models
+        self.default = default
+        self.store = store
+        self.prompts = prompts
+        self.clock = clock
+        self.limits = limits or Limits()
+        self.sessions = Sessions(store, clock.seconds)
+        self.conversation = Conversation(self, message_limits or {}, prompt_folders or {})
+        self.started_at = clock.seconds()
+        self._commands = Commands(self)
+        self._turns: dict[Turn, Deferred[None]] = {}
+        self._stopping = False
+        self._reaper = LoopingCall(self.reap)
+        self._reaper.clock = clock
+
+    # -- IAgent
+
+    def models(self) -> Sequence[ModelInfo]:
+        """The enabled models in the registry's order."""
+        return [model.info() for model in self.backends.values()]
+
+    def turn(self, caller: Caller, turn: ChatTurn) -> Deferred[IReply]:
+        """Runs one turn; see `IAgent`."""
+        running = Turn(self.clock)
+        done = self._turns[running] = running.run(self._run(running, caller, turn))
+        done.addCallback(lambda _: self._turns.__delitem__(running))
+        return running.reply.ready
+
+    # -- life
+
+    def start(self) -> None:
+        """Begins to reap idle sessions."""
+        self._reaper.start(REAPER_INTERVAL, now=False)
+
+    async def stop(self) -> None:
+        """Takes no more turns, ends those that run, and returns when all of them are committed."""
+        self._stopping = True
+        if self._reaper.running:
+            self._reaper.stop()
+        under_way = list(self._turns.values())
+        # Those that wait first, or each would begin when the one before it ends.
+        for turn in reversed(list(self._turns)):
+            turn.cancel()
+        await DeferredList(under_way)
+
+    def reap(self) -> None:
+        """Lets sessions go from memory that nobody used for a while; they are in the store."""
+        minutes = self.limits.session_idle_minutes
+        for session in self.sessions.idle(minutes * 60) if minutes else []:
+            self.sessions.drop(session)
+
+    # -- one turn
+
+    async def _run(self, running: Turn, caller: Caller, turn: ChatTurn) -> None:
+        if self._stopping:
+            raise Stopping("The server is shutting down. Try again in a moment.")
+        script = read(turn.text)
+        session = self.sessions.get(caller.session_id)
+        if session is None and self._full():
+            running.reply.say(
+                f"There are already {self.limits.max_users} users here, as many as the operator allows. "
+                "Try again later."
+            )
+            running.reply.finish()
+            return
+        session = self.sessions.obtain(caller)
+        if self._commands.can_run_now(script):
+            await self._load(session, running)
+            running.reply.say(await self._commands.run(script.commands, session, running))
+            running.reply.finish()
+            return
+        session.enter(self.limits.queue)
+        try:
+            await session.lock.acquire()
+            try:
+                session.running = running
+                await self._locked(session, running, script, turn)
+            finally:
+                session.running = None
+                session.lock.release()
+        finally:
+            session.leave()
+
+    def _full(self) -> bool:
+        return 0 < self.limits.max_users <= len(self.sessions)
+
+    async def _load(self, session: Session, running: Turn) -> None:
+        await self.sessions.load(session, self.limits.history_max_ctx)
+        if session.model not in self.backends:
+            gone, session.model = session.model, self.default
+            if gone:
+                running.reply.say(f"[model '{gone}' is not available any more, using '{self.default}']\n\n")
+
+    async def _locked(self, session: Session, running: Turn, script: Script, turn: ChatTurn) -> None:
+        await self._load(session, running)
+        reply = running.reply
+        if script.commands:
+            reply.say(await self._commands.run(script.commands, session, running))
+            if not script.prompt:
+                reply.finish()
+                return
+            reply.say("\n\n")
+        key = script.model or session.model
+        if key not in self.backends:
+            reply.say(f"Unknown model '{key}'. There are: {', '.join(self.backends)}")
+            reply.finish()
+        elif not script.prompt and not turn.images:
+            reply.say(f"Usage: @{key} <text>")
+            reply.finish()
+        else:
+            await self.conversation.ask(session, key, script.prompt, turn.images, running)

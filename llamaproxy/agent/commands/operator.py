@@ -1,0 +1,63 @@
+"""Commands about the server: its state, and limits that hold until it restarts."""
+
+import platform
+from datetime import datetime, timedelta
+
+from ... import __version__
+from .table import Call, UsageError, command
+
+
+@command("get_system_info", summary="date, time and the server's state")
+async def get_system_info(call: Call) -> str:
+    """Says what the server is doing."""
+    agent = call.agent
+    uptime = timedelta(seconds=int(agent.clock.seconds() - agent.started_at))
+    return "\n".join(
+        [
+            f"Time: {datetime.now().astimezone():%A, %d %B %Y, %H:%M:%S %Z}",
+            f"Server: llamaproxy {__version__}, Python {platform.python_version()}, {platform.system()}",
+            f"Up: {uptime}",
+            f"Sessions: {len(agent.sessions)} of {agent.limits.max_users or 'any number'}",
+            f"Model: {call.session.model} ({len(agent.backends)} enabled)",
+        ]
+    )
+
+
+@command("maxctx", "[n]", summary="show or set how many messages a model gets")
+async def maxctx(call: Call) -> str:
+    """The ceiling of every session's window, in messages."""
+    limits = call.agent.limits
+    if call.argument:
+        limits.history_max_ctx = _positive(call.argument)
+    return f"History window: {limits.history_max_ctx} messages"
+
+
+@command("maxusers", "[n]", summary="show or set the number of sessions, 0 for any")
+async def maxusers(call: Call) -> str:
+    """The limit of live sessions."""
+    limits = call.agent.limits
+    if call.argument:
+        limits.max_users = _not_negative(call.argument)
+    return f"Sessions at the same time: {limits.max_users or 'any number'}"
+
+
+@command("sessiontimeout", "[minutes]", summary="show or set when idle sessions are put away, 0 for never")
+async def sessiontimeout(call: Call) -> str:
+    """How long a session may idle in memory."""
+    limits = call.agent.limits
+    if call.argument:
+        limits.session_idle_minutes = _not_negative(call.argument)
+    minutes = limits.session_idle_minutes
+    return f"Idle sessions are put away after: {f'{minutes:g} minutes' if minutes else 'never'}"
+
+
+def _not_negative(text: str) -> int:
+    if not text.isdecimal():
+        raise UsageError(f"'{text}' is not a whole number of 0 or more.")
+    return int(text)
+
+
+def _positive(text: str) -> int:
+    if not (number := _not_negative(text)):
+        raise UsageError("At least 1 is needed.")
+    return number

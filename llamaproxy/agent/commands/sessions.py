@@ -1,0 +1,61 @@
+"""Commands about the caller's own session and those of others."""
+
+from ..session import Session
+from .table import TABLE, Call, UsageError, command
+
+
+@command("help", summary="this list")
+async def show_help(call: Call) -> str:
+    """Lists all commands, a line each, short enough for a phone."""
+    lines = [f"{entry.line}: {entry.summary}" for entry in TABLE.values()]
+    return "Commands:\n" + "\n".join([*lines, "@<key> <text>: ask another model once"])
+
+
+@command("reset", summary="forget this conversation", waits=True)
+async def reset(call: Call) -> str:
+    """Clears the session's history, here and in the store."""
+    count = await call.agent.store.clear(call.session.session_id)
+    call.session.forget()
+    return f"Forgotten: {count} message{'' if count == 1 else 's'}."
+
+
+@command("stop", summary="end the reply that is being written")
+async def stop(call: Call) -> str:
+    """Cancels the session's running turn."""
+    running = call.session.running
+    if running is None or running is call.turn:
+        return "Nothing is running."
+    running.stop()
+    return "Stopped."
+
+
+@command("session", "[<id> delete]", summary="list the sessions, or delete one")
+async def session(call: Call) -> str:
+    """Lists the live sessions or deletes one by its short or full id."""
+    if not call.argument:
+        return "Sessions:\n" + "\n".join(_line(call, each) for each in call.agent.sessions)
+    match call.argument.split():
+        case [_, action] if action.lower() == "attach":
+            return "A chat app cannot attach to another session: its own is made from its address."
+        case [session_id, action] if action.lower() == "delete":
+            return await _delete(call, session_id)
+    raise UsageError(f"'{call.argument}' is not something that !session does.")
+
+
+def _line(call: Call, each: Session) -> str:
+    mark = "*" if each is call.session else "-"
+    return f"{mark} {each.short_id} {each.session_id}: {each.model}, {each.message_count} messages, {each.address}"
+
+
+async def _delete(call: Call, session_id: str) -> str:
+    found = call.agent.sessions.get(session_id)
+    if found is not None:
+        session_id = found.session_id
+        if found.running is not None and found.running is not call.turn:
+            found.running.stop()
+        found.forget()
+        call.agent.sessions.drop(found)
+    existed = await call.agent.store.delete(session_id)
+    if found is None and not existed:
+        return f"There is no session '{session_id}'. !session lists them."
+    return f"Deleted: {session_id}"

@@ -1,0 +1,129 @@
+"""The system prompt: a root file and its section files, assembled as the agent's operators know it.
+
+`.system_prompt` holds the main text, then a line `[SECTIONS]`, then lines `name: description`. Each name is a
+file `.system_prompt_<name>` beside it, again text and sections. The client's own system message is not used.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct
+from twisted.internet.defer import Deferred
+from twisted.internet.threads import deferToThread
+
+ROOT = ".system_prompt"
+DEFAULT = "You are a helpful assistant. Answer in the user's language, briefly and plainly."
+SECTIONS = "[SECTIONS]"
+
+
+class Section(Struct, frozen=True):
+    """One part of the prompt; `depth` is 0 for the main text, whose `name` and `description` are empty."""
+
+    depth: int
+    name: str
+    description: str
+    body: str
+
+    def render(self) -> str:
+        """The part as it stands in the prompt."""
+        if not self.depth:
+            return self.body
+        heading = f"{'#' * (self.depth + 1)} {self.name}" + (
+            f": {self.description}" if self.description else ""
+        )
+        return f"{heading}\n{self.body}".rstrip()
+
+
+class Prompt(Struct, frozen=True):
+    """An assembled prompt; `stamps` tells whether one of its files has changed since."""
+
+    sections: tuple[Section, ...]
+    stamps: tuple[tuple[Path, tuple[int, int] | None], ...]
+
+    @property
+    def text(self) -> str:
+        """The whole prompt."""
+        return "\n\n".join(part for section in self.sections if (part := section.render()))
+
+
+class PromptFiles:
+    """Gives the prompt of a folder, read anew when one of its files has changed.
+
+    `in_thread` runs the file work off the reactor's thread.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        in_thread: Callable[..., Deferred[Any]] = deferToThread,
+    ) -> None:
+        self._folder = folder
+        self._in_thread = in_thread
+        self._prompts: dict[Path, Prompt] = {}
+
+    def prompt(self, folder: str | None = None) -> Deferred[Prompt]:
+        """The prompt of `folder` (relative to the home), or of the home itself. Never fails for a missing file."""
+        return self._in_thread(self._current, self._folder / (folder or ""))
+
+    def reload(self) -> None:
+        """Forgets what was read."""
+        self._prompts.clear()
+
+    def _current(self, folder: Path) -> Prompt:
+        known = self._prompts.get(folder)
+        if known is None or any(_stamp(path) != stamp for path, stamp in known.stamps):
+            known = self._prompts[folder] = assemble(folder)
+        return known
+
+
+def assemble(folder: Path) -> Prompt:
+    """Reads the prompt of a folder. A repeated or circular section becomes a note in its place."""
+    stamps: dict[Path, tuple[int, int] | None] = {}
+    sections: list[Section] = []
+
+    def add(suffix: str, depth: int, name: str, description: str, above: frozenset[str]) -> None:
+        path = folder / (ROOT + suffix)
+        if path in stamps:
+            problem = "includes itself" if name in above else "is named twice"
+            sections.append(Section(depth, name, description, f"[section '{name}' {problem}]"))
+            return
+        stamps[path] = _stamp(path)
+        body, children = _split(_read(path, DEFAULT if not depth else ""))
+        sections.append(Section(depth, name, description, body))
+        for child, about in children:
+            add(f"_{child}", depth + 1, child, about, above | {name})
+
+    add("", 0, "", "", frozenset())
+    return Prompt(tuple(sections), tuple(stamps.items()))
+
+
+def _split(text: str) -> tuple[str, list[tuple[str, str]]]:
+    body, _, listing = (
+        text.partition(f"\n{SECTIONS}") if not text.startswith(SECTIONS) else ("", "", text[10:])
+    )
+    if body.startswith("## "):
+        body = body.partition("\n")[2]
+    children = [line.partition(":") for line in listing.splitlines() if line.strip()]
+    return body.strip(), [
+        (name.strip(), about.strip()) for name, _, about in children if _is_name(name.strip())
+    ]
+
+
+def _is_name(name: str) -> bool:
+    return bool(name) and "/" not in name and "\0" not in name
+
+
+def _read(path: Path, default: str) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig", errors="replace")
+    except OSError:
+        return default
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size

@@ -1,0 +1,126 @@
+"""Sessions in memory: who is talking, with which model, and what was said; loaded when their owner returns."""
+
+from collections.abc import Callable, Iterator
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.defer import DeferredLock
+
+from .errors import Busy
+from .history import without_old_images
+from .interfaces import ISessionStore
+from .types import Caller, Message, StoredSession
+
+if TYPE_CHECKING:
+    from .turn import Turn
+
+FIRST_SHORT_ID = 101
+
+
+class Session:
+    """One conversation.
+
+    `lock` is held by the turn that may touch the history, `running` is that turn; `turns` counts those that run
+    or wait. `messages` are the newest ones, at most the agent's ceiling; `message_count` is the whole history.
+    """
+
+    def __init__(self, session_id: str, short_id: int, address: str, now: float) -> None:
+        self.session_id = session_id
+        self.short_id = short_id
+        self.address = address
+        self.created_at = self.last_active = now
+        self.model = ""
+        self.settings: dict[str, Any] = {}
+        self.messages: list[Message] = []
+        self.message_count = 0
+        self.lock = DeferredLock()
+        self.running: Turn | None = None
+        self.turns = 0
+        self.loading = DeferredLock()
+        self.loaded = False
+
+    def restore(self, stored: StoredSession | None) -> None:
+        """Takes over what the store has of this session, if it has anything."""
+        if stored is not None:
+            self.model = stored.model
+            self.settings = dict(stored.settings)
+            self.created_at = stored.created_at
+            self.messages = without_old_images(list(stored.messages))
+            self.message_count = stored.message_count
+        self.loaded = True
+
+    def enter(self, queue_limit: int) -> None:
+        """Takes a place in the queue; `Busy` if `queue_limit` turns already wait behind the running one."""
+        if self.turns > queue_limit:
+            raise Busy(
+                f"{queue_limit} messages of this session are already waiting for their turn. "
+                "Wait for them, or send !stop to end the one that runs."
+            )
+        self.turns += 1
+
+    def leave(self) -> None:
+        """Gives the place back."""
+        self.turns -= 1
+
+    def remember(self, messages: list[Message], ceiling: int) -> None:
+        """Adds committed messages, and drops from memory what no prompt can use any more."""
+        self.message_count += len(messages)
+        kept = [*self.messages, *messages]
+        self.messages = without_old_images(kept[-ceiling:] if ceiling else kept)
+
+    def forget(self) -> None:
+        """Empties the history."""
+        self.messages, self.message_count = [], 0
+
+
+class Sessions:
+    """The live sessions, by full and short id. Those at rest cost no memory."""
+
+    def __init__(self, store: ISessionStore, seconds: Callable[[], float]) -> None:
+        self._store = store
+        self._seconds = seconds
+        self._live: dict[str, Session] = {}
+        self._short_ids = count(FIRST_SHORT_ID)
+
+    def __len__(self) -> int:
+        return len(self._live)
+
+    def __iter__(self) -> Iterator[Session]:
+        return iter(self._live.values())
+
+    def get(self, session_id: str) -> Session | None:
+        """The live session of that full or short id."""
+        session = self._live.get(session_id)
+        if session is None and session_id.isdecimal():
+            session = next((s for s in self if s.short_id == int(session_id)), None)
+        return session
+
+    def obtain(self, caller: Caller) -> Session:
+        """The caller's session, made if it is not live; not loaded yet then. Marks it as active."""
+        now = self._seconds()
+        session = self._live.get(caller.session_id)
+        if session is None:
+            session = Session(caller.session_id, next(self._short_ids), caller.address, now)
+            self._live[caller.session_id] = session
+        session.last_active = now
+        return session
+
+    async def load(self, session: Session, limit: int) -> None:
+        """Returns once the session holds what the store has of it; one reading serves all who wait."""
+        if session.loaded:
+            return
+        await session.loading.acquire()
+        try:
+            if not session.loaded:
+                session.restore(await self._store.load(session.session_id, limit))
+        finally:
+            session.loading.release()
+
+    def drop(self, session: Session) -> None:
+        """Lets a session go from memory, with its short id."""
+        self._live.pop(session.session_id, None)
+
+    def idle(self, seconds: float) -> list[Session]:
+        """The sessions without a turn that were last active longer ago than that."""
+        limit = self._seconds() - seconds
+        return [session for session in self if not session.turns and session.last_active < limit]

@@ -1,0 +1,39 @@
+"""Keeps what was said for the history, in bounded memory however long the reply."""
+
+HEAD_BYTES = 192 * 1024
+TAIL_BYTES = 64 * 1024
+
+
+class Transcript:
+    """A reply's text: all of it up to 256 KiB, beyond that its beginning and its end.
+
+    No model's window would hold more of one old answer, and a client that stalls in the middle of an endless
+    reply must not make the process grow.
+    """
+
+    def __init__(self) -> None:
+        self._head = bytearray()
+        self._tail = bytearray()
+        self._dropped = 0
+
+    def add(self, text: str) -> None:
+        """Appends a piece."""
+        data = text.encode("utf-8", "surrogatepass")
+        if len(self._head) < HEAD_BYTES:
+            self._head += data
+            return
+        self._tail += data
+        if len(self._tail) > 2 * TAIL_BYTES:
+            self._dropped += len(self._tail) - TAIL_BYTES
+            del self._tail[:-TAIL_BYTES]
+
+    def text(self) -> str:
+        """The text; a cut in the middle is marked with the number of bytes that are missing."""
+        head = self._head.decode("utf-8", "surrogatepass")
+        if not self._dropped:
+            return head + self._tail.decode("utf-8", "surrogatepass")
+        # The cut may have gone through a character.
+        return f"{head}\n[... {self._dropped} bytes ...]\n{self._tail.decode('utf-8', 'ignore')}"
+
+    def __bool__(self) -> bool:
+        return bool(self._head)

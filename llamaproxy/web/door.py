@@ -1,0 +1,94 @@
+"""The front door as a service: it binds the port, says how to reach it, and lets running replies finish."""
+
+import socket
+from collections.abc import Sequence
+
+import ifaddr
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.interfaces import IListeningPort, IReactorTime, IStreamServerEndpoint
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+
+from ..service import started
+from .guard import canonical
+from .site import FrontSite
+from .streaming import hang_up
+
+DRAIN_STEP = 0.1
+
+
+class Door(Service):
+    """Listens on `endpoint`. Stopping waits at most `grace` seconds for the requests under way."""
+
+    log = Logger()
+
+    def __init__(
+        self, endpoint: IStreamServerEndpoint, site: FrontSite, clock: IReactorTime, grace: float = 20.0
+    ) -> None:
+        self._endpoint = endpoint
+        self._site = site
+        self._clock = clock
+        self._grace = grace
+        self._port: IListeningPort | None = None
+
+    def privilegedStartService(self) -> None:
+        """Binds the port while the process still may; a port that is taken ends the program in one line."""
+        started(self._endpoint.listen(self._site).addCallback(self._bound))
+
+    def _bound(self, port: IListeningPort) -> None:
+        self._port = port
+
+    def stopService(self) -> Deferred[None]:
+        """Refuses new clients, waits for the replies under way, then hangs up on the rest."""
+        super().stopService()
+        return Deferred.fromCoroutine(self._drain())
+
+    async def _drain(self) -> None:
+        if self._port is not None:
+            await maybeDeferred(self._port.stopListening)
+        until = self._clock.seconds() + self._grace
+        if live := self._site.live:
+            self.log.info(
+                "stopping; {count} replies may finish for {grace:g} s", count=len(live), grace=self._grace
+            )
+        while self._site.live and self._clock.seconds() < until:
+            await deferLater(self._clock, DRAIN_STEP)
+        for request in list(self._site.live):
+            hang_up(request)
+        # The last bytes leave.
+        await deferLater(self._clock, DRAIN_STEP)
+
+
+def port_problem(host: str, port: int) -> str | None:
+    """Why that address cannot be listened on, in a sentence for the operator; None if it can."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+            probe.listen(1)
+        except OSError as error:
+            return f"cannot listen on {host}, port {port}: {error.strerror}"
+    return None
+
+
+def reachable_addresses(host: str) -> list[str]:
+    """The addresses under which others can reach a listener on `host`: all of the machine's for a wildcard."""
+    if host not in ("", "0.0.0.0", "::"):
+        return [host]
+    found = [str(ip.ip) for adapter in ifaddr.get_adapters() for ip in adapter.ips if ip.is_IPv4]
+    outside = [each for each in found if not (address := canonical(each)) or not address.is_loopback]
+    return outside or ["127.0.0.1"]
+
+
+def welcome(urls: Sequence[str], model: str, let_in: str) -> list[str]:
+    """The lines an operator sees at the start: where it is, what talks, and what to enter in each app."""
+    base = urls[0]
+    return [
+        *(f"Ready at {url}" for url in urls),
+        f"Model: {model}. {let_in}",
+        f"Enchanted, Ollama apps:      server {base}",
+        f"Ollama CLI:                  OLLAMA_HOST={base} ollama run {model}",
+        f"Open WebUI, LM Studio, OpenAI apps: base URL {base}/v1, any key",
+    ]

@@ -1,0 +1,61 @@
+"""The one place where an exception becomes bytes, in the dialect of the client."""
+
+from types import ModuleType
+
+from twisted.internet.defer import CancelledError
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web.iweb import IRequest
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
+
+from ..agent.errors import AgentError, NotFound, Stopping
+from ..dialects import ollama, openai
+from ..dialects.detect import Dialect, detect
+
+log = Logger()
+
+
+class WrongMethod(AgentError):
+    """The path exists, but not with this method; `allowed` are those it takes."""
+
+    status, code = 405, "method_not_allowed"
+
+    def __init__(self, message: str, allowed: list[str]) -> None:
+        super().__init__(message)
+        self.allowed = allowed
+
+
+def dialect_of(request: IRequest) -> ModuleType:
+    """The dialect to answer in: the path's own, or for a path that is nobody's the likely one of the app."""
+    user_agent = request.getHeader(b"user-agent") or b""
+    return openai if detect(request.path, user_agent) is Dialect.OPENAI else ollama
+
+
+def as_agent_error(failure: Failure, request: IRequest) -> AgentError:
+    """What the client may hear of a failure. One that nobody foresaw is logged, and told without its details."""
+    match failure.value:
+        case AgentError() as error:
+            return error
+        case MethodNotAllowed(valid_methods=methods):
+            allowed = sorted(methods or ())
+            return WrongMethod(f"Method not allowed; this path takes {', '.join(allowed)}.", allowed)
+        case HTTPException(code=404):
+            return NotFound(f"There is nothing at {request.path.decode('ascii', 'replace')} here.")
+        case CancelledError():
+            return Stopping("The server is shutting down. Try again in a moment.")
+    log.failure("while answering {path}", failure, path=request.path)
+    return AgentError("Internal error. The server's log says more.")
+
+
+def answer(request: IRequest, error: AgentError) -> bytes:
+    """Sets status and headers for an answer that has not begun, and gives its body."""
+    dialect = dialect_of(request)
+    body: bytes = dialect.error(error)
+    request.setResponseCode(error.status)
+    request.setHeader(b"content-type", dialect.JSON_TYPE)
+    request.setHeader(b"content-length", b"%d" % len(body))
+    if error.retry_after is not None:
+        request.setHeader(b"retry-after", b"%d" % error.retry_after)
+    if isinstance(error, WrongMethod):
+        request.setHeader(b"allow", ", ".join(error.allowed).encode("ascii"))
+    return body

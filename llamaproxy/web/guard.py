@@ -1,0 +1,118 @@
+"""Who may come in, and under which session: decided from the address, the forwarding headers and the bearer key.
+
+Phones must reach the server, so it listens on every interface; this guard is what keeps the Internet out.
+"""
+
+import hmac
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+
+from twisted.web.iweb import IRequest
+
+from ..agent.errors import AgentError, Forbidden, Unauthorized
+from ..agent.types import Caller
+
+Address = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
+
+# Loopback, private, link-local, and the carrier-grade range that VPNs such as Tailscale hand out.
+LOCAL_NETWORKS = (
+    "127.0.0.0/8",
+    "10.0.0.0/8",
+    "172.16.0.0/12",
+    "192.168.0.0/16",
+    "169.254.0.0/16",
+    "100.64.0.0/10",
+    "::1/128",
+    "fc00::/7",
+    "fe80::/10",
+)
+LOOPBACK = IPv4Address("127.0.0.1")
+
+
+@lru_cache(maxsize=4096)
+def canonical(host: str) -> Address | None:
+    """The address that a text means: IPv4 out of its IPv6 wrapping, without a zone; None if it is none."""
+    try:
+        address = ip_address(host.partition("%")[0])
+    except ValueError:
+        return None
+    return getattr(address, "ipv4_mapped", None) or address
+
+
+class Guard:
+    """Decides for each request; the arguments are as in `config.FrontDoor`, validated there."""
+
+    def __init__(
+        self,
+        allow_from: Iterable[str] = (),
+        api_keys: Mapping[str, str] | None = None,
+        trusted_proxies: Iterable[str] = (),
+    ) -> None:
+        self._allowed = _networks(tuple(allow_from) or LOCAL_NETWORKS)
+        self._keys = {name: key.encode() for name, key in (api_keys or {}).items()}
+        self._proxies = _networks(trusted_proxies)
+
+    def refusal(self, request: IRequest, is_probe: bool) -> AgentError | None:
+        """Why this request may not come in, or None.
+
+        A probe asks only whether a server is there. Apps send it without their key, so it passes wherever a key
+        would let them in.
+        """
+        address = self.address(request)
+        if any(address in network for network in self._allowed):
+            return None
+        if not self._keys:
+            return Forbidden(
+                f"The address {address} is not let in here. The operator can add it to allow_from, "
+                "or set api_keys, in plugins-enabled.json."
+            )
+        if is_probe or self.key_name(request) is not None:
+            return None
+        # The Ollama CLI cannot send a key, and answers a 401 with a sign-in page of its own.
+        if b"ollama" in (request.getHeader(b"user-agent") or b"").lower():
+            return Forbidden(
+                f"The address {address} needs an API key here, which this app may not be able to send."
+            )
+        return Unauthorized("An API key is needed here, as 'Authorization: Bearer KEY'.")
+
+    def caller(self, request: IRequest) -> Caller:
+        """Whose session the request belongs to."""
+        address = str(self.address(request))
+        return Caller(session_id=f"llama-{address}", address=address)
+
+    def key_name(self, request: IRequest) -> str | None:
+        """The name of the API key that the request carries, if it is one of ours."""
+        scheme, _, sent = (request.getHeader(b"authorization") or b"").partition(b" ")
+        if scheme.lower() != b"bearer" or not (sent := sent.strip()):
+            return None
+        # Every key is compared, in constant time, so that timing tells nothing.
+        names = [name for name, key in self._keys.items() if hmac.compare_digest(key, sent)]
+        return names[0] if names else None
+
+    def address(self, request: IRequest) -> Address:
+        """The client's address: the peer's, or the one that a trusted proxy saw.
+
+        A socket without an address (a Unix socket) counts as loopback. Of `X-Forwarded-For` the last address
+        that is not itself a trusted proxy counts; what stands before it could be made up.
+        """
+        address = canonical(getattr(request.getClientAddress(), "host", "")) or LOOPBACK
+        if not self._is_proxy(address):
+            return address
+        forwarded = b",".join(request.requestHeaders.getRawHeaders(b"x-forwarded-for", ()))
+        for hop in reversed(forwarded.decode("latin-1").split(",")):
+            seen = canonical(hop.strip())
+            if seen is None:
+                break
+            address = seen
+            if not self._is_proxy(address):
+                break
+        return address
+
+    def _is_proxy(self, address: Address) -> bool:
+        return any(address in network for network in self._proxies)
+
+
+def _networks(texts: Iterable[str]) -> tuple[Network, ...]:
+    return tuple(ip_network(text, strict=False) for text in texts)

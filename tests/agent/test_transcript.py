@@ -1,0 +1,26 @@
+"""What is kept of a reply's text."""
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from llamaproxy.agent.transcript import HEAD_BYTES, TAIL_BYTES, Transcript
+
+
+class TranscriptTests(SynchronousTestCase):
+    def test_ordinary_reply_is_kept_whole(self) -> None:
+        transcript = Transcript()
+        for piece in ("Grüß ", "dich", " \ud83d", "\udc4b"):
+            transcript.add(piece)
+        self.assertEqual(transcript.text(), "Grüß dich \ud83d\udc4b")
+
+    def test_nothing_said_is_false(self) -> None:
+        self.assertFalse(Transcript())
+
+    def test_endless_reply_keeps_beginning_and_end_in_bounded_memory(self) -> None:
+        transcript = Transcript()
+        for number in range(100_000):
+            transcript.add(f"{number:09}\n")
+        text = transcript.text()
+        self.assertLessEqual(len(text), HEAD_BYTES + 2 * TAIL_BYTES + 100)
+        self.assertTrue(text.startswith("000000000\n"))
+        self.assertTrue(text.endswith("000099999\n"))
+        self.assertIn("bytes ...]", text)

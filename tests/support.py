@@ -1,0 +1,301 @@
+"""What tests of several rooms share: a model that says what the test tells it, a store in memory, a wire."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from msgspec import json
+from twisted.internet.address import IPv4Address
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.interfaces import IPushProducer
+from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransport
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from llamaproxy.agent.agent import Agent, Limits
+from llamaproxy.agent.interfaces import IDeltaReceiver, IModel, IReplyConsumer, ISessionStore
+from llamaproxy.agent.prompts import PromptFiles
+from llamaproxy.agent.types import (
+    AgentEvent,
+    Message,
+    ModelDelta,
+    ModelInfo,
+    ModelRequest,
+    ModelResult,
+    ReplyEnd,
+    StoredSession,
+    Text,
+    Usage,
+)
+from llamaproxy.web.guard import Guard
+from llamaproxy.web.routes import Api
+from llamaproxy.web.site import FrontChannel, FrontSite
+
+
+@implementer(IPushProducer)
+class ScriptedCall:
+    """One call of a `ScriptedModel`: the test speaks through it and sees whether it is paused or cancelled."""
+
+    def __init__(self, request: ModelRequest, receiver: IDeltaReceiver) -> None:
+        self.request = request
+        self.receiver = receiver
+        self.paused = self.cancelled = False
+        self.result: Deferred[ModelResult] = Deferred(self._cancel)
+        receiver.registerProducer(self)
+
+    def say(self, *pieces: str) -> None:
+        self.send([Text(piece) for piece in pieces])
+
+    def send(self, deltas: Sequence[ModelDelta]) -> None:
+        self.receiver.deltasReceived(deltas)
+
+    def finish(self, **result: Any) -> None:
+        self.receiver.unregisterProducer()
+        self.result.callback(ModelResult(**result))
+
+    def fail(self, error: Exception) -> None:
+        self.receiver.unregisterProducer()
+        self.result.errback(Failure(error))
+
+    def prompt(self) -> list[tuple[str, str]]:
+        """The messages as (role, content), without the system prompt."""
+        return [
+            (message.role, message.content) for message in self.request.messages if message.role != "system"
+        ]
+
+    def pauseProducing(self) -> None:
+        self.paused = True
+
+    def resumeProducing(self) -> None:
+        self.paused = False
+
+    def stopProducing(self) -> None:
+        self.cancelled = True
+
+    def _cancel(self, _: Deferred[ModelResult]) -> None:
+        self.cancelled = True
+        self.receiver.unregisterProducer()
+
+
+@implementer(IModel)
+class ScriptedModel:
+    """A model whose calls the test answers."""
+
+    def __init__(self, key: str = "main", *, vision: bool = False, context_length: int = 0) -> None:
+        self._info = ModelInfo(
+            key=key, model_id=f"{key}-id", kind="OPENAI", vision=vision, context_length=context_length
+        )
+        self.calls: list[ScriptedCall] = []
+
+    def info(self) -> ModelInfo:
+        return self._info
+
+    def chat(self, request: ModelRequest, receiver: IDeltaReceiver) -> Deferred[ModelResult]:
+        call = ScriptedCall(request, receiver)
+        self.calls.append(call)
+        return call.result
+
+    def start(self) -> Deferred[None]:
+        return succeed(None)
+
+    def stop(self) -> Deferred[None]:
+        return succeed(None)
+
+
+@implementer(ISessionStore)
+class MemoryStore:
+    """A store that can be told to wait: with `held` set, an append fires when the test calls `release`."""
+
+    def __init__(self) -> None:
+        self.messages: dict[str, list[Message]] = {}
+        self.settings: dict[str, tuple[str, dict[str, Any]]] = {}
+        self.held = False
+        self.failure: Exception | None = None
+        self._waiting: list[Deferred[None]] = []
+
+    def open(self) -> Deferred[None]:
+        return succeed(None)
+
+    def close(self) -> Deferred[None]:
+        return succeed(None)
+
+    def load(self, session_id: str, limit: int) -> Deferred[StoredSession | None]:
+        if session_id not in self.messages and session_id not in self.settings:
+            return succeed(None)
+        model, settings = self.settings.get(session_id, ("", {}))
+        messages = self.messages.get(session_id, [])
+        return succeed(
+            StoredSession(
+                session_id=session_id,
+                model=model,
+                settings=settings,
+                messages=tuple(messages[-limit:]),
+                message_count=len(messages),
+                created_at=0.0,
+                last_active=0.0,
+            )
+        )
+
+    def append(self, session_id: str, messages: Sequence[Message]) -> Deferred[None]:
+        if self.failure is not None:
+            return fail(self.failure)
+        gate: Deferred[None] = Deferred()
+        gate.addCallback(lambda _: self.messages.setdefault(session_id, []).extend(messages))
+        self._waiting.append(gate)
+        if not self.held:
+            self.release()
+        return gate
+
+    def release(self) -> None:
+        self.held = False
+        waiting, self._waiting = self._waiting, []
+        for waiter in waiting:
+            waiter.callback(None)
+
+    def save_settings(self, session_id: str, model: str, settings: dict[str, Any]) -> Deferred[None]:
+        self.settings[session_id] = (model, settings)
+        return succeed(None)
+
+    def clear(self, session_id: str) -> Deferred[int]:
+        return succeed(len(self.messages.pop(session_id, [])))
+
+    def delete(self, session_id: str) -> Deferred[bool]:
+        existed = session_id in self.messages or session_id in self.settings
+        self.messages.pop(session_id, None)
+        self.settings.pop(session_id, None)
+        return succeed(existed)
+
+
+@implementer(IReplyConsumer)
+class Listener:
+    """A reply's consumer that keeps what it hears."""
+
+    def __init__(self) -> None:
+        self.events: list[AgentEvent] = []
+        self.end: ReplyEnd | None = None
+        self.error: BaseException | None = None
+
+    @property
+    def text(self) -> str:
+        return "".join(event.text for event in self.events if isinstance(event, Text))
+
+    def eventsReceived(self, events: Sequence[AgentEvent]) -> None:
+        self.events.extend(events)
+
+    def replyFinished(self, end: ReplyEnd) -> None:
+        assert self.end is None
+        assert self.error is None
+        self.end = end
+
+    def replyFailed(self, reason: Failure) -> None:
+        assert self.end is None
+        assert self.error is None
+        self.error = reason.value
+
+
+def immediately(function: Any, *args: Any) -> Deferred[Any]:
+    """Stands in for `deferToThread`."""
+    return succeed(function(*args))
+
+
+class House:
+    """An agent over scripted models, on a clock."""
+
+    def __init__(self, *models: ScriptedModel, folder: Any, limits: Limits | None = None) -> None:
+        self.clock = Clock()
+        self.models = models or (ScriptedModel(),)
+        self.store = MemoryStore()
+        self.limits = limits or Limits()
+        self.prompts = PromptFiles(folder, immediately)
+        self.agent = self.new_agent()
+
+    @property
+    def calls(self) -> list[ScriptedCall]:
+        return self.models[0].calls
+
+    def new_agent(self) -> Agent:
+        """An agent over the same store, as after a restart."""
+        by_key = {model.info().key: model for model in self.models}
+        return Agent(by_key, self.models[0].info().key, self.store, self.prompts, self.clock, self.limits)
+
+
+class Response:
+    """One HTTP response taken off the wire."""
+
+    def __init__(self, raw: bytes) -> None:
+        head, _, body = raw.partition(b"\r\n\r\n")
+        status, *headers = head.split(b"\r\n")
+        self.raw = raw
+        self.code = int(status.split()[1])
+        self.headers = {
+            name.strip().lower().decode(): value.strip().decode()
+            for name, _, value in (header.partition(b":") for header in headers)
+        }
+        self.chunks = list(_chunks(body)) if self.headers.get("transfer-encoding") == "chunked" else [body]
+        self.body = b"".join(self.chunks)
+
+    def json(self) -> Any:
+        return json.decode(self.body)
+
+    def lines(self) -> list[Any]:
+        return [json.decode(line) for line in self.body.split(b"\n") if line]
+
+    def events(self) -> list[Any]:
+        """The SSE payloads, `[DONE]` as it is."""
+        payloads = [line[6:] for line in self.body.split(b"\n") if line.startswith(b"data: ")]
+        return [payload.decode() if payload == b"[DONE]" else json.decode(payload) for payload in payloads]
+
+
+def _chunks(body: bytes) -> Any:
+    while body:
+        size, _, rest = body.partition(b"\r\n")
+        length = int(size, 16)
+        if length == 0:
+            return
+        yield rest[:length]
+        body = rest[length + 2 :]
+
+
+class Wire:
+    """One client connection to a site, in memory."""
+
+    def __init__(self, site: FrontSite, address: str = "192.168.1.20") -> None:
+        self.transport = StringTransport(peerAddress=IPv4Address("TCP", address, 4321))
+        self.transport.abortConnection = self._abort  # type: ignore[method-assign]
+        self.aborted = False
+        self.channel: FrontChannel = site.buildProtocol(self.transport.getPeer())
+        self.channel.makeConnection(self.transport)
+
+    def _abort(self) -> None:
+        self.aborted = True
+
+    def send(self, method: str, path: str, body: bytes | dict[str, Any] = b"", **headers: str) -> "Wire":
+        data = json.encode(body) if isinstance(body, dict) else body
+        lines = [f"{method} {path} HTTP/1.1", "Host: phone"]
+        if data or method == "POST":
+            lines.append(f"Content-Length: {len(data)}")
+        lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
+        self.channel.dataReceived("\r\n".join(lines).encode() + b"\r\n\r\n" + data)
+        return self
+
+    def response(self) -> Response:
+        return Response(self.transport.value())
+
+
+class Front:
+    """The web room over an agent, in memory."""
+
+    def __init__(self, house: House, guard: Guard | None = None, **site: Any) -> None:
+        self.house = house
+        guard = guard or Guard()
+        api = Api(house.agent, guard, house.clock, now=lambda: 1_700_000_000.0)
+        self.site = FrontSite(api.resource(), guard, house.clock, **site)
+
+    def connect(self, address: str = "192.168.1.20") -> Wire:
+        return Wire(self.site, address)
+
+    def ask(self, method: str, path: str, body: bytes | dict[str, Any] = b"", **headers: str) -> Response:
+        return self.connect().send(method, path, body, **headers).response()
+
+
+USAGE = Usage(3, 5)
