@@ -37,6 +37,7 @@ class SlowRequest(AgentError):
 class Intake(Request):
     """One request on its way in. A body over the limit, or from somebody who may not come in, is not stored."""
 
+    # None once the client has left.
     channel: "FrontChannel"
     content: BinaryIO
     refusal: AgentError | None = None
@@ -108,6 +109,11 @@ class FrontChannel(HTTPChannel):
         """Parses, unless the connection was given up."""
         if not self._lingering:
             super().dataReceived(data)
+
+    def lineReceived(self, line: bytes) -> bool:
+        """Parses a line of the head; True stops the parser."""
+        super().lineReceived(line)
+        return self._lingering
 
     def resetTimeout(self) -> None:
         """Bytes that trickle in buy no more time: the limit is for the request as a whole."""

@@ -9,24 +9,25 @@ from collections.abc import Sequence
 from typing import cast
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTime, ITCPTransport
+from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTime
 from twisted.python.failure import Failure
-from twisted.web.http import Request
 from zope.interface import implementer
 
 from ..agent.errors import AgentError
 from ..agent.interfaces import IReply, IReplyConsumer
 from ..agent.types import AgentEvent, ReplyEnd, Text
 from ..dialects.base import Encoder
+from .site import Intake
 
 # A reply that is not streamed is held in memory until it is complete.
 WHOLE_LIMIT = 32 * 1024 * 1024
 
 
-def hang_up(request: Request) -> None:
+def hang_up(request: Intake) -> None:
     """Drops the connection now, unsent bytes and all."""
-    if ITCPTransport.providedBy(request.transport):
-        request.transport.abortConnection()
+    # The channel is gone once the client is.
+    if request.channel is not None:
+        request.channel.transport.abortConnection()
 
 
 @implementer(IPushProducer, IReplyConsumer)
@@ -38,7 +39,7 @@ class Outlet(ABC):
     (Klein does when the client leaves) stops the reply.
     """
 
-    def __init__(self, request: Request, reply: IReply, clock: IReactorTime, stall_timeout: float) -> None:
+    def __init__(self, request: Intake, reply: IReply, clock: IReactorTime, stall_timeout: float) -> None:
         self.done: Deferred[None] = Deferred(lambda _: self.stopProducing())
         self._request = request
         self._reply = reply
@@ -112,7 +113,7 @@ class StreamedReply(Outlet):
     """Writes each segment's events as one piece of the stream."""
 
     def __init__(
-        self, request: Request, reply: IReply, encoder: Encoder, clock: IReactorTime, stall_timeout: float
+        self, request: Intake, reply: IReply, encoder: Encoder, clock: IReactorTime, stall_timeout: float
     ) -> None:
         super().__init__(request, reply, clock, stall_timeout)
         self._encoder = encoder
@@ -145,7 +146,7 @@ class WholeReply(Outlet):
     """Collects a reply and writes it as one body."""
 
     def __init__(
-        self, request: Request, reply: IReply, encoder: Encoder, clock: IReactorTime, stall_timeout: float
+        self, request: Intake, reply: IReply, encoder: Encoder, clock: IReactorTime, stall_timeout: float
     ) -> None:
         super().__init__(request, reply, clock, stall_timeout)
         self._encoder = encoder

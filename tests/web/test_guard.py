@@ -1,0 +1,96 @@
+"""Who may come in, and as whom."""
+
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from llamaproxy.web.guard import Guard
+from tests.support import Front, House, Response
+
+HELLO = {"messages": [{"role": "user", "content": "!session"}], "stream": False}
+
+
+class GuardTests(SynchronousTestCase):
+    def front(self, guard: Guard) -> Front:
+        return Front(House(folder=Path(self.mktemp())), guard)
+
+    def ask(self, guard: Guard, address: str, path: str = "/v1/chat/completions", **headers: str) -> Response:
+        return self.front(guard).connect(address).send("POST", path, HELLO, **headers).response()
+
+    def session(self, guard: Guard, address: str, **headers: str) -> str:
+        body = self.ask(guard, address, **headers).json()["choices"][0]["message"]["content"]
+        return str(body.split()[3].rstrip(":"))
+
+    def test_local_networks_come_in_and_others_do_not(self) -> None:
+        local = (
+            "127.0.0.1",
+            "127.0.1.9",
+            "10.1.2.3",
+            "172.16.0.1",
+            "192.168.7.7",
+            "169.254.1.1",
+            "100.64.0.1",
+        )
+        for address in (*local, "::1", "fd00::1", "fe80::1%eth0", "::ffff:192.168.1.1"):
+            self.assertEqual(self.ask(Guard(), address).code, 200, address)
+        for address in ("8.8.8.8", "172.32.0.1", "100.128.0.1", "2001:db8::1", "::ffff:8.8.8.8"):
+            response = self.ask(Guard(), address)
+            self.assertEqual((response.code, response.json()["error"]["code"]), (403, "forbidden"), address)
+
+    def test_allow_from_replaces_the_default(self) -> None:
+        guard = Guard(allow_from=["8.8.8.0/24"])
+        self.assertEqual(self.ask(guard, "8.8.8.8").code, 200)
+        self.assertEqual(self.ask(guard, "192.168.1.1").code, 403)
+
+    def test_stranger_with_a_key_comes_in_and_without_does_not(self) -> None:
+        guard = Guard(api_keys={"phone": "s3cret"})
+        self.assertEqual(self.ask(guard, "8.8.8.8", authorization="Bearer s3cret").code, 200)
+        for header in ("Bearer wrong", "Bearer ", "Bearer", "Basic s3cret", "s3cret"):
+            self.assertEqual(self.ask(guard, "8.8.8.8", authorization=header).code, 401, header)
+        self.assertEqual(self.ask(guard, "8.8.8.8").json()["error"]["code"], "invalid_api_key")
+
+    def test_local_caller_needs_no_key_and_may_send_any(self) -> None:
+        guard = Guard(api_keys={"phone": "s3cret"})
+        self.assertEqual(self.ask(guard, "192.168.1.2", authorization="Bearer ollama").code, 200)
+
+    def test_ollama_cli_gets_a_403_since_a_401_makes_it_show_a_sign_in(self) -> None:
+        guard = Guard(api_keys={"phone": "s3cret"})
+        response = self.ask(guard, "8.8.8.8", path="/api/chat", user_agent="ollama/0.33.0 (arm64 darwin)")
+        self.assertEqual((response.code, type(response.json()["error"])), (403, str))
+
+    def test_probe_needs_no_key_where_a_key_would_do(self) -> None:
+        self.assertEqual(
+            self.front(Guard(api_keys={"phone": "s"})).connect("8.8.8.8").send("HEAD", "/").response().code,
+            200,
+        )
+        self.assertEqual(self.front(Guard()).connect("8.8.8.8").send("HEAD", "/").response().code, 403)
+
+    def test_refused_body_is_not_kept(self) -> None:
+        wire = self.front(Guard()).connect("8.8.8.8")
+        wire.send("POST", "/api/chat", b"x" * 200_000)
+        self.assertEqual(wire.response().code, 403)
+
+    def test_session_is_the_canonical_address(self) -> None:
+        for address, session in (
+            ("192.168.1.20", "llama-192.168.1.20"),
+            ("::ffff:192.168.1.20", "llama-192.168.1.20"),
+            ("FD00:0:0::1", "llama-fd00::1"),
+            ("fe80::1%wlan0", "llama-fe80::1"),
+        ):
+            self.assertEqual(self.session(Guard(), address), session)
+
+    def test_forwarded_address_counts_only_from_a_trusted_proxy(self) -> None:
+        forwarded = {"x_forwarded_for": "10.9.9.9, 192.168.1.77"}
+        self.assertEqual(self.session(Guard(), "127.0.0.1", **forwarded), "llama-127.0.0.1")
+        guard = Guard(trusted_proxies=["127.0.0.0/8"])
+        self.assertEqual(self.session(guard, "127.0.0.1", **forwarded), "llama-192.168.1.77")
+        self.assertEqual(self.session(guard, "192.168.1.5", **forwarded), "llama-192.168.1.5")
+
+    def test_stranger_behind_a_trusted_proxy_is_still_a_stranger(self) -> None:
+        guard = Guard(trusted_proxies=["127.0.0.0/8"])
+        self.assertEqual(self.ask(guard, "127.0.0.1", x_forwarded_for="8.8.8.8").code, 403)
+        self.assertEqual(self.ask(guard, "127.0.0.1", x_forwarded_for="192.168.1.1, 8.8.8.8").code, 403)
+
+    def test_forwarded_nonsense_is_ignored(self) -> None:
+        guard = Guard(trusted_proxies=["127.0.0.0/8"])
+        self.assertEqual(self.session(guard, "127.0.0.1", x_forwarded_for="unknown"), "llama-127.0.0.1")
