@@ -8,11 +8,12 @@ import os
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from twisted.application.service import IService
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.endpoints import TCP4ServerEndpoint, TCP6ServerEndpoint, serverFromString
-from twisted.internet.interfaces import IReactorCore, IStreamServerEndpoint
+from twisted.internet.interfaces import IStreamServerEndpoint
 from twisted.logger import Logger
 from twisted.python import usage
 
@@ -21,7 +22,7 @@ from .agent.errors import AgentError
 from .agent.interfaces import IModel
 from .agent.prompts import PromptFiles
 from .config import ConfigError, FrontDoor, Home, find_home, load_registry, load_settings
-from .models.registry import ModelContext, build_models
+from .models.registry import build_models, model_context
 from .service import Part, Stack, give_up
 from .store.sqlite import SqliteSessionStore
 from .web.door import Door, port_problem, reachable_addresses, welcome
@@ -68,7 +69,7 @@ def makeService(options: Options) -> IService:
         give_up(str(error))
 
 
-def build(options: Options, home: Home, reactor: IReactorCore) -> Stack:
+def build(options: Options, home: Home, reactor: Any) -> Stack:
     """The tree of services. Raises `ConfigError` or `AgentError` with a line for the operator."""
     settings = load_settings(home)
     registry = load_registry(home)
@@ -76,8 +77,7 @@ def build(options: Options, home: Home, reactor: IReactorCore) -> Stack:
     if not door.enabled:
         give_up("plugin_proxy_llama is disabled; run: agentctl enable plugin_proxy_llama")
     environ = {**home.read_env(), **os.environ}
-    context = ModelContext(reactor=reactor, environ=environ, weights_file=home.weights_file)
-    models = build_models(registry, context)
+    models = build_models(registry, model_context(reactor, environ.get, home.weights))
     default = options["model"] or registry.default_model
     if default not in models:
         give_up(
@@ -85,7 +85,7 @@ def build(options: Options, home: Home, reactor: IReactorCore) -> Stack:
         )
     endpoint, urls = _where(options, door, reactor)
 
-    store = SqliteSessionStore(home.sessions_db)
+    store = SqliteSessionStore(home.sessions_db, reactor)
     agent = Agent(
         models,
         default,
@@ -119,9 +119,7 @@ def build(options: Options, home: Home, reactor: IReactorCore) -> Stack:
     return stack
 
 
-def _where(
-    options: Options, door: FrontDoor, reactor: IReactorCore
-) -> tuple[IStreamServerEndpoint, list[str]]:
+def _where(options: Options, door: FrontDoor, reactor: Any) -> tuple[IStreamServerEndpoint, list[str]]:
     """The endpoint, and the URLs under which apps reach it. A flag beats the file."""
     flagged = options["port"] or options["host"]
     listen = options["listen"] or (None if flagged else door.listen)
@@ -156,7 +154,7 @@ def _start_models(models: Mapping[str, IModel], default: str) -> Deferred[None]:
     return Deferred.fromCoroutine(_started(models, default))
 
 
-def _stop_models(models: Mapping[str, IModel]) -> Deferred[object]:
+def _stop_models(models: Mapping[str, IModel]) -> Deferred[list[None]]:
     return gatherResults([model.stop() for model in models.values()])
 
 

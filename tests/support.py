@@ -278,6 +278,16 @@ class Wire:
         self.channel.dataReceived("\r\n".join(lines).encode() + b"\r\n\r\n" + data)
         return self
 
+    def fill_up(self) -> None:
+        """What the transport does when its send buffer is full."""
+        assert self.transport.producer is not None
+        self.transport.producer.pauseProducing()
+
+    def drain(self) -> None:
+        """What the transport does when its send buffer has become empty."""
+        assert self.transport.producer is not None
+        self.transport.producer.resumeProducing()
+
     def response(self) -> Response:
         return Response(self.transport.value())
 

@@ -161,4 +161,4 @@ class Agent:
             reply.say(f"Usage: @{key} <text>")
             reply.finish()
         else:
-            await self.conversation.ask(session, key, script.prompt, turn.images, running)
+            await self.conversation.ask(session, key, script.prompt, turn, running)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
 from twisted.internet.defer import CancelledError
 from twisted.logger import Logger
 
@@ -10,7 +11,7 @@ from .errors import ContextTooLong, ModelError
 from .history import estimate_all, estimate_tokens, prompt_budget, window
 from .session import Session
 from .turn import Turn
-from .types import Image, Message, ModelRequest, ModelResult, Usage
+from .types import ChatTurn, Message, ModelRequest, ModelResult, Options, Usage
 
 if TYPE_CHECKING:
     from .agent import Agent
@@ -41,23 +42,23 @@ class Conversation:
         prompt = await self._agent.prompts.prompt(self._prompt_folders.get(key))
         return Message(role="system", content=prompt.text)
 
-    async def ask(self, session: Session, key: str, text: str, images: tuple[Image, ...], turn: Turn) -> None:
-        """Runs the message through the model `key` and commits what came of it.
+    async def ask(self, session: Session, key: str, text: str, asked: ChatTurn, turn: Turn) -> None:
+        """Runs `text`, the prompt in what was `asked`, through the model `key` and commits what came of it.
 
         A turn that was cut short keeps the text so far, marked as interrupted; one without any text leaves no
         trace, so that the history never holds two messages of the user in a row.
         """
         reply = turn.reply
         info = self._agent.backends[key].info()
-        if images and not info.vision:
+        if asked.images and not info.vision:
             reply.say(
                 f"The model '{key}' cannot see pictures. Choose one that can with !model, or send text only."
             )
             reply.finish()
             return
-        user = Message(role="user", content=text, images=images)
+        user = Message(role="user", content=text, images=asked.images)
         try:
-            result, usage = await self._complete(session, key, user, turn)
+            result, usage = await self._complete(session, key, user, asked.options, turn)
         except (ModelError, CancelledError):
             await self._commit(session, user, turn, interrupted=True)
             raise
@@ -67,7 +68,7 @@ class Conversation:
         reply.finish(result, usage)
 
     async def _complete(
-        self, session: Session, key: str, user: Message, turn: Turn
+        self, session: Session, key: str, user: Message, options: Options, turn: Turn
     ) -> tuple[ModelResult, Usage]:
         """Asks the model; if it refuses the prompt for its length, once more with a shorter one."""
         model = self._agent.backends[key]
@@ -76,9 +77,10 @@ class Conversation:
         length = model.info().context_length
         budget = prompt_budget(length) - estimate_tokens(system) if length else None
         messages = [system, *window(history, self.message_limit(key), budget)]
+        request = ModelRequest(messages=messages, options=options, session_id=session.session_id)
         turn.reply.asking()
         try:
-            result = await model.chat(ModelRequest(messages=messages), turn.reply)
+            result = await model.chat(request, turn.reply)
         except ContextTooLong as refusal:
             if turn.reply.begun or len(messages) <= 2:
                 raise
@@ -89,7 +91,7 @@ class Conversation:
                 model=key,
                 count=len(messages),
             )
-            result = await model.chat(ModelRequest(messages=messages), turn.reply)
+            result = await model.chat(replace(request, messages=messages), turn.reply)
         return result, Usage(estimate_all(messages), turn.reply.tokens)
 
     async def _commit(self, session: Session, user: Message, turn: Turn, interrupted: bool = False) -> None:

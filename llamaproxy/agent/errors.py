@@ -101,3 +101,9 @@ class ContextTooLong(ModelError):
         super().__init__(message)
         self.prompt_tokens = prompt_tokens
         self.context_length = context_length
+
+
+class ToolError(AgentError):
+    """A tool call failed; the message goes to the model, which goes on, and not to the client."""
+
+    code = "tool_error"

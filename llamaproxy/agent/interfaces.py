@@ -13,6 +13,7 @@ from twisted.python.failure import Failure
 from zope.interface import Attribute, Interface
 
 from .types import (
+    Access,
     AgentEvent,
     Caller,
     ChatTurn,
@@ -23,6 +24,7 @@ from .types import (
     ModelResult,
     ReplyEnd,
     StoredSession,
+    ToolContext,
 )
 
 
@@ -144,4 +146,24 @@ class IModelType(Interface):
         """Makes the model of one entry.
 
         `entry` is a `config.ModelEntry`, `context` a `models.registry.ModelContext`.
+        """
+
+
+class ITool(Interface):
+    """A tool that models may call. Found as a plugin: an instance that also provides `twisted.plugin.IPlugin`."""
+
+    name = Attribute("What models and commands call it, `[a-z0-9_]+`.")
+    description = Attribute("What it does, a sentence or two for the model.")
+    parameters = Attribute("JSON schema of its arguments (an object schema).")
+    category = Attribute(
+        "Its rate-limit category and gate group: 'db', 'search', 'extract', 'drive', 'system', ..."
+    )
+
+    def access(arguments: dict[str, Any]) -> Access:
+        """What a call with these (schema-valid) arguments would touch, for the gates. Pure; never blocks."""
+
+    def run(arguments: dict[str, Any], context: ToolContext) -> Deferred[str]:
+        """Runs a call; fires with the text for the model.
+
+        Fails with a `ToolError` whose message is for the model and the user. Cancelling the Deferred ends the work.
         """

@@ -22,11 +22,25 @@ class Caller(Struct, frozen=True, kw_only=True):
     address: str
 
 
+class Options(Struct, frozen=True, kw_only=True):
+    """What a client may ask of the generation itself, where its message goes straight to the model.
+
+    `json_schema` is a JSON schema the answer must follow, `{}` for any JSON, None for free text. `think` turns
+    reasoning on or off or sets its effort; None leaves it to the model's entry.
+    """
+
+    max_tokens: int | None = None
+    stop: tuple[str, ...] = ()
+    json_schema: dict[str, Any] | None = None
+    think: bool | str | None = None
+
+
 class ChatTurn(Struct, frozen=True, kw_only=True):
     """One user message on its way to the agent, whatever dialect it came in."""
 
     text: str
     images: tuple[Image, ...] = ()
+    options: Options = Options()
 
 
 class ToolCall(Struct, frozen=True, kw_only=True):
@@ -35,6 +49,27 @@ class ToolCall(Struct, frozen=True, kw_only=True):
     id: str
     name: str
     arguments: str
+
+
+class Access(Struct, frozen=True, kw_only=True):
+    """What a tool call would touch: the gate's name, the side of it, and for a database the tables by side.
+
+    `operation` None means that the call needs no gate. `reads` and `writes` are table names; a database call that
+    names no table is gated as `__meta__`.
+    """
+
+    operation: Literal["read", "write"] | None
+    gate: str = ""
+    reads: tuple[str, ...] = ()
+    writes: tuple[str, ...] = ()
+
+
+class ToolContext(Struct, frozen=True, kw_only=True):
+    """What a running tool knows of its caller. `reactor` gives it timers and sockets."""
+
+    session_id: str
+    address: str
+    reactor: Any
 
 
 class Message(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -89,12 +124,14 @@ class Usage(Struct, frozen=True):
 class ModelRequest(Struct, frozen=True, kw_only=True):
     """One completion asked of a model: the whole prompt, and the tools that it may call.
 
-    `tools` are JSON-schema function definitions: `{"name", "description", "parameters"}`.
+    `tools` are JSON-schema function definitions: `{"name", "description", "parameters"}`. `session_id` is for
+    back ends that keep a history of their own; it is empty for a call outside any session.
     """
 
     messages: Sequence[Message]
     tools: Sequence[dict[str, Any]] = ()
-    max_tokens: int | None = None
+    options: Options = Options()
+    session_id: str = ""
 
 
 class ModelResult(Struct, frozen=True, kw_only=True):

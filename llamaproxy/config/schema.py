@@ -13,10 +13,10 @@ PLUGIN = "plugin_proxy_llama"
 class FrontDoor(Struct, frozen=True, kw_only=True):
     """`plugin_config.plugin_proxy_llama` of `plugins-enabled.json`: the listener and who may come in.
 
-    `listen` is a Twisted endpoint string and beats host and port. `allow_from` is a list of CIDR networks that
-    replaces the default (loopback, private, link-local, carrier-grade). `api_keys` maps a name to a bearer key;
-    who sends one of them comes in from anywhere. `trusted_proxies` are the networks whose `X-Forwarded-For` is
-    believed. Times are seconds, sizes bytes.
+    `listen` is a Twisted endpoint string and beats host and port. `allow_from` is a list of CIDR networks
+    that replaces the default (loopback, private, link-local, carrier-grade). `api_keys` maps a name to a
+    bearer key; who sends one of them comes in from anywhere. `trusted_proxies` are the networks whose
+    `X-Forwarded-For` is believed. Times are seconds, sizes bytes.
     """
 
     enabled: bool = True
@@ -36,8 +36,8 @@ class FrontDoor(Struct, frozen=True, kw_only=True):
 class Settings(Struct, frozen=True, kw_only=True):
     """`plugins-enabled.json` as far as the server reads it.
 
-    `max_users` 0 means no limit, `session_idle_timeout_minutes` 0 turns the reaper off, `history_max_ctx` is the
-    ceiling for a session's window in messages.
+    `max_users` 0 means no limit, `session_idle_timeout_minutes` 0 turns the reaper off, `history_max_ctx` is
+    the ceiling for a session's window in messages.
     """
 
     front_door: FrontDoor = FrontDoor()
@@ -50,15 +50,16 @@ class ModelEntry(Struct, frozen=True, kw_only=True):
     """One entry of `llm-models.json`.
 
     - `type`: `OPENAI`, `OLLAMA`, `LOCAL`, or the name of an installed `IModelType` plugin.
-    - `model_id`: the provider's name of the model; for `LOCAL` the weights' name in the home's `models` folder
-      (`smollm2` is `models/smollm2.gguf`) or an absolute path.
+    - `model_id`: the provider's name of the model; for `LOCAL` the weights' name in the home's `models`
+      folder (`smollm2` is `models/smollm2.gguf`) or an absolute path.
     - `host`: base URL; for `OPENAI` up to and with `/v1`. Not used by `LOCAL`.
-    - `env_key`: NAME of the environment variable that holds the key, looked up in the environment, then `.env`.
+    - `env_key`: NAME of the environment variable that holds the key, looked up in the environment, then
+      `.env`.
     - `max_context`: history window in messages (None: the global ceiling); `context_length`: in tokens
       (None: unknown, nothing is cut by tokens before the back end refuses).
     - `vision`: the model takes images.
-    - `llm_call_timeout` bounds the whole call, `connect_timeout` reaching the server, `first_token_timeout` the
-      wait for the first delta, `idle_timeout` the silence between two network reads afterwards; seconds.
+    - `llm_call_timeout` bounds the whole call, `connect_timeout` reaching the server, `first_token_timeout`
+      the wait for the first delta, `idle_timeout` the silence between two network reads afterwards; seconds.
     - `start` (`LOCAL`): load `eager`ly with the server or `lazy`, at the first message; `parallel`: replies
       generated at the same time; `threads`: 0 for all cores.
     """

@@ -1,16 +1,19 @@
 """The one place where an exception becomes bytes, in the dialect of the client."""
 
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 from twisted.internet.defer import CancelledError
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from twisted.web.iweb import IRequest
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from ..agent.errors import AgentError, NotFound, Stopping
 from ..dialects import ollama, openai
 from ..dialects.detect import Dialect, detect
+
+if TYPE_CHECKING:
+    from .site import Intake
 
 log = Logger()
 
@@ -25,13 +28,16 @@ class WrongMethod(AgentError):
         self.allowed = allowed
 
 
-def dialect_of(request: IRequest) -> ModuleType:
-    """The dialect to answer in: the path's own, or for a path that is nobody's the likely one of the app."""
+def dialect_of(request: "Intake") -> ModuleType:
+    """The dialect to answer in: the endpoint's own, or for a path that is nobody's the likely one of the app."""
+    path = request.plain_path
+    if path.startswith(("/api/", "/v1/")):
+        return ollama if path.startswith("/api/") else openai
     user_agent = request.getHeader(b"user-agent") or b""
-    return openai if detect(request.path, user_agent) is Dialect.OPENAI else ollama
+    return openai if detect(path.encode(), user_agent) is Dialect.OPENAI else ollama
 
 
-def as_agent_error(failure: Failure, request: IRequest) -> AgentError:
+def as_agent_error(failure: Failure, request: "Intake") -> AgentError:
     """What the client may hear of a failure. One that nobody foresaw is logged, and told without its details."""
     match failure.value:
         case AgentError() as error:
@@ -47,7 +53,7 @@ def as_agent_error(failure: Failure, request: IRequest) -> AgentError:
     return AgentError("Internal error. The server's log says more.")
 
 
-def answer(request: IRequest, error: AgentError) -> bytes:
+def answer(request: "Intake", error: AgentError) -> bytes:
     """Sets status and headers for an answer that has not begun, and gives its body."""
     dialect = dialect_of(request)
     body: bytes = dialect.error(error)

@@ -307,18 +307,18 @@ class BackpressureTests(WebCase):
         """A client in the middle of a stream whose send buffer is full."""
         wire = self.start(path, ask(stream=True))
         self.house.calls[-1].say("Hi")
-        wire.transport.producer.pauseProducing()
+        wire.fill_up()
         return wire
 
     def test_full_send_buffer_holds_the_model_until_the_client_reads(self) -> None:
         wire = self.stalled()
         self.assertTrue(self.house.calls[0].paused)
-        wire.transport.producer.resumeProducing()
+        wire.drain()
         self.assertFalse(self.house.calls[0].paused)
 
     def test_client_that_reads_nothing_for_the_stall_timeout_is_dropped(self) -> None:
         wire = self.stalled()
-        wire.transport.producer.pauseProducing()  # the transport says so at every write
+        wire.fill_up()  # the transport says so at every write
         self.house.clock.advance(299)
         self.assertFalse(wire.aborted)
         self.house.clock.advance(1)
@@ -328,8 +328,8 @@ class BackpressureTests(WebCase):
         wire = self.stalled()
         for _ in range(5):
             self.house.clock.advance(200)
-            wire.transport.producer.resumeProducing()
-            wire.transport.producer.pauseProducing()
+            wire.drain()
+            wire.fill_up()
         self.assertFalse(wire.aborted)
 
     def test_finished_reply_waits_for_a_slow_reader_without_an_idle_timer(self) -> None:
@@ -337,7 +337,7 @@ class BackpressureTests(WebCase):
         self.house.calls[0].finish()
         self.house.clock.advance(200)
         self.assertFalse(wire.transport.disconnecting or wire.aborted)
-        wire.transport.producer.resumeProducing()
+        wire.drain()
         self.assertTrue(wire.response().raw.endswith(b"0\r\n\r\n"))
         self.assertEqual(len(self.front.site.live), 0)
 

@@ -1,0 +1,7 @@
+"""`python -m llamaproxy.agentctl`."""
+
+import sys
+
+from .cli import main
+
+sys.exit(main())

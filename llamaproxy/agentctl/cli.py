@@ -1,0 +1,100 @@
+"""The entry: finds the home folder and runs one subcommand, or a prompt for many."""
+
+import argparse
+import difflib
+import os
+import shlex
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from ..config import ConfigError, Home, find_home
+
+# Imported for the subcommands that they enter into the table.
+from . import models, plugins, pull  # noqa: F401
+from .command import COMMANDS, Refused
+from .printer import Printer
+
+_HELP = ("help", "-h", "--help")
+_QUIT = ("quit", "exit")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs `agentctl`; gives the exit status: 0, 1 after a refusal, 130 after Ctrl-C."""
+    for stream in (sys.stdout, sys.stderr):
+        # Signs are not in every terminal's character set.
+        getattr(stream, "reconfigure", lambda errors: None)(errors="replace")
+    # Only --home is for all subcommands, and may stand before or after the subcommand's own arguments.
+    parser = argparse.ArgumentParser("agentctl", add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser.add_argument("--home")
+    printer = Printer(sys.stdout, sys.stderr)
+    try:
+        options, words = parser.parse_known_args(arguments)
+    except argparse.ArgumentError as error:
+        printer.refused(str(error))
+        return 1
+    home = Home(find_home(options.home, os.environ, Path.cwd()))
+    try:
+        return run(home, words, printer) if words else prompt(home, printer)
+    except KeyboardInterrupt:
+        printer.line()
+        return 130
+
+
+def run(home: Home, words: Sequence[str], printer: Printer) -> int:
+    """Runs one subcommand with its arguments; gives 0, or 1 after a refusal."""
+    try:
+        _dispatch(home, words, printer)
+    except (Refused, ConfigError) as error:
+        printer.refused(str(error))
+        return 1
+    return 0
+
+
+def prompt(home: Home, printer: Printer) -> int:
+    """Runs the subcommands typed or piped in, until `quit` or the end; gives 1 if one was refused, else 0."""
+    status = 0
+    for line in _lines(printer):
+        try:
+            words = shlex.split(line, comments=True)
+        except ValueError as error:
+            printer.refused(f"{error}; close what you opened")
+            status = 1
+            continue
+        if words and words[0] in _QUIT:
+            break
+        if words:
+            status |= run(home, words, printer)
+    return status
+
+
+def _lines(printer: Printer) -> Iterator[str]:
+    """Lines from a person, who gets a prompt and line editing, or from a pipe."""
+    if not sys.stdin.isatty():
+        yield from sys.stdin
+        return
+    with suppress(ImportError):
+        import readline  # noqa: F401, by being imported it gives `input` a history
+    printer.line("agentctl: help shows what there is, quit leaves")
+    with suppress(EOFError):
+        while True:
+            yield input("agentctl> ")
+
+
+def _dispatch(home: Home, words: Sequence[str], printer: Printer) -> None:
+    name, *arguments = words
+    if name in _HELP:
+        for name in sorted(COMMANDS):
+            printer.line(f"  {COMMANDS[name].usage}\n      {COMMANDS[name].purpose}")
+        printer.line("\n--home DIR goes with any of them. Without a subcommand: a prompt, which quit leaves.")
+        return
+    if name not in COMMANDS:
+        near = difflib.get_close_matches(name, COMMANDS, n=1)
+        hint = f"did you mean {near[0]}? " if near else ""
+        raise Refused(f"no subcommand {name}; {hint}agentctl help shows them")
+    if set(arguments) & {"-h", "--help"}:
+        printer.line(COMMANDS[name].parser.format_help().rstrip())
+        return
+    home.ensure()
+    COMMANDS[name](home, arguments, printer)

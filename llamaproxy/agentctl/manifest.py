@@ -1,0 +1,123 @@
+"""Which plugins there are, what each needs to run, and what state that leaves it in."""
+
+import importlib.util
+import os
+import re
+from typing import Any, NamedTuple
+
+from msgspec import Struct
+
+from ..config import PLUGIN, Home, JsonFile
+from ..config.load import as_struct, section
+from .printer import Sign
+
+UNKNOWN = Sign("?", "", "unknown")
+DISABLED = Sign("–", "yellow", "disabled")  # noqa: RUF001, the reference's own sign
+ENABLED = Sign("✓", "green", "enabled")
+BROKEN = Sign("✗", "red", "has issues")
+UNAVAILABLE = Sign("⊗", "grey", "unavailable")
+CONFIGURED = Sign("○", "yellow", "configured, not enabled")
+LEGEND = (ENABLED, BROKEN, DISABLED, CONFIGURED, UNAVAILABLE, UNKNOWN)
+
+CLIENT = "client_interface"
+
+_OURS: dict[str, dict[str, Any]] = {
+    PLUGIN: {
+        "type": CLIENT,
+        "description": "the agent behind the HTTP dialects of Ollama and OpenAI",
+        "dependencies": ["klein", "treq"],
+        "port_config_key": "llama_port",
+        "default_port": 11434,
+    }
+}
+
+
+class Plugin(Struct, frozen=True, kw_only=True):
+    """One entry of the manifest; `file` and `config_files` are relative to the home folder, `file` may be empty."""
+
+    type: str = "data_tool"
+    file: str = ""
+    description: str = ""
+    dependencies: tuple[str, ...] = ()
+    env_vars: tuple[str, ...] = ()
+    config_files: tuple[str, ...] = ()
+    port_config_key: str | None = None
+    default_port: int | None = None
+
+
+class Issue(NamedTuple):
+    """Something a plugin lacks, and how to get it."""
+
+    problem: str
+    remedy: str
+
+
+def load_manifest(home: Home) -> dict[str, Plugin]:
+    """The plugins that come with us, with the home's `plugin-manifest.json` (if any) laid over them key by key.
+
+    Raises `ConfigError`.
+    """
+    file = home.manifest_file
+    theirs = section(JsonFile(file).read(), file, "plugins") if file.exists() else {}
+    manifest = {name: as_struct(Plugin, raw, file, f"plugins.{name}") for name, raw in _OURS.items()}
+    for name, raw in theirs.items():
+        merged = {**_OURS.get(name, {}), **raw} if isinstance(raw, dict) else raw
+        manifest[name] = as_struct(Plugin, merged, file, f"plugins.{name}")
+    return manifest
+
+
+def issues_of(plugin: Plugin, home: Home) -> list[Issue]:
+    """What the plugin lacks: its file, environment variables, config files, Python packages."""
+    known = {**home.read_env(), **os.environ}
+    issues = []
+    if _file_is_missing(plugin, home):
+        issues.append(Issue(f"missing file {plugin.file}", f"put it into {home.path}"))
+    for name in plugin.env_vars:
+        if not known.get(name):
+            issues.append(Issue(f"missing environment variable {name}", f"add {name}=... to {home.env_file}"))
+    for name in plugin.config_files:
+        if not (home.path / name).exists():
+            issues.append(Issue(f"missing config file {name}", f"create {home.path / name}"))
+    for requirement in plugin.dependencies:
+        if not _is_installed(requirement):
+            issues.append(Issue(f"missing Python package {requirement}", f"pip install '{requirement}'"))
+    return issues
+
+
+def state_of(name: str, plugin: Plugin | None, content: dict[str, Any], home: Home) -> Sign:
+    """The plugin's sign; `plugin` is its manifest entry, `content` the object in `plugins-enabled.json`."""
+    if plugin is None:
+        return UNKNOWN
+    listed = name in content.get("enabled_plugins", [])
+    if listed and is_switched_off(name, content, home):
+        return DISABLED
+    issues = issues_of(plugin, home)
+    if listed:
+        return BROKEN if issues else ENABLED
+    if _file_is_missing(plugin, home):
+        return BROKEN
+    return UNAVAILABLE if issues else CONFIGURED
+
+
+def is_switched_off(name: str, content: dict[str, Any], home: Home) -> bool:
+    """Whether the plugin's own block says `enabled: false`. Raises `ConfigError` if the block is no object."""
+    return section(content, home.plugins_file, "plugin_config", name).get("enabled") is False
+
+
+def _file_is_missing(plugin: Plugin, home: Home) -> bool:
+    return bool(plugin.file) and not (home.path / plugin.file).exists()
+
+
+def _is_installed(requirement: str) -> bool:
+    """Whether a package ("redis", "PyYAML>=6") is there, by its module's name or else by its distribution's."""
+    name = re.split(r"[^\w.-]", requirement.strip(), maxsplit=1)[0]
+    module = name.partition(".")[0].replace("-", "_")
+    if module and importlib.util.find_spec(module) is not None:
+        return True
+    from importlib.metadata import PackageNotFoundError, distribution  # slow, and seldom needed
+
+    try:
+        distribution(name)
+    except (PackageNotFoundError, ValueError):
+        return False
+    return True

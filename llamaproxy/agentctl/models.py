@@ -1,0 +1,146 @@
+"""Subcommands about models: which there are, which are ready, and which one new sessions start with."""
+
+from argparse import BooleanOptionalAction, Namespace
+from typing import Any
+
+from msgspec.structs import fields
+
+from ..config import Home, JsonFile, ModelEntry
+from ..config.load import load_entry, section
+from .command import Option, Refused, command, option
+from .printer import Printer
+from .registry import BROKEN, entries_in, status_of
+
+_BUILT_IN = ("OPENAI", "OLLAMA", "LOCAL")
+
+
+@command("models", "show the models and their state")
+def list_models(home: Home, args: Namespace, printer: Printer) -> None:
+    """One line per model, with the cure where it is not ready."""
+    content = JsonFile(home.models_file).read()
+    for key, raw in entries_in(content, home).items():
+        sign, cure = status_of(home, key, raw)
+        shown = raw if isinstance(raw, dict) else {}
+        default = " (default)" if key == content.get("default_model") else ""
+        printer.line(f"{printer.sign(sign)} {key}{default}  {shown.get('type')} {shown.get('model_id')}")
+        if cure:
+            printer.line(f"    {sign.meaning}: {cure}")
+
+
+@command("model <key>", "choose the model that new sessions start with")
+def choose(home: Home, args: Namespace, printer: Printer) -> None:
+    """Refuses an unknown, a broken or a disabled one."""
+    with JsonFile(home.models_file).update() as content:
+        raw = _known(args.key, entries_in(content, home))
+        if not load_entry(home.models_file, args.key, raw).enabled:
+            raise Refused(f"{args.key} is disabled; first: agentctl model-enable {args.key}")
+        old = content.get("default_model")
+        content["default_model"] = args.key
+    if old == args.key:
+        printer.note(f"{args.key} is the default model already; nothing to do")
+        return
+    printer.done(f"default model: {old} → {args.key}")
+    printer.restart()
+
+
+@command("model-info <key>", "show one model's settings")
+def model_info(home: Home, args: Namespace, printer: Printer) -> None:
+    """State and every field, defaults included; a key's name, never its value."""
+    content = JsonFile(home.models_file).read()
+    raw = _known(args.key, entries_in(content, home))
+    sign, cure = status_of(home, args.key, raw)
+    printer.line(f"{printer.sign(sign)} {args.key}: {sign.meaning}")
+    if cure:
+        printer.line(f"  {cure}")
+    if sign is not BROKEN:
+        entry = load_entry(home.models_file, args.key, raw)
+        for name in entry.__struct_fields__:
+            if getattr(entry, name) not in (None, "", {}):
+                printer.line(f"  {name:22} {getattr(entry, name)}")
+
+
+def _entry_options() -> list[Option]:
+    """An option for each optional field of an entry; what is given stays text, for the loader to judge."""
+    options = []
+    for field in fields(ModelEntry):
+        if field.required or field.name == "extra":
+            continue
+        flag = "--" + field.name.replace("_", "-")
+        if field.type is bool:
+            options.append(option(flag, action=BooleanOptionalAction))
+        else:
+            options.append(option(flag))
+    return options
+
+
+@command(
+    "model-add <key> <type> <model_id> [--host URL] [--env-key NAME] ...", "add a model", *_entry_options()
+)
+def add(home: Home, args: Namespace, printer: Printer) -> None:
+    """The entry passes the server's own loader before it is written."""
+    given = {name: value for name, value in vars(args).items() if name != "key" and value is not None}
+    entry = load_entry(home.models_file, args.key, given, from_text=True)
+    with JsonFile(home.models_file).update() as content:
+        entries = entries_in(content, home)
+        if args.key in entries:
+            raise Refused(f"there is a model {args.key}; first: agentctl model-remove {args.key}")
+        entries[args.key] = {name: getattr(entry, name) for name in given} | {"enabled": entry.enabled}
+    printer.done(f"model {args.key} added")
+    sign, cure = status_of(home, args.key, entries[args.key])
+    if cure:
+        printer.note(f"{sign.meaning}: {cure}")
+    if entry.type not in _BUILT_IN:
+        printer.note(
+            f"type {entry.type} is not built in ({', '.join(_BUILT_IN)}): the server needs a plugin for it"
+        )
+    printer.restart()
+
+
+@command("model-remove <key>", "remove a model; its weights stay")
+def remove(home: Home, args: Namespace, printer: Printer) -> None:
+    """Refuses the default model."""
+    with JsonFile(home.models_file).update() as content:
+        entries = entries_in(content, home)
+        _known(args.key, entries)
+        _refuse_default(args.key, content, "removed")
+        del entries[args.key]
+    printer.done(f"model {args.key} removed")
+    printer.restart()
+
+
+@command("model-enable <key>", "offer a model to the apps again")
+def enable(home: Home, args: Namespace, printer: Printer) -> None:
+    """A field that is absent counts as enabled."""
+    _switch(home, args.key, True, printer)
+
+
+@command("model-disable <key>", "hide a model from the apps; its settings stay")
+def disable(home: Home, args: Namespace, printer: Printer) -> None:
+    """Refuses the default model."""
+    _switch(home, args.key, False, printer)
+
+
+def _switch(home: Home, key: str, on: bool, printer: Printer) -> None:
+    word = "enabled" if on else "disabled"
+    with JsonFile(home.models_file).update() as content:
+        _known(key, entries_in(content, home))
+        if not on:
+            _refuse_default(key, content, "disabled")
+        entry = section(content, home.models_file, "models", key)
+        if entry.get("enabled", True) is on:
+            printer.note(f"{key} is {word} already; nothing to do")
+            return
+        entry["enabled"] = on
+    printer.done(f"model {key} {word}")
+    printer.restart()
+
+
+def _refuse_default(key: str, content: dict[str, Any], word: str) -> None:
+    if key == content.get("default_model"):
+        raise Refused(f"{key} is the default model and cannot be {word}; first: agentctl model ANOTHER")
+
+
+def _known(key: str, entries: dict[str, Any]) -> Any:
+    if key not in entries:
+        raise Refused(f"no model {key}; there is {', '.join(entries) or 'none'}")
+    return entries[key]

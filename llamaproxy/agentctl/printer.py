@@ -1,0 +1,74 @@
+"""What the operator sees: signs, colours and the progress bar, plain wherever it is not a terminal."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import NamedTuple, TextIO
+
+_COLOURS = {"red": 31, "green": 32, "yellow": 33, "cyan": 36, "grey": 90}
+_BAR_WIDTH = 30
+
+
+class Sign(NamedTuple):
+    """A one-letter state, its colour (empty for none) and what it means."""
+
+    symbol: str
+    colour: str
+    meaning: str
+
+
+class Printer:
+    """Writes results to `out` and refusals to `err`; colours only what goes to a terminal, and not under NO_COLOR."""
+
+    def __init__(self, out: TextIO, err: TextIO) -> None:
+        self._out, self._err = out, err
+
+    def line(self, text: str = "") -> None:
+        """Plain output."""
+        print(text, file=self._out)
+
+    def done(self, text: str) -> None:
+        """The request is met."""
+        self.line(self._paint(self._out, "green", f"✓ {text}"))
+
+    def note(self, text: str) -> None:
+        """Nothing had to be done, or something deserves a look."""
+        self.line(self._paint(self._out, "yellow", text))
+
+    def restart(self) -> None:
+        """A server that runs does not know of the change yet."""
+        self.line(self._paint(self._out, "cyan", "A running server needs a restart to see this."))
+
+    def refused(self, text: str) -> None:
+        """The request is not met; goes to the error stream."""
+        self._out.flush()
+        first, _, more = text.partition("\n")
+        print(self._paint(self._err, "red", f"✗ {first}"), *more.splitlines(), sep="\n  ", file=self._err)
+
+    def sign(self, sign: Sign) -> str:
+        """The sign's symbol, coloured."""
+        return self._paint(self._out, sign.colour, sign.symbol)
+
+    @contextmanager
+    def bar(self) -> Iterator[Callable[[int, int], None]]:
+        """Gives a function that draws how many bytes of how many (0: unknown) are done; no-op off a terminal."""
+
+        def draw(done: int, total: int) -> None:
+            share = min(done / total, 1) if total else 0
+            filled = "█" * int(share * _BAR_WIDTH)
+            print(
+                f"\r{filled:·<{_BAR_WIDTH}} {done / 1e6:.1f} of {total / 1e6:.1f} MB", end="", file=self._out
+            )
+            self._out.flush()
+
+        if not self._out.isatty():
+            yield lambda done, total: None
+            return
+        try:
+            yield draw
+        finally:
+            print("\r\x1b[K", end="", file=self._out)
+
+    def _paint(self, stream: TextIO, colour: str, text: str) -> str:
+        plain = not stream.isatty() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+        return text if plain or not colour else f"\x1b[{_COLOURS[colour]}m{text}\x1b[0m"

@@ -1,0 +1,101 @@
+"""What the dialects share: the shape of a parsed request, the encoders' interface, and the one hot loop.
+
+The web room holds either dialect's module as a `WireDialect` and its encoders as `Encoder`s; it knows no more
+about the wire than that.
+"""
+
+import json
+from collections.abc import Sequence
+from json.encoder import encode_basestring_ascii
+from typing import Any, Literal, Protocol
+
+from msgspec import Struct
+
+from ..agent.errors import AgentError
+from ..agent.types import AgentEvent, ChatTurn, ReplyEnd, Text
+
+
+class ChatRequest(Struct, frozen=True, kw_only=True):
+    """What a client asked for.
+
+    `model` is its own spelling, which replies echo; "" if it named none. With `lifecycle`, `turn` is None:
+    Ollama's requests to load or unload a model say nothing to the agent and touch no session.
+    """
+
+    turn: ChatTurn | None
+    model: str
+    stream: bool
+    include_usage: bool = False
+    lifecycle: Literal["load", "unload"] | None = None
+
+
+class Encoder(Protocol):
+    """Turns a reply into bytes: `start`, `events`, `heartbeat`, then `finish` or `fail`; or only `whole`."""
+
+    @property
+    def content_type(self) -> bytes:
+        """Of the stream; `whole` is the dialect's `JSON_TYPE`."""
+
+    def start(self) -> bytes:
+        """What goes before the first event; may be empty."""
+
+    def events(self, events: Sequence[AgentEvent]) -> bytes:
+        """The frames of one segment, one per event, to be written together."""
+
+    def heartbeat(self) -> bytes:
+        """A frame that says nothing, for clients that give up after a minute of silence."""
+
+    def finish(self, end: ReplyEnd) -> bytes:
+        """The well-formed end of a complete reply."""
+
+    def fail(self, reason: AgentError) -> bytes:
+        """The well-formed end of a stream that broke off in the middle, with the reason for the user."""
+
+    def whole(self, text: str, reasoning: str, end: ReplyEnd) -> bytes:
+        """The body of a reply that is not streamed."""
+
+
+class WireDialect(Protocol):
+    """A dialect's module, as the web room sees it for every answer that is not a reply."""
+
+    @property
+    def JSON_TYPE(self) -> bytes:
+        """The content type of JSON that is not streamed."""
+
+    def error(self, reason: AgentError) -> bytes:
+        """The body that goes with `reason.status`, before any stream."""
+
+
+class FrameEncoder:
+    """The token path: a frame is bytes prepared once per reply around the JSON-escaped text.
+
+    Frames are joined as text and encoded once per segment; that is cheaper than bytes per token.
+    """
+
+    def __init__(self, text: str, reasoning: str, tail: str) -> None:
+        """`text` and `reasoning` stand before the JSON string of an event of that kind, `tail` after it."""
+        self._text, self._reasoning, self._tail = text, reasoning, tail
+
+    def events(self, events: Sequence[AgentEvent]) -> bytes:
+        """One frame per event."""
+        text, reasoning, tail = self._text, self._reasoning, self._tail
+        return "".join(
+            [f"{text if type(event) is Text else reasoning}{quote(event.text)}{tail}" for event in events]
+        ).encode("ascii")
+
+
+# A str as an ASCII-only JSON string, written in C. It keeps U+0085, U+2028 and U+2029 off the wire, where
+# ollama-python would split lines (httpx's iter_lines does), and lets lone surrogates pass.
+quote = encode_basestring_ascii
+
+_compact = json.JSONEncoder(separators=(",", ":"))
+
+
+def to_json(value: Any) -> bytes:
+    """One line of ASCII-only JSON, for everything but tokens."""
+    return _compact.encode(value).encode("ascii")
+
+
+def message_of(reason: AgentError) -> str:
+    """What the user reads; never empty, since the Ollama CLI takes an empty error for success."""
+    return str(reason) or reason.code.replace("_", " ")

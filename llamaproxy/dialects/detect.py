@@ -1,0 +1,53 @@
+"""Which dialect a request speaks, and the one spelling of its path that routes are written against."""
+
+import re
+from enum import Enum
+
+_SLASHES = re.compile(rb"/{2,}")
+_OPENAI_ENDPOINTS = ("/models", "/chat/completions")
+
+
+class Dialect(Enum):
+    """`HYBRID` is Ollama's dialect under `/v1/api/`, where its clients arrive if their base ends in `/v1`."""
+
+    HYBRID = "hybrid"
+    OLLAMA = "ollama"
+    OPENAI = "openai"
+
+
+def detect(path: bytes, user_agent: bytes) -> Dialect:
+    """Picks a dialect by path, then by User-Agent; the first match wins.
+
+    The User-Agent counts for requests that belong to no endpoint (`/`, a 404). An endpoint always answers in
+    its own dialect, as apps mix them: oterm lists at `/api/tags` and chats at `/v1/chat/completions`.
+    """
+    # The added slash lets `/api` itself count as under `/api/`.
+    place, agent = _SLASHES.sub(b"/", path + b"/"), user_agent.lower()
+    if place.startswith(b"/v1/api/"):
+        return Dialect.HYBRID
+    if place.startswith(b"/api/"):
+        return Dialect.OLLAMA
+    if b"ollama" in agent:
+        return Dialect.OLLAMA
+    return Dialect.OPENAI  # Open WebUI ("open-webui"), and everyone else
+
+
+def normalise(path: bytes) -> str:
+    """The path that a client means: `/api/...` for Ollama's endpoints, `/v1/...` for OpenAI's.
+
+    Forgives double and trailing slashes and the ways in which people mistype a base URL. Percent-escapes
+    stay, since `a%2Fb` is one segment and `a/b` is two; bytes map to the characters of the same number.
+    """
+    text = _SLASHES.sub(b"/", path).rstrip(b"/").decode("latin-1") or "/"
+    if _is_under(text, "/v1/api"):
+        text = text.removeprefix("/v1")
+    for endpoint in _OPENAI_ENDPOINTS:
+        if _is_under(text, endpoint):
+            return f"/v1{text}"
+        if _is_under(text, f"/api{endpoint}"):
+            return text.replace("/api", "/v1", 1)
+    return text
+
+
+def _is_under(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(f"{folder}/")

@@ -1,0 +1,154 @@
+"""OpenAI's dialect: chat completions as JSON and as server-sent events, model lists, errors.
+
+Source: OpenAI's API reference for chat completions and models, narrowed to what strict clients (openai-python
+and openai-node, MacPaw/OpenAI, the AI SDK) are known to require, and what Ollama's own `/v1` sends.
+"""
+
+import secrets
+from collections.abc import Sequence
+from typing import Any
+
+from msgspec import Struct
+from msgspec.json import Decoder
+
+from ..agent.errors import AgentError, BadRequest
+from ..agent.types import ModelInfo, ReplyEnd, Usage
+from .base import ChatRequest, FrameEncoder, message_of, to_json
+from .parsing import Name, WireMessage, decode_body, last_user_turn
+
+JSON_TYPE = b"application/json"
+
+_DONE = b"data: [DONE]\n\n"
+
+
+class _StreamOptions(Struct):
+    include_usage: bool | None = None
+
+
+class _ChatBody(Struct):
+    """Body of POST /v1/chat/completions, as far as it is read."""
+
+    model: Name | None = None
+    messages: list[WireMessage] | None = None
+    stream: bool | None = None
+    stream_options: _StreamOptions | None = None
+
+
+_chat_body = Decoder(_ChatBody)
+
+
+def parse_chat(body: bytes) -> ChatRequest:
+    """Body of POST /v1/chat/completions; streams only when asked to."""
+    chat = decode_body(body, _chat_body)
+    if not chat.messages:
+        raise BadRequest("messages: at least one message is needed")
+    return ChatRequest(
+        turn=last_user_turn(chat.messages),
+        model=chat.model or "",
+        stream=bool(chat.stream),
+        include_usage=bool(chat.stream_options and chat.stream_options.include_usage),
+    )
+
+
+class ChatEncoder(FrameEncoder):
+    """A chat completion; `now` is in Unix seconds.
+
+    The order of frames satisfies all known parsers: the role, the text, a finish reason, the usage if asked
+    for, `[DONE]`. No `event:` or `id:` lines, which break some.
+    """
+
+    content_type = b"text/event-stream"
+
+    def __init__(self, model: str, now: float, include_usage: bool) -> None:
+        self._identity = {"id": f"chatcmpl-{secrets.token_hex(12)}", "created": int(now), "model": model}
+        self._include_usage = include_usage
+        chunk = to_json({"object": "chat.completion.chunk", **self._identity})[:-1].decode()
+        self._chunk = f'data: {chunk},"choices":['
+        delta = f'{self._chunk}{{"index":0,"delta":{{'
+        super().__init__(
+            text=f'{delta}"content":',
+            reasoning=f'{delta}"reasoning_content":',
+            tail='},"finish_reason":null}]}\n\n',
+        )
+        self._role = f'{delta}"role":"assistant","content":""{self._tail}'
+
+    def start(self) -> bytes:
+        """The role."""
+        return self._role.encode("ascii")
+
+    def heartbeat(self) -> bytes:
+        """A comment, which every event-stream parser skips."""
+        return b": keep-alive\n\n"
+
+    def finish(self, end: ReplyEnd) -> bytes:
+        """The finish reason, the usage if asked for, and the closing mark."""
+        frames = f'{self._chunk}{{"index":0,"delta":{{}},"finish_reason":"{end.finish_reason}"}}]}}\n\n'
+        if self._include_usage:
+            frames += f'{self._chunk}],"usage":{to_json(_usage(end.usage)).decode()}}}\n\n'
+        return frames.encode("ascii") + _DONE
+
+    def fail(self, reason: AgentError) -> bytes:
+        """An error object without `choices`, the only kind that Open WebUI shows; text so far is kept."""
+        return b"data: " + error(reason) + b"\n\n" + _DONE
+
+    def whole(self, text: str, reasoning: str, end: ReplyEnd) -> bytes:
+        """The one choice of a completion."""
+        message = {"role": "assistant", "content": text}
+        if reasoning:
+            message["reasoning_content"] = reasoning
+        return to_json(
+            {
+                "object": "chat.completion",
+                **self._identity,
+                "choices": [{"index": 0, "message": message, "finish_reason": end.finish_reason}],
+                "usage": _usage(end.usage),
+            }
+        )
+
+
+def models(models: Sequence[ModelInfo]) -> bytes:
+    """Body of GET /v1/models."""
+    return to_json({"object": "list", "data": [_card(info) for info in models]})
+
+
+def model(info: ModelInfo) -> bytes:
+    """Body of GET /v1/models/{id}."""
+    return to_json(_card(info))
+
+
+def error(reason: AgentError) -> bytes:
+    """The error object; `code` is the error's own stable word."""
+    kind = _error_type(reason.status)
+    return to_json(
+        {"error": {"message": message_of(reason), "type": kind, "param": None, "code": reason.code}}
+    )
+
+
+def _error_type(status: int) -> str:
+    match status:
+        case 401:
+            return "authentication_error"
+        case 404:
+            return "not_found_error"
+        case 429:
+            return "rate_limit_error"
+        case _ if 400 <= status < 500:
+            return "invalid_request_error"
+        case _:
+            return "api_error"
+
+
+def _usage(usage: Usage) -> dict[str, int]:
+    return {
+        "prompt_tokens": usage.prompt_tokens,
+        "completion_tokens": usage.completion_tokens,
+        "total_tokens": usage.prompt_tokens + usage.completion_tokens,
+    }
+
+
+def _card(info: ModelInfo) -> dict[str, Any]:
+    card = {"id": info.key, "object": "model", "created": int(info.modified_at), "owned_by": "llamaproxy"}
+    if info.context_length:
+        # Chatbox reads the first, oterm the second.
+        card |= {"context_length": info.context_length, "max_model_len": info.context_length}
+    return card

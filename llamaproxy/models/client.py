@@ -1,0 +1,107 @@
+"""The HTTP client of all model calls: one pool of kept connections, and no detours on the way to a server."""
+
+from typing import Any, cast
+
+from treq.client import HTTPClient
+from twisted.internet.abstract import isIPAddress, isIPv6Address
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.endpoints import HostnameEndpoint, TCP4ClientEndpoint, TCP6ClientEndpoint, wrapClientTLS
+from twisted.internet.interfaces import IConsumer, IProtocol, IProtocolFactory, IStreamClientEndpoint
+from twisted.internet.protocol import Factory
+from twisted.web.client import URI, Agent, BrowserLikePolicyForHTTPS, HTTPConnectionPool
+from twisted.web.http_headers import Headers
+from twisted.web.iweb import IAgent, IAgentEndpointFactory, IBodyProducer, IResponse
+from zope.interface import implementer
+
+
+def connection_pool(reactor: Any) -> HTTPConnectionPool:
+    """Keeps a connection for each reply that may run at the same time, so that a handshake is paid once."""
+    pool = HTTPConnectionPool(reactor)
+    pool.maxPersistentPerHost = 256
+    pool.retryAutomatically = False  # the room has its own rule, see `upstream`
+    return pool
+
+
+def http_client(reactor: Any, pool: HTTPConnectionPool, connect_timeout: float) -> HTTPClient:
+    """A treq client on `pool`; `connect_timeout` is in seconds."""
+    endpoints = _Endpoints(reactor, connect_timeout)
+    agent = _PlainAgent(Agent.usingEndpointFactory(reactor, endpoints, pool))
+    return HTTPClient(agent, data_to_body_producer=_Body)
+
+
+@implementer(IAgentEndpointFactory)
+class _Endpoints:
+    """Connects to an address directly; only a real name is looked up, which costs a trip through a thread."""
+
+    def __init__(self, reactor: Any, timeout: float) -> None:
+        self._reactor = reactor
+        self._timeout = timeout
+        self._policy = BrowserLikePolicyForHTTPS()
+
+    def endpointForURI(self, uri: URI) -> IStreamClientEndpoint:
+        host = uri.host.decode("ascii")
+        address = "127.0.0.1" if host == "localhost" else host
+        if isIPAddress(address):
+            endpoint: IStreamClientEndpoint = TCP4ClientEndpoint(
+                self._reactor, address, uri.port, self._timeout
+            )
+        elif isIPv6Address(address):
+            endpoint = TCP6ClientEndpoint(self._reactor, address, uri.port, self._timeout)
+        else:
+            endpoint = HostnameEndpoint(self._reactor, host, uri.port, self._timeout)
+        if uri.scheme == b"https":
+            endpoint = wrapClientTLS(self._policy.creatorForNetloc(uri.host, uri.port), endpoint)
+        return _Quiet(endpoint)
+
+
+@implementer(IStreamClientEndpoint)
+class _Quiet:
+    """Connects without the two log lines that a factory writes for every connection."""
+
+    def __init__(self, endpoint: IStreamClientEndpoint) -> None:
+        self._endpoint = endpoint
+
+    def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
+        cast(Factory, protocolFactory).noisy = False
+        return self._endpoint.connect(protocolFactory)
+
+
+@implementer(IAgent)
+class _PlainAgent:
+    """Asks for no compression, as treq would: a packed stream comes in lumps and unpacks to any size."""
+
+    def __init__(self, agent: IAgent) -> None:
+        self._agent = agent
+
+    def request(
+        self,
+        method: bytes,
+        uri: bytes,
+        headers: Headers | None = None,
+        bodyProducer: IBodyProducer | None = None,
+    ) -> Deferred[IResponse]:
+        headers = headers or Headers()
+        headers.setRawHeaders(b"accept-encoding", [b"identity"])
+        return self._agent.request(method, uri, headers, bodyProducer)
+
+
+@implementer(IBodyProducer)
+class _Body:
+    """A request body in one write, where treq's own takes a turn of the reactor per 64 KiB."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+        self.length = len(body)
+
+    def startProducing(self, consumer: IConsumer) -> Deferred[None]:
+        consumer.write(self._body)
+        return succeed(None)
+
+    def pauseProducing(self) -> None:
+        """There is nothing left to pause."""
+
+    def resumeProducing(self) -> None:
+        """There is nothing left to resume."""
+
+    def stopProducing(self) -> None:
+        """There is nothing left to stop."""

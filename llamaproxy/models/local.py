@@ -1,0 +1,120 @@
+"""The `LOCAL` type: weights on this machine, run by llama.cpp in a child process, asked like any OpenAI server."""
+
+from pathlib import Path
+from typing import Any
+
+from msgspec.structs import replace
+from treq.client import HTTPClient
+from twisted.internet.defer import Deferred
+from twisted.internet.threads import deferToThreadPool
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from ..agent.errors import ModelError, ModelTimeout
+from ..agent.interfaces import IDeltaReceiver, IModel
+from ..agent.types import ModelInfo, ModelRequest, ModelResult
+from ..config.schema import ModelEntry
+from .gguf import Weights, read_weights
+from .keeper import Keeper
+from .openai import OpenAIChat
+from .upstream import Upstream
+
+# Tokens per reply when the entry does not say: the memory for them is taken when the model is loaded.
+CONTEXT_LENGTH = 4096
+
+
+@implementer(IModel)
+class LocalModel:
+    """One `LOCAL` entry; `folder` is where weights are looked for by name."""
+
+    _log = Logger()
+
+    def __init__(self, key: str, entry: ModelEntry, reactor: Any, http: HTTPClient, folder: Path) -> None:
+        self._key = key
+        self._entry = entry
+        self._reactor = reactor
+        self._who = f"The embedded model '{key}'"
+        self._path = weights_path(folder, entry.model_id)
+        self._context_length = entry.context_length or CONTEXT_LENGTH
+        self._weights: Weights | None = None
+        self._size, self._modified_at = 0, 0.0
+        settings = {
+            "path": str(self._path),
+            "context": self._context_length,
+            "parallel": entry.parallel,
+            "threads": entry.threads,
+        }
+        self._keeper = Keeper(reactor, self._who, settings)
+        self._chat = OpenAIChat(entry, Upstream(self._who, entry, http, reactor, self._keeper.serving))
+
+    def info(self) -> ModelInfo:
+        """See `IModel`. What the weights say of themselves is there once `start` has fired."""
+        weights = self._weights or Weights()
+        return ModelInfo(
+            key=self._key,
+            model_id=self._entry.model_id,
+            kind=self._entry.type,
+            description=self._entry.description,
+            enabled=self._entry.enabled,
+            vision=self._entry.vision,
+            context_length=self._context_length,
+            size=self._size,
+            family=weights.family,
+            parameter_size=weights.parameter_size,
+            quantization=weights.quantization,
+            modified_at=self._modified_at,
+            loaded=self._keeper.running,
+        )
+
+    def chat(self, request: ModelRequest, receiver: IDeltaReceiver) -> Deferred[ModelResult]:
+        """See `IModel`. Loads the model first if need be, which counts as `load_seconds` and not as silence."""
+        return Deferred.fromCoroutine(self._ask(request, receiver))
+
+    def start(self) -> Deferred[None]:
+        """See `IModel`."""
+        return Deferred.fromCoroutine(self._start())
+
+    def stop(self) -> Deferred[None]:
+        """See `IModel`."""
+        return self._keeper.stop()
+
+    async def _start(self) -> None:
+        await self._inspect()
+        if self._entry.start == "eager":
+            self._keeper.serving().addErrback(self._not_loaded)
+
+    async def _ask(self, request: ModelRequest, receiver: IDeltaReceiver) -> ModelResult:
+        began = self._reactor.seconds()
+        await self._inspect()
+        try:
+            await self._keeper.serving().addTimeout(self._entry.llm_call_timeout, self._reactor)
+        except TimeoutError:
+            raise ModelTimeout(f"{self._who} is still being loaded; try again in a while") from None
+        loading = self._reactor.seconds() - began
+        return replace(await self._chat.ask(request, receiver), load_seconds=loading)
+
+    async def _inspect(self) -> None:
+        """Looks into the weights, once; raises `ModelError` if they are missing or not weights at all."""
+        if self._weights is not None:
+            return
+        pool = self._reactor.getThreadPool()
+        try:
+            stat = await deferToThreadPool(self._reactor, pool, self._path.stat)
+            self._weights = await deferToThreadPool(self._reactor, pool, read_weights, self._path)
+        except FileNotFoundError:
+            raise ModelError(
+                f"{self._who}: weights {self._path} are missing; run: agentctl model-pull {self._entry.model_id}"
+            ) from None
+        except (OSError, ValueError) as error:
+            raise ModelError(f"{self._who}: weights {self._path} cannot be read: {error}") from None
+        self._size, self._modified_at = stat.st_size, stat.st_mtime
+
+    def _not_loaded(self, failure: Failure) -> None:
+        failure.trap(ModelError)
+        self._log.warn("{error}; the next message tries again", error=failure.getErrorMessage())
+
+
+def weights_path(folder: Path, model_id: str) -> Path:
+    """`smollm2` is `smollm2.gguf` in `folder`; an absolute path is itself."""
+    return folder / (model_id if Path(model_id).is_absolute() else f"{model_id}.gguf")

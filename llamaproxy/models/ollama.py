@@ -1,0 +1,144 @@
+"""The `OLLAMA` type: Ollama's own `/api/chat`, streamed as one JSON object a line.
+
+Source of the format: https://github.com/ollama/ollama/blob/main/docs/api.md#generate-a-chat-completion
+"""
+
+from typing import Any
+
+from msgspec import DecodeError, Raw, Struct, json
+
+from ..agent.interfaces import IDeltaReceiver
+from ..agent.types import Message, ModelDelta, ModelRequest, ModelResult, Reasoning, Text, ToolCall, Usage
+from ..config.schema import ModelEntry
+from .calls import CallCollector
+from .refusals import error_of, first_line
+from .sse import LineSplitter
+from .upstream import Upstream
+
+
+class _Function(Struct, frozen=True):
+    name: str = ""
+    arguments: Raw = Raw(b"{}")
+
+
+class _Call(Struct, frozen=True):
+    id: str = ""
+    function: _Function = _Function()
+
+
+class _Message(Struct, frozen=True):
+    content: str | None = None
+    thinking: str | None = None
+    tool_calls: list[_Call] | None = None
+
+
+class _Line(Struct):
+    message: _Message = _Message()
+    done: bool = False
+    done_reason: str | None = None
+    prompt_eval_count: int | None = None
+    eval_count: int | None = None
+    error: str | None = None
+
+
+_decode = json.Decoder(_Line).decode
+
+
+class LineDecoder:
+    """The `streaming.Decoder` of this format. A tool call comes whole, its arguments as an object."""
+
+    def __init__(self, who: str) -> None:
+        self.finished = False
+        self._who = who
+        self._lines = LineSplitter()
+        self._calls = CallCollector()
+        self._last = _Line()
+
+    def received(self, segment: bytes, deltas: list[ModelDelta]) -> None:
+        """See `streaming.Decoder`."""
+        for data in self._lines.received(segment):
+            if not data:
+                continue
+            line = _decode(data)
+            if line.error is not None:
+                raise error_of(self._who, None, first_line(line.error))
+            self._take(line.message, deltas)
+            if line.done:
+                self.finished, self._last = True, line
+                return
+
+    def result(self) -> ModelResult | None:
+        """See `streaming.Decoder`."""
+        if not self.finished:
+            return None
+        last, calls = self._last, self._calls.finished()
+        counted = last.prompt_eval_count is not None or last.eval_count is not None
+        return ModelResult(
+            finish_reason="length" if last.done_reason == "length" else "tool_calls" if calls else "stop",
+            usage=Usage(last.prompt_eval_count or 0, last.eval_count or 0) if counted else None,
+            tool_calls=calls,
+        )
+
+    def _take(self, message: _Message, deltas: list[ModelDelta]) -> None:
+        if message.thinking:
+            deltas.append(Reasoning(message.thinking))
+        if message.content:
+            deltas.append(Text(message.content))
+        for call in message.tool_calls or ():
+            arguments = bytes(call.function.arguments).decode()
+            deltas.append(self._calls.add_whole(call.id, call.function.name, arguments))
+
+
+class OllamaChat:
+    """Asks for completions in this format."""
+
+    def __init__(self, entry: ModelEntry, upstream: Upstream) -> None:
+        self._entry = entry
+        self._upstream = upstream
+
+    async def ask(self, request: ModelRequest, receiver: IDeltaReceiver) -> ModelResult:
+        """One completion, as `IModel.chat` has it."""
+        upstream = self._upstream
+        body = json.encode(self._body(request))
+        return await upstream.ask("/api/chat", body, lambda: LineDecoder(upstream.who), receiver)
+
+    def _body(self, request: ModelRequest) -> dict[str, Any]:
+        entry = self._entry
+        options = {
+            "temperature": entry.temperature,
+            "top_p": entry.top_p,
+            "top_k": entry.top_k,
+            "num_predict": request.options.max_tokens or entry.max_tokens,
+            "num_ctx": entry.context_length,
+        }
+        body: dict[str, Any] = {
+            "model": entry.model_id,
+            "messages": [_message(message) for message in request.messages],
+            "stream": True,
+            "options": {name: value for name, value in options.items() if value is not None},
+        }
+        if request.tools:
+            body["tools"] = [{"type": "function", "function": tool} for tool in request.tools]
+        return body | entry.extra
+
+
+def _message(message: Message) -> dict[str, Any]:
+    fields: dict[str, Any] = {"role": message.role, "content": message.content}
+    if message.images:
+        fields["images"] = [image.data for image in message.images]
+    if message.tool_calls:
+        fields["tool_calls"] = [
+            {"function": {"name": call.name, "arguments": _arguments(call)}} for call in message.tool_calls
+        ]
+    if message.tool_call_id is not None:
+        fields["tool_call_id"] = message.tool_call_id
+    return fields
+
+
+def _arguments(call: ToolCall) -> Any:
+    """The arguments as the object that Ollama wants; none if the model wrote something else."""
+    try:
+        arguments = json.decode(call.arguments)
+    except DecodeError:
+        return {}
+    return arguments if isinstance(arguments, dict) else {}

@@ -1,0 +1,180 @@
+"""The `OPENAI` type: any server with OpenAI's chat completions, streamed as Server-Sent Events.
+
+Source of the format: https://platform.openai.com/docs/api-reference/chat-streaming. `reasoning_content` is
+what llama.cpp, vLLM and DeepSeek add to it, `reasoning` what OpenRouter and newer vLLM do.
+"""
+
+from typing import Any, Literal
+
+from msgspec import Struct, json
+
+from ..agent.errors import ContextTooLong, ModelError
+from ..agent.interfaces import IDeltaReceiver
+from ..agent.types import Message, ModelDelta, ModelRequest, ModelResult, Reasoning, Text, Usage
+from ..config.schema import ModelEntry
+from .calls import CallCollector
+from .refusals import error_of, message_of
+from .sse import EventSplitter
+from .upstream import Upstream
+
+_FINISH: dict[str, Literal["stop", "length", "tool_calls", "content_filter"]] = {
+    "length": "length",
+    "max_tokens": "length",
+    "tool_calls": "tool_calls",
+    "function_call": "tool_calls",
+    "content_filter": "content_filter",
+}
+
+
+class _Function(Struct, frozen=True):
+    name: str | None = None
+    arguments: str | None = None
+
+
+class _CallPiece(Struct):
+    index: int | None = None
+    id: str | None = None
+    function: _Function = _Function()
+
+
+class _Delta(Struct, frozen=True):
+    content: str | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+    tool_calls: list[_CallPiece] | None = None
+
+
+class _Choice(Struct):
+    delta: _Delta = _Delta()
+    finish_reason: str | None = None
+
+
+class _Usage(Struct):
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+
+
+class _Chunk(Struct):
+    choices: list[_Choice] | None = None
+    usage: _Usage | None = None
+    error: Any = None
+
+
+_decode = json.Decoder(_Chunk).decode
+
+
+class ChunkDecoder:
+    """The `streaming.Decoder` of this format."""
+
+    def __init__(self, who: str) -> None:
+        self.finished = False
+        self._who = who
+        self._events = EventSplitter()
+        self._calls = CallCollector()
+        self._finish_reason: str | None = None
+        self._usage: Usage | None = None
+
+    def received(self, segment: bytes, deltas: list[ModelDelta]) -> None:
+        """See `streaming.Decoder`."""
+        for data in self._events.received(segment):
+            if data == b"[DONE]":
+                self.finished = True
+                return
+            chunk = _decode(data)
+            if chunk.error:
+                raise error_of(self._who, chunk.error, message_of(chunk.error) or "no explanation")
+            if chunk.usage is not None:
+                self._usage = Usage(chunk.usage.prompt_tokens or 0, chunk.usage.completion_tokens or 0)
+            if chunk.choices:
+                choice = chunk.choices[0]
+                self._take(choice.delta, deltas)
+                self._finish_reason = choice.finish_reason or self._finish_reason
+
+    def result(self) -> ModelResult | None:
+        """See `streaming.Decoder`. A finish reason is enough; not every server sends `[DONE]`."""
+        if not (self.finished or self._finish_reason):
+            return None
+        calls = self._calls.finished()
+        finish = _FINISH.get(self._finish_reason or "stop", "stop")
+        return ModelResult(
+            finish_reason="tool_calls" if calls and finish == "stop" else finish,
+            usage=self._usage,
+            tool_calls=calls,
+        )
+
+    def _take(self, delta: _Delta, deltas: list[ModelDelta]) -> None:
+        if thought := delta.reasoning_content or delta.reasoning:
+            deltas.append(Reasoning(thought))
+        if delta.content:
+            deltas.append(Text(delta.content))
+        for piece in delta.tool_calls or ():
+            function = piece.function
+            deltas.append(
+                self._calls.add(piece.index, piece.id or "", function.name or "", function.arguments or "")
+            )
+
+
+class OpenAIChat:
+    """Asks for completions in this format; what `OPENAI` and `LOCAL` models have in common."""
+
+    def __init__(self, entry: ModelEntry, upstream: Upstream) -> None:
+        self._entry = entry
+        self._upstream = upstream
+        # Turned off for good by the first server that does not know the option.
+        self._asks_for_usage = True
+
+    async def ask(self, request: ModelRequest, receiver: IDeltaReceiver) -> ModelResult:
+        """One completion, as `IModel.chat` has it."""
+        try:
+            return await self._post(request, receiver)
+        except ContextTooLong:
+            raise
+        except ModelError as error:
+            if not (self._asks_for_usage and "stream_options" in str(error)):
+                raise
+            self._asks_for_usage = False
+        return await self._post(request, receiver)
+
+    async def _post(self, request: ModelRequest, receiver: IDeltaReceiver) -> ModelResult:
+        upstream = self._upstream
+        body = json.encode(self._body(request))
+        return await upstream.ask("/chat/completions", body, lambda: ChunkDecoder(upstream.who), receiver)
+
+    def _body(self, request: ModelRequest) -> dict[str, Any]:
+        entry = self._entry
+        sampling = {
+            "temperature": entry.temperature,
+            "top_p": entry.top_p,
+            "top_k": entry.top_k,
+            "max_tokens": request.options.max_tokens or entry.max_tokens,
+        }
+        body: dict[str, Any] = {
+            "model": entry.model_id,
+            "messages": [_message(message) for message in request.messages],
+            "stream": True,
+            **{name: value for name, value in sampling.items() if value is not None},
+        }
+        if self._asks_for_usage:
+            body["stream_options"] = {"include_usage": True}
+        if request.tools:
+            body["tools"] = [{"type": "function", "function": tool} for tool in request.tools]
+        return body | entry.extra
+
+
+def _message(message: Message) -> dict[str, Any]:
+    fields: dict[str, Any] = {"role": message.role, "content": message.content}
+    if message.images:
+        parts: list[dict[str, Any]] = [
+            {"type": "image_url", "image_url": {"url": f"data:{image.media_type};base64,{image.data}"}}
+            for image in message.images
+        ]
+        fields["content"] = [{"type": "text", "text": message.content}, *parts] if message.content else parts
+    if message.tool_calls:
+        fields["content"] = message.content or None
+        fields["tool_calls"] = [
+            {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+            for call in message.tool_calls
+        ]
+    if message.tool_call_id is not None:
+        fields["tool_call_id"] = message.tool_call_id
+    return fields

@@ -1,0 +1,90 @@
+"""From the entries of `llm-models.json` to models that can be asked."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct
+from treq.client import HTTPClient
+
+from ..agent.interfaces import IModel, IModelType
+from ..config.schema import ModelEntry, ModelRegistry
+from .client import connection_pool, http_client
+from .local import LocalModel
+from .ollama import OllamaChat
+from .openai import OpenAIChat
+from .remote import RemoteModel, locator, who_is
+from .upstream import Upstream
+
+
+class ModelContext(Struct, frozen=True, kw_only=True):
+    """What a model may use of the server that it lives in.
+
+    `http` gives a treq client on the shared connection pool, for a connect timeout in seconds; `environ`
+    looks a variable up in the environment, then in `.env`; `weights` is the folder of local weights.
+    """
+
+    reactor: Any
+    http: Callable[[float], HTTPClient]
+    environ: Callable[[str], str | None]
+    weights: Path
+
+
+def model_context(reactor: Any, environ: Callable[[str], str | None], weights: Path) -> ModelContext:
+    """The context of a real server, with one connection pool for all of its models."""
+    pool = connection_pool(reactor)
+    return ModelContext(
+        reactor=reactor,
+        http=lambda connect_timeout: http_client(reactor, pool, connect_timeout),
+        environ=environ,
+        weights=weights,
+    )
+
+
+def _openai(key: str, entry: ModelEntry, context: ModelContext) -> IModel:
+    return RemoteModel(key, entry, OpenAIChat(entry, _upstream(key, entry, context)))
+
+
+def _ollama(key: str, entry: ModelEntry, context: ModelContext) -> IModel:
+    return RemoteModel(key, entry, OllamaChat(entry, _upstream(key, entry, context)))
+
+
+def _upstream(key: str, entry: ModelEntry, context: ModelContext) -> Upstream:
+    http = context.http(entry.connect_timeout)
+    return Upstream(who_is(key, entry), entry, http, context.reactor, locator(key, entry, context.environ))
+
+
+def _local(key: str, entry: ModelEntry, context: ModelContext) -> IModel:
+    return LocalModel(key, entry, context.reactor, context.http(entry.connect_timeout), context.weights)
+
+
+_BUILT_IN: dict[str, Callable[[str, ModelEntry, ModelContext], IModel]] = {
+    "OPENAI": _openai,
+    "OLLAMA": _ollama,
+    "LOCAL": _local,
+}
+
+
+def build_models(registry: ModelRegistry, context: ModelContext) -> dict[str, IModel]:
+    """The enabled models by key, in the registry's order. Raises `ValueError` in words for the operator."""
+    return {
+        key: _builder(key, entry.type)(key, entry, context)
+        for key, entry in registry.models.items()
+        if entry.enabled
+    }
+
+
+def _builder(key: str, kind: str) -> Callable[[str, ModelEntry, ModelContext], IModel]:
+    if kind in _BUILT_IN:
+        return _BUILT_IN[kind]
+    # Looked for only now: reading every plugin folder would cost each start of the server.
+    from twisted.plugin import getPlugins
+
+    from .. import plugins
+
+    types = {plugin.name: plugin.build for plugin in getPlugins(IModelType, plugins)}
+    if kind not in types:
+        raise ValueError(
+            f"models.{key}.type is {kind!r}; it can be {', '.join(sorted({*_BUILT_IN, *types}))}"
+        )
+    return types[kind]

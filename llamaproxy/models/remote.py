@@ -1,0 +1,77 @@
+"""Models that somebody else runs: an HTTP server with a fixed address, and a key from the environment."""
+
+from collections.abc import Callable
+from typing import Protocol
+from urllib.parse import urlsplit
+
+from twisted.internet.defer import Deferred, execute, succeed
+from zope.interface import implementer
+
+from ..agent.errors import ModelError
+from ..agent.interfaces import IDeltaReceiver, IModel
+from ..agent.types import ModelInfo, ModelRequest, ModelResult
+from ..config.schema import ModelEntry
+from .upstream import Server
+
+
+class Chat(Protocol):
+    """A wire format's way of asking for a completion; see `IModel.chat`."""
+
+    async def ask(self, request: ModelRequest, receiver: IDeltaReceiver) -> ModelResult:
+        """One completion; raises `ModelError`."""
+
+
+@implementer(IModel)
+class RemoteModel:
+    """One `OPENAI` or `OLLAMA` entry; there is nothing to start and nothing to stop."""
+
+    def __init__(self, key: str, entry: ModelEntry, chat: Chat) -> None:
+        self._key = key
+        self._entry = entry
+        self._chat = chat
+
+    def info(self) -> ModelInfo:
+        """See `IModel`."""
+        entry = self._entry
+        return ModelInfo(
+            key=self._key,
+            model_id=entry.model_id,
+            kind=entry.type,
+            description=entry.description,
+            enabled=entry.enabled,
+            vision=entry.vision,
+            context_length=entry.context_length or 0,
+        )
+
+    def chat(self, request: ModelRequest, receiver: IDeltaReceiver) -> Deferred[ModelResult]:
+        """See `IModel`."""
+        return Deferred.fromCoroutine(self._chat.ask(request, receiver))
+
+    def start(self) -> Deferred[None]:
+        """See `IModel`."""
+        return succeed(None)
+
+    def stop(self) -> Deferred[None]:
+        """See `IModel`."""
+        return succeed(None)
+
+
+def who_is(key: str, entry: ModelEntry) -> str:
+    """How errors name a remote model."""
+    return f"Model '{key}' at {urlsplit(entry.host).netloc or entry.host}"
+
+
+def locator(
+    key: str, entry: ModelEntry, environ: Callable[[str], str | None]
+) -> Callable[[], Deferred[Server]]:
+    """Finds the server of `entry`; looks the key up at each call, so that a new one in `.env` counts."""
+
+    def look() -> Server:
+        secret = (environ(entry.env_key) or "").strip() if entry.env_key else ""
+        if entry.env_key and not secret:
+            raise ModelError(
+                f"{who_is(key, entry)} needs an API key; set the environment variable {entry.env_key}"
+            )
+        return Server(entry.host, secret)
+
+    return lambda: execute(look)

@@ -1,0 +1,158 @@
+"""One completion over HTTP: asks a model's server, reads its refusals, streams its answer, retries once."""
+
+from collections.abc import Callable
+from time import time
+from typing import Any, cast
+
+from msgspec import Struct
+from treq.client import HTTPClient
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.error import ConnectingCancelledError
+from twisted.internet.interfaces import IPushProducer, IReactorTime
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web.client import ResponseFailed
+from twisted.web.http_headers import Headers
+from twisted.web.iweb import IResponse
+
+from ..agent.errors import ModelError, ModelTimeout, ModelUnavailable
+from ..agent.interfaces import IDeltaReceiver
+from ..agent.types import ModelResult
+from ..config.schema import ModelEntry
+from .refusals import MAX_BODY, is_html, refusal
+from .streaming import Decoder, DeltaStream, Watch, root_cause
+
+# Seconds before the second attempt: what broke off may be starting again, or has yet to be seen to be gone.
+RETRY_PAUSE = 0.25
+
+# A key shorter than this is not hidden from a server's words: it would blank out parts of them by chance.
+MIN_SECRET = 8
+
+
+class Server(Struct, frozen=True):
+    """Where a model is reached at the moment: its base URL and the key it wants to see, if any."""
+
+    url: str
+    key: str = ""
+
+
+class Upstream:
+    """The server of one model entry; `who` names the model in errors.
+
+    `locate` is asked before each attempt, since a server may move; it fails with a `ModelError`.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        who: str,
+        entry: ModelEntry,
+        http: HTTPClient,
+        clock: IReactorTime,
+        locate: Callable[[], Deferred[Server]],
+    ) -> None:
+        self.who = who
+        self._entry = entry
+        self._http = http
+        self._clock = clock
+        self._locate = locate
+
+    async def ask(
+        self, path: str, body: bytes, decoder: Callable[[], Decoder], receiver: IDeltaReceiver
+    ) -> ModelResult:
+        """Posts the JSON text `body` to `path` under the base URL and streams the answer to `receiver`.
+
+        Raises `ModelError`, or `CancelledError` if it was cancelled, with the connection closed either way.
+        """
+        watch = Watch(self._clock, self._entry.llm_call_timeout)
+        try:
+            try:
+                return await self._attempt(path, body, decoder(), receiver, watch)
+            except ModelUnavailable as error:
+                # No delta has come, so asking once more repeats nothing.
+                self._log.info("{error}; trying once more", error=str(error))
+            await watch.over(deferLater(self._clock, RETRY_PAUSE))
+            return await self._attempt(path, body, decoder(), receiver, watch)
+        except CancelledError:
+            if watch.verdict:
+                raise ModelTimeout(f"{self.who} {watch.verdict}") from None
+            raise
+        finally:
+            watch.stop()
+
+    async def _attempt(
+        self, path: str, body: bytes, decoder: Decoder, receiver: IDeltaReceiver, watch: Watch
+    ) -> ModelResult:
+        patience = self._entry.first_token_timeout
+        watch.expect(patience, f"did not begin its reply within {patience:g} seconds")
+        server = await watch.over(self._locate())
+        headers = Headers({"content-type": ["application/json"], "user-agent": ["llamaproxy"]})
+        if server.key:
+            headers.setRawHeaders("authorization", [f"Bearer {server.key}"])
+        try:
+            response = await watch.over(
+                self._http.post(
+                    server.url.rstrip("/") + path,
+                    headers=headers,
+                    data=body,
+                    unbuffered=True,
+                    allow_redirects=False,
+                )
+            )
+        except Exception as error:
+            raise self._no_answer(error) from None
+        if response.code != 200 or is_html(response.headers):
+            raise await self._refused(response, server.key, watch)
+        stream = DeltaStream(self.who, decoder, receiver, watch, self._entry.idle_timeout)
+        return await watch.over(stream.deliver(response, self._clock))
+
+    def _no_answer(self, error: Exception) -> Exception:
+        """The one kind of error, or the cancelling, that lies behind what the HTTP client failed with."""
+        cause = root_cause(error)
+        if isinstance(cause, CancelledError | ConnectingCancelledError):
+            return CancelledError()
+        reason = str(cause).rstrip(".") or type(cause).__name__
+        if isinstance(error, ResponseFailed):
+            return ModelUnavailable(f"{self.who} hung up before it answered: {reason}")
+        return ModelUnavailable(f"{self.who} cannot be reached: {reason}")
+
+    async def _refused(self, response: Any, key: str, watch: Watch) -> ModelError:
+        watch.expect(self._entry.idle_timeout, "")
+        body = await watch.over(beginning_of(response, MAX_BODY))
+        if len(key) >= MIN_SECRET:
+            body = body.replace(key.encode(), b"***")
+        return refusal(self.who, response.code, response.headers, body, time(), self._entry.env_key)
+
+
+class _Beginning(Protocol):
+    """Collects a body up to a limit and hangs up there."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._body = b""
+        # Whoever loses patience gets what there is: the status alone says much.
+        self.done: Deferred[bytes] = Deferred(lambda _: self._finish())
+
+    def dataReceived(self, data: bytes) -> None:
+        self._body += data
+        if len(self._body) >= self._limit:
+            self._finish()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        if not self.done.called:
+            self.done.callback(self._body)
+
+    def _finish(self) -> None:
+        if not self.done.called:
+            self.done.callback(self._body[: self._limit])
+            cast(IPushProducer, self.transport).stopProducing()
+
+
+def beginning_of(response: IResponse, limit: int) -> Deferred[bytes]:
+    """The first `limit` bytes of a body, or what has come of them when it ends or this is cancelled."""
+    beginning = _Beginning(limit)
+    response.deliverBody(beginning)
+    return beginning.done

@@ -1,0 +1,135 @@
+"""Sessions in one SQLite file, through one thread of its own: the default store.
+
+One thread serves all sessions because SQLite has one writer anyway; what is asked first is done first.
+"""
+
+import json
+import sqlite3
+import time
+from collections.abc import Callable, Sequence
+from os import PathLike
+from pathlib import Path
+from threading import Thread
+from typing import Any, TypeVar
+
+from msgspec import ValidationError
+from twisted.internet.defer import Deferred, fail
+from twisted.internet.interfaces import IReactorFromThreads
+from twisted.internet.threads import deferToThreadPool
+from twisted.python.threadpool import ThreadPool
+from zope.interface import implementer
+
+from ..agent.errors import StoreError
+from ..agent.interfaces import ISessionStore
+from ..agent.types import Message, StoredSession
+from .database import Database
+
+T = TypeVar("T")
+
+
+class _DaemonThread(Thread):
+    """Does not keep alive a process that ends without closing the store; what was committed is safe."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs, daemon=True)
+
+
+class _OneThread(ThreadPool):
+    """Runs calls in their order."""
+
+    threadFactory = _DaemonThread
+
+    def __init__(self) -> None:
+        super().__init__(minthreads=0, maxthreads=1, name="session store")
+
+
+@implementer(ISessionStore)
+class SqliteSessionStore:
+    """See `ISessionStore`; `now` gives Unix seconds. Every failure is a `StoreError` naming the file."""
+
+    def __init__(
+        self, path: str | PathLike[str], reactor: IReactorFromThreads, now: Callable[[], float] = time.time
+    ) -> None:
+        self._path, self._reactor, self._now = Path(path), reactor, now
+        self._thread = _OneThread()
+        self._database: Database | None = None
+
+    def open(self) -> Deferred[None]:
+        """Opens the file, making it and its tables if need be."""
+        return Deferred.fromCoroutine(self._open())
+
+    def close(self) -> Deferred[None]:
+        """Closes the file after whatever was asked before; closing twice does no harm."""
+        return Deferred.fromCoroutine(self._close())
+
+    def load(self, session_id: str, limit: int) -> Deferred[StoredSession | None]:
+        """The session with its newest `limit` messages, or None."""
+        return self._ask(lambda database: database.load(session_id, limit))
+
+    def append(self, session_id: str, messages: Sequence[Message]) -> Deferred[None]:
+        """Adds one turn's messages in one transaction."""
+        turn = tuple(messages)
+        return self._ask(lambda database: database.append(session_id, turn))
+
+    def save_settings(self, session_id: str, model: str, settings: dict[str, Any]) -> Deferred[None]:
+        """Keeps the session's model and settings."""
+        kept = json.dumps(settings)
+        return self._ask(lambda database: database.save_settings(session_id, model, kept))
+
+    def clear(self, session_id: str) -> Deferred[int]:
+        """Forgets the session's messages; fires with how many."""
+        return self._ask(lambda database: database.clear(session_id))
+
+    def delete(self, session_id: str) -> Deferred[bool]:
+        """Forgets the session; fires with whether it existed."""
+        return self._ask(lambda database: database.delete(session_id))
+
+    async def _open(self) -> None:
+        self._thread.start()
+        try:
+            self._database = await self._run(lambda: Database(self._path, self._now))
+        except BaseException:
+            self._thread.stop()
+            raise
+
+    async def _close(self) -> None:
+        database, self._database = self._database, None
+        if database is None:
+            return
+        try:
+            await self._run(database.close)
+        finally:
+            # Joins the thread, which has nothing left to do.
+            self._thread.stop()
+
+    def _ask(self, work: Callable[[Database], T]) -> Deferred[T]:
+        database = self._database
+        if database is None:
+            return fail(StoreError(f"the session database {self._path} is not open"))
+        return self._run(lambda: work(database))
+
+    def _run(self, work: Callable[[], T]) -> Deferred[T]:
+        def explained() -> T:
+            try:
+                return work()
+            except (sqlite3.Error, OSError, ValueError, ValidationError) as error:
+                raise StoreError(self._advice(error)) from error
+
+        return deferToThreadPool(self._reactor, self._thread, explained)
+
+    def _advice(self, error: Exception) -> str:
+        """One line for the operator: which file, what happened, what to do."""
+        # The low byte of SQLite's extended codes is the primary one.
+        code = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
+        if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or isinstance(
+            error, ValueError | ValidationError
+        ):
+            todo = "it is damaged; restore a copy, or move it away to start with an empty one"
+        elif code == sqlite3.SQLITE_FULL:
+            todo = "make room on the disk"
+        elif code == sqlite3.SQLITE_BUSY:
+            todo = "another program holds it locked; end that program"
+        else:
+            todo = "see to it that this user may write to the file and its folder"
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        return f"the session database {self._path} cannot be used ({reason}): {todo}"

@@ -1,0 +1,97 @@
+from msgspec import json
+
+from llamaproxy.agent.errors import ModelError
+from llamaproxy.agent.types import Image, Message, ModelRequest, Reasoning, Text, ToolCall, Usage
+
+from .fakes import Call, Connection
+from .test_upstream import UpstreamTestCase
+
+
+def line(**fields: object) -> bytes:
+    return json.encode({"model": "tiny", "created_at": "2025-01-01T00:00:00Z", **fields}) + b"\n"
+
+
+def said(**message: object) -> bytes:
+    return line(message={"role": "assistant", "content": "", **message}, done=False)
+
+
+class OllamaTests(UpstreamTestCase):
+    def answered(self, *lines: bytes) -> tuple[Call, Connection]:
+        call, connection = self.call(kind="OLLAMA")
+        connection.begin("application/x-ndjson")
+        for each in lines:
+            connection.send(each)
+        return call, connection
+
+    def test_request_is_a_native_chat_with_options(self) -> None:
+        _, connection = self.call(
+            kind="OLLAMA", temperature=0.1, max_tokens=5, context_length=2048, extra={"think": True}
+        )
+        self.assertIn("POST /api/chat HTTP/1.1", connection.head)
+        self.assertEqual(
+            connection.body,
+            {
+                "model": "tiny",
+                "messages": [{"role": "user", "content": "hello"}],
+                "stream": True,
+                "options": {"temperature": 0.1, "num_predict": 5, "num_ctx": 2048},
+                "think": True,
+            },
+        )
+
+    def test_images_and_calls_take_ollamas_form(self) -> None:
+        calls = (
+            ToolCall(id="1", name="clock", arguments='{"zone":"UTC"}'),
+            ToolCall(id="2", name="odd", arguments="not json"),
+        )
+        request = ModelRequest(
+            messages=[
+                Message(role="user", content="see", images=(Image(data="QUJD"),)),
+                Message(role="assistant", content="", tool_calls=calls),
+            ]
+        )
+        _, connection = self.call(kind="OLLAMA", request=request)
+        user, assistant = connection.body["messages"]
+        self.assertEqual(user["images"], ["QUJD"])
+        self.assertEqual(
+            [call["function"] for call in assistant["tool_calls"]],
+            [{"name": "clock", "arguments": {"zone": "UTC"}}, {"name": "odd", "arguments": {}}],
+        )
+
+    def test_thinking_and_content_are_streamed_to_the_counted_end(self) -> None:
+        last = line(
+            message={"content": ""}, done=True, done_reason="length", prompt_eval_count=7, eval_count=2
+        )
+        call, _ = self.answered(said(thinking="hm"), said(content="a") + said(content="b"), last)
+        self.assertEqual(call.listener.segments, [[Reasoning("hm")], [Text("a"), Text("b")]])
+        result = self.result_of(call)
+        self.assertEqual((result.finish_reason, result.usage), ("length", Usage(7, 2)))
+
+    def test_tool_call_comes_whole_with_its_arguments_as_text(self) -> None:
+        function = {"name": "clock", "arguments": {"zone": "UTC"}}
+        call, _ = self.answered(
+            said(tool_calls=[{"function": function}]), line(done=True, done_reason="stop")
+        )
+        result = self.result_of(call)
+        self.assertEqual(result.finish_reason, "tool_calls")
+        self.assertEqual(
+            [(each.name, each.arguments) for each in result.tool_calls], [("clock", '{"zone":"UTC"}')]
+        )
+        self.assertIsNone(result.usage)
+
+    def test_two_calls_without_ids_stay_apart(self) -> None:
+        calls = [{"function": {"name": "a", "arguments": {}}}, {"function": {"name": "b"}}]
+        call, _ = self.answered(said(tool_calls=calls), line(done=True))
+        self.assertEqual(
+            [(each.name, each.arguments) for each in self.result_of(call).tool_calls],
+            [("a", "{}"), ("b", "{}")],
+        )
+
+    def test_error_line_is_the_models_error(self) -> None:
+        call, _ = self.answered(said(content="so"), line(error="llama runner process has terminated"))
+        self.assertIn("failed: llama runner process has terminated", str(self.error_of(call)))
+
+    def test_stream_that_is_not_done_broke_off(self) -> None:
+        call, connection = self.answered(said(content="so"))
+        connection.end()
+        self.assertIn("broke off", str(self.error_of(call, ModelError)))

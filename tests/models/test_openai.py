@@ -1,0 +1,176 @@
+from msgspec import json
+
+from llamaproxy.agent.errors import ContextTooLong
+from llamaproxy.agent.types import (
+    Image,
+    Message,
+    ModelRequest,
+    Reasoning,
+    Text,
+    ToolCall,
+    ToolCallDelta,
+    Usage,
+)
+
+from .fakes import DONE, KEY, event, finish
+from .test_upstream import UpstreamTestCase
+
+TOOL = {"name": "clock", "description": "the time", "parameters": {"type": "object"}}
+
+
+def delta(**fields: object) -> bytes:
+    return b"data: " + json.encode({"choices": [{"delta": fields}]}) + b"\n\n"
+
+
+def piece(index: int | None, call_id: str | None, name: str | None, arguments: str) -> dict[str, object]:
+    return {"index": index, "id": call_id, "function": {"name": name, "arguments": arguments}}
+
+
+class RequestTests(UpstreamTestCase):
+    def test_request_is_a_streamed_chat_completion_with_the_key(self) -> None:
+        _, connection = self.call(env_key="MODEL_KEY")
+        self.assertIn("POST /v1/chat/completions HTTP/1.1", connection.head)
+        self.assertIn(f"Authorization: Bearer {KEY}", connection.head)
+        self.assertEqual(
+            connection.body,
+            {
+                "model": "tiny",
+                "messages": [{"role": "user", "content": "hello"}],
+                "stream": True,
+                "stream_options": {"include_usage": True},
+            },
+        )
+
+    def test_only_what_the_entry_says_is_sent_and_extra_has_the_last_word(self) -> None:
+        _, connection = self.call(temperature=0.5, top_k=20, max_tokens=9, extra={"seed": 7, "top_k": 30})
+        sampling = {
+            name: connection.body.get(name)
+            for name in ("temperature", "top_k", "max_tokens", "seed", "top_p")
+        }
+        self.assertEqual(
+            sampling, {"temperature": 0.5, "top_k": 30, "max_tokens": 9, "seed": 7, "top_p": None}
+        )
+
+    def test_compression_is_not_asked_for(self) -> None:
+        _, connection = self.call()
+        self.assertIn("Accept-Encoding: identity", connection.head)
+        self.assertNotIn("gzip", connection.head)
+
+    def test_images_tools_and_calls_take_openais_form(self) -> None:
+        request = ModelRequest(
+            messages=[
+                Message(
+                    role="user", content="what is it?", images=(Image(data="QUJD", media_type="image/png"),)
+                ),
+                Message(
+                    role="assistant",
+                    content="",
+                    tool_calls=(ToolCall(id="c1", name="clock", arguments='{"a":1}'),),
+                ),
+                Message(role="tool", content="noon", tool_call_id="c1"),
+            ],
+            tools=[TOOL],
+        )
+        _, connection = self.call(request=request)
+        user, assistant, tool = connection.body["messages"]
+        self.assertEqual(
+            user["content"],
+            [
+                {"type": "text", "text": "what is it?"},
+                {"type": "image_url", "image_url": {"url": "data:image/png;base64,QUJD"}},
+            ],
+        )
+        self.assertEqual(
+            assistant,
+            {
+                "role": "assistant",
+                "content": None,
+                "tool_calls": [
+                    {"id": "c1", "type": "function", "function": {"name": "clock", "arguments": '{"a":1}'}}
+                ],
+            },
+        )
+        self.assertEqual(tool, {"role": "tool", "content": "noon", "tool_call_id": "c1"})
+        self.assertEqual(connection.body["tools"], [{"type": "function", "function": TOOL}])
+
+    def test_server_that_does_not_know_stream_options_is_asked_without_them(self) -> None:
+        call, connection = self.call()
+        connection.answer(400, b'{"error": {"message": "unknown field: stream_options"}}')
+        connection = self.network.accept()
+        self.assertNotIn("stream_options", connection.body)
+        connection.begin()
+        connection.send(event("hi") + finish() + DONE)
+        self.assertIsNone(self.result_of(call).usage)
+
+
+class AnswerTests(UpstreamTestCase):
+    def test_usage_and_finish_reason_are_reported(self) -> None:
+        call, connection = self.streaming()
+        usage = {"choices": [], "usage": {"prompt_tokens": 12, "completion_tokens": 3}}
+        connection.send(finish("length") + b"data: " + json.encode(usage) + b"\n\n" + DONE)
+        result = self.result_of(call)
+        self.assertEqual((result.usage, result.finish_reason), (Usage(12, 3), "length"))
+
+    def test_unknown_finish_reason_is_a_stop(self) -> None:
+        call, connection = self.streaming()
+        connection.send(finish("eos") + DONE)
+        self.assertEqual(self.result_of(call).finish_reason, "stop")
+
+    def test_reasoning_is_kept_apart_from_the_answer(self) -> None:
+        call, connection = self.call()
+        connection.begin()
+        connection.send(delta(reasoning_content="hm") + delta(reasoning="so") + delta(content="yes"))
+        self.assertEqual(call.listener.segments, [[Reasoning("hm"), Reasoning("so"), Text("yes")]])
+
+    def test_chunks_that_carry_nothing_are_not_delivered(self) -> None:
+        call, connection = self.call()
+        connection.begin()
+        connection.send(delta(role="assistant", content="") + delta(content=None) + b"data: {}\n\n")
+        self.assertEqual((call.listener.segments, call.listener.registrations), ([], 0))
+
+    def test_pieces_of_tool_calls_are_put_together(self) -> None:
+        call, connection = self.call()
+        connection.begin()
+        connection.send(
+            delta(tool_calls=[piece(0, "a", "clock", "")]) + delta(tool_calls=[piece(0, None, None, '{"z')])
+        )
+        connection.send(delta(tool_calls=[piece(1, "b", "moon", "{}"), piece(0, None, None, '":1}')]))
+        connection.send(finish("tool_calls") + DONE)
+        self.assertEqual(
+            call.listener.segments[0], [ToolCallDelta(0, "a", "clock", ""), ToolCallDelta(0, "", "", '{"z')]
+        )
+        result = self.result_of(call)
+        self.assertEqual(result.finish_reason, "tool_calls")
+        self.assertEqual(
+            result.tool_calls,
+            (
+                ToolCall(id="a", name="clock", arguments='{"z":1}'),
+                ToolCall(id="b", name="moon", arguments="{}"),
+            ),
+        )
+
+    def test_parallel_calls_under_one_index_stay_apart(self) -> None:
+        for index in (0, None):
+            call, connection = self.call()
+            connection.begin()
+            connection.send(delta(tool_calls=[piece(index, "a", "clock", "{}")]))
+            connection.send(delta(tool_calls=[piece(index, "b", "moon", '{"x"')]))
+            connection.send(delta(tool_calls=[piece(index, None, None, ":1}")]) + finish() + DONE)
+            result = self.result_of(call)
+            self.assertEqual(
+                [(each.id, each.arguments) for each in result.tool_calls], [("a", "{}"), ("b", '{"x":1}')]
+            )
+            self.assertEqual(result.finish_reason, "tool_calls")
+
+    def test_call_without_an_id_gets_one(self) -> None:
+        call, connection = self.call()
+        connection.begin()
+        connection.send(delta(tool_calls=[piece(0, None, "clock", "{}")]) + DONE)
+        self.assertRegex(self.result_of(call).tool_calls[0].id, "^call_[0-9a-f]{16}$")
+
+    def test_error_in_the_stream_keeps_its_kind(self) -> None:
+        call, connection = self.call()
+        connection.begin()
+        error = {"error": {"code": 400, "type": "exceed_context_size_error", "message": "no", "n_ctx": 64}}
+        connection.send(b"data: " + json.encode(error) + b"\n\n")
+        self.error_of(call, ContextTooLong)

@@ -1,0 +1,67 @@
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface.verify import verifyObject
+
+from llamaproxy.agent.interfaces import IDeltaReceiver, IModel
+from llamaproxy.config.schema import ModelEntry, ModelRegistry
+from llamaproxy.models.registry import ModelContext, build_models, model_context
+
+from .fakes import HELLO, Listener, Network
+
+
+def registry(**kinds: str) -> ModelRegistry:
+    entries = {
+        key: ModelEntry(type=kind, model_id="tiny", host="http://127.0.0.1:1/v1")
+        for key, kind in kinds.items()
+    }
+    return ModelRegistry(default_model="", models=entries)
+
+
+class RegistryTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.context: ModelContext = model_context(Network().clock, lambda name: None, Path("/nowhere"))
+
+    def test_every_built_in_type_is_a_model(self) -> None:
+        models = build_models(registry(a="OPENAI", b="OLLAMA", c="LOCAL"), self.context)
+        for model in models.values():
+            verifyObject(IModel, model)
+        self.assertEqual([model.info().kind for model in models.values()], ["OPENAI", "OLLAMA", "LOCAL"])
+        verifyObject(IDeltaReceiver, Listener())
+
+    def test_disabled_entries_are_left_out(self) -> None:
+        entry = ModelEntry(type="NONSENSE", model_id="x", enabled=False)
+        self.assertEqual(build_models(ModelRegistry(default_model="", models={"x": entry}), self.context), {})
+
+    def test_plugins_are_not_looked_for_when_the_built_in_types_do(self) -> None:
+        with mock.patch("twisted.plugin.getPlugins", side_effect=AssertionError):
+            build_models(registry(a="OPENAI"), self.context)
+
+    def test_type_of_a_plugin_builds_its_model(self) -> None:
+        class Echo:
+            name = "ECHO"
+
+            def build(self, key: str, entry: Any, context: Any) -> Any:
+                return key, entry.model_id, context
+
+        with mock.patch("twisted.plugin.getPlugins", return_value=[Echo()]):
+            models: Any = build_models(registry(e="ECHO"), self.context)
+        self.assertEqual(models, {"e": ("e", "tiny", self.context)})
+
+    def test_unknown_type_names_the_key_and_the_types_that_exist(self) -> None:
+        error = self.assertRaises(ValueError, build_models, registry(x="LLAMMA"), self.context)
+        self.assertEqual(str(error), "models.x.type is 'LLAMMA'; it can be LOCAL, OLLAMA, OPENAI")
+
+
+class ConnectTests(SynchronousTestCase):
+    def test_addresses_and_localhost_are_connected_to_without_a_lookup(self) -> None:
+        for host in ("127.0.0.1", "localhost", "[::1]"):
+            network = Network()
+            model = network.model(host=f"http://{host}:99/v1", connect_timeout=3)
+            model.chat(HELLO, Listener()).addErrback(print)
+            address, port, _, timeout, _ = network.clock.tcpClients[0]
+            self.assertEqual(
+                (f"{address}", port, timeout), (host.strip("[]").replace("localhost", "127.0.0.1"), 99, 3)
+            )

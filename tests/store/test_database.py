@@ -1,0 +1,89 @@
+"""What an operation costs, in steps of SQLite's virtual machine; and the schema's versions."""
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from llamaproxy.agent.errors import StoreError
+from llamaproxy.agent.types import Message
+from llamaproxy.store.database import Database
+
+TURN = (Message(role="user", content="hello"), Message(role="assistant", content="hi"))
+
+
+class CostTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.database = Database(Path(self.mktemp()), lambda: 0.0)
+        self.addCleanup(self.database.close)
+
+    def steps(self, work: Callable[[], object]) -> int:
+        count = 0
+
+        def step() -> int:
+            nonlocal count
+            count += 1
+            return 0
+
+        self.database.connection.set_progress_handler(step, 1)
+        work()
+        self.database.connection.set_progress_handler(None, 0)
+        return count
+
+    def test_turn_10000_costs_what_turn_10_cost(self) -> None:
+        self.database.append("s", TURN * 9)
+        turn_10 = self.steps(lambda: self.database.append("s", TURN))
+        load_10 = self.steps(lambda: self.database.load("s", 20))
+        self.database.append("s", TURN * 9_989)
+        turn_10_000 = self.steps(lambda: self.database.append("s", TURN))
+        load_10_000 = self.steps(lambda: self.database.load("s", 20))
+        self.assertEqual((turn_10_000, load_10_000), (turn_10, load_10))
+
+    def test_other_sessions_cost_nothing(self) -> None:
+        self.database.append("b", TURN * 10)
+        alone = self.steps(lambda: self.database.load("b", 10)), self.steps(lambda: self.database.clear("b"))
+        self.database.append("b", TURN * 10)
+        for other in ("a", "c"):
+            self.database.append(other, TURN * 1_000)
+        among = self.steps(lambda: self.database.load("b", 10)), self.steps(lambda: self.database.clear("b"))
+        # Only the end of the other's range is seen.
+        self.assertLess(sum(among) - sum(alone), 10)
+
+
+class SchemaTests(SynchronousTestCase):
+    def test_the_file_is_private_and_in_wal_mode(self) -> None:
+        path = Path(self.mktemp())
+        database = Database(path, lambda: 0.0)
+        self.addCleanup(database.close)
+        database.append("s", TURN)
+        for file in (path, path.with_name(f"{path.name}-wal")):
+            self.assertEqual(file.stat().st_mode & 0o777, 0o600)
+        self.assertEqual(database.connection.execute("PRAGMA journal_mode").fetchone(), ("wal",))
+
+    def test_opening_again_migrates_nothing(self) -> None:
+        path = Path(self.mktemp())
+        for _ in range(2):
+            database = Database(path, lambda: 0.0)
+            self.assertEqual(database.connection.execute("PRAGMA user_version").fetchone(), (1,))
+            database.close()
+
+    def test_a_newer_schema_is_left_alone(self) -> None:
+        path = Path(self.mktemp())
+        with sqlite3.connect(path) as connection:
+            connection.execute("PRAGMA user_version = 99")
+        connection.close()
+        error = self.assertRaises(StoreError, Database, path, lambda: 0.0)
+        self.assertIn("schema 99", str(error))
+        self.assertIn(str(path), str(error))
+
+    def test_a_failure_in_the_middle_of_a_turn_leaves_nothing_of_it(self) -> None:
+        database = Database(Path(self.mktemp()), lambda: 0.0)
+        self.addCleanup(database.close)
+        database.append("s", TURN)
+        # Somebody else's row stands where the turn's second message would go.
+        database.connection.execute("INSERT INTO messages VALUES ('s', 3, 'user', 'x', NULL)")
+        self.assertRaises(sqlite3.IntegrityError, database.append, "s", TURN)
+        session = database.load("s", 10)
+        assert session is not None
+        self.assertEqual((session.message_count, len(session.messages)), (2, 3))
