@@ -46,7 +46,7 @@ def run(home: Home, words: Sequence[str], printer: Printer) -> int:
     """Runs one subcommand with its arguments; gives 0, or 1 after a refusal."""
     try:
         _dispatch(home, words, printer)
-    except (Refused, ConfigError) as error:
+    except (Refused, ConfigError, OSError) as error:  # an OSError names its file, on one line
         printer.refused(str(error))
         return 1
     return 0

@@ -5,6 +5,7 @@ import re
 import ssl
 import subprocess
 import sys
+from contextlib import suppress
 from typing import NamedTuple
 from urllib.request import HTTPSHandler, OpenerDirector, ProxyHandler, build_opener
 
@@ -43,19 +44,22 @@ def opener() -> OpenerDirector:
         raise Refused(f"pip's certificates in {settings.get('cert')} cannot be read ({error})") from None
     if not context.cert_store_stats()["x509_ca"] and not ssl.get_default_verify_paths().capath:
         # A Python that brings no certificates, as the one for macOS does: pip brings its own.
-        from pip._vendor import certifi
+        with suppress(ImportError):
+            from pip._vendor import certifi
 
-        context.load_verify_locations(certifi.where())
+            context.load_verify_locations(certifi.where())
     proxy = settings.get("proxy")
     proxies = ProxyHandler({"http": proxy, "https": proxy} if proxy else None)
     return build_opener(HTTPSHandler(context=context), proxies)
 
 
 def _settings() -> dict[str, str]:
-    """pip's settings from its files and environment, by name without section; empty where pip is absent."""
-    lines = _pip("config", "list").stdout.splitlines()
-    found = (re.fullmatch(r"(?:global|install|:env:)\.([\w-]+)='(.*)'", line) for line in lines)
-    return {setting[1]: setting[2] for setting in found if setting}
+    """pip's settings from its files and environment, by name; empty where pip is absent."""
+    found = re.findall(
+        r"^(global|install|:env:)\.([\w-]+)='(.*)'$", _pip("config", "list").stdout, re.MULTILINE
+    )
+    weakest_first = sorted(found, key=lambda setting: ("global", "install", ":env:").index(setting[0]))
+    return {name: value for _, name, value in weakest_first}
 
 
 def _pip(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -2,6 +2,7 @@
 
 from typing import Any, cast
 
+from hyperlink import EncodedURL
 from treq.client import HTTPClient
 from twisted.internet.abstract import isIPAddress, isIPv6Address
 from twisted.internet.defer import Deferred, succeed
@@ -27,6 +28,14 @@ def http_client(reactor: Any, pool: HTTPConnectionPool, connect_timeout: float) 
     endpoints = _Endpoints(reactor, connect_timeout)
     agent = _PlainAgent(Agent.usingEndpointFactory(reactor, endpoints, pool))
     return HTTPClient(agent, data_to_body_producer=_Body)
+
+
+class Address(EncodedURL):
+    """A URL whose host may be an IPv6 address, which hyperlink takes for a name and cannot encode."""
+
+    def to_uri(self) -> EncodedURL:
+        """Itself, if there is no name in it."""
+        return self if ":" in self.host else super().to_uri()
 
 
 @implementer(IAgentEndpointFactory)

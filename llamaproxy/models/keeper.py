@@ -96,20 +96,18 @@ class Keeper:
             self._stopped.callback(None)
             return
         ready_at, self._ready_at = self._ready_at, None
-        if ready_at is None:
-            reason = _explanation(last_words) or why
-            self._log.error("{who} cannot be loaded: {words}", who=self._who, words=last_words or why)
-            self._fail_waiting(ModelError(f"{self._who} cannot be loaded: {reason}"))
-        elif self._reactor.seconds() - ready_at >= HEALTHY:
+        served = ready_at is not None
+        if ready_at is not None and self._reactor.seconds() - ready_at >= HEALTHY:
             self._pause = FIRST_PAUSE
-        self._log.warn(
-            "{who} ended ({why}); a new one starts in {pause:g} s at the earliest",
-            who=self._who,
-            why=why,
-            pause=self._pause,
-        )
-        self._pausing = self._reactor.callLater(self._pause, self._rested, ready_at is not None)
-        self._pause = min(self._pause * 2, LAST_PAUSE)
+        pause, self._pause = self._pause, min(self._pause * 2, LAST_PAUSE)
+        self._pausing = self._reactor.callLater(pause, self._rested, served)
+        if served:
+            self._log.warn(
+                "{who} ended ({why}); it starts again in {pause:g} s", who=self._who, why=why, pause=pause
+            )
+        else:
+            self._log.error("{who} cannot be loaded: {words}", who=self._who, words=last_words or why)
+            self._fail_waiting(ModelError(f"{self._who} cannot be loaded: {_explanation(last_words) or why}"))
 
     def _rested(self, served: bool) -> None:
         """The pause is over. What never came up is tried again only when somebody asks for it."""

@@ -25,7 +25,6 @@ def main() -> None:
         signal.SIGINT, signal.SIG_IGN
     )  # Ctrl-C reaches the whole group; the parent decides when we go
     _die_with_parent()
-    os.nice(5)  # generating uses every core; who streams the tokens goes first
     settings = json.loads(sys.stdin.readline())
     Thread(target=_exit_at_end_of_input, daemon=True).start()
     try:

@@ -103,12 +103,13 @@ class OllamaChat:
         return await upstream.ask("/api/chat", body, lambda: LineDecoder(upstream.who), receiver)
 
     def _body(self, request: ModelRequest) -> dict[str, Any]:
-        entry = self._entry
+        entry, asked = self._entry, request.options
         options = {
             "temperature": entry.temperature,
             "top_p": entry.top_p,
             "top_k": entry.top_k,
-            "num_predict": request.options.max_tokens or entry.max_tokens,
+            "num_predict": asked.max_tokens or entry.max_tokens,
+            "stop": asked.stop or None,
             "num_ctx": entry.context_length,
         }
         body: dict[str, Any] = {
@@ -117,6 +118,10 @@ class OllamaChat:
             "stream": True,
             "options": {name: value for name, value in options.items() if value is not None},
         }
+        if asked.json_schema is not None:
+            body["format"] = asked.json_schema or "json"
+        if asked.think is not None:
+            body["think"] = asked.think
         if request.tools:
             body["tools"] = [{"type": "function", "function": tool} for tool in request.tools]
         return body | entry.extra

@@ -141,24 +141,36 @@ class OpenAIChat:
         return await upstream.ask("/chat/completions", body, lambda: ChunkDecoder(upstream.who), receiver)
 
     def _body(self, request: ModelRequest) -> dict[str, Any]:
-        entry = self._entry
-        sampling = {
+        entry, options = self._entry, request.options
+        fields = {
             "temperature": entry.temperature,
             "top_p": entry.top_p,
             "top_k": entry.top_k,
-            "max_tokens": request.options.max_tokens or entry.max_tokens,
+            "max_tokens": options.max_tokens or entry.max_tokens,
+            "stop": options.stop or None,
+            "response_format": _response_format(options.json_schema),
+            # An effort only: there is no on and off that every server of this kind takes.
+            "reasoning_effort": options.think if isinstance(options.think, str) else None,
         }
         body: dict[str, Any] = {
             "model": entry.model_id,
             "messages": [_message(message) for message in request.messages],
             "stream": True,
-            **{name: value for name, value in sampling.items() if value is not None},
+            **{name: value for name, value in fields.items() if value is not None},
         }
         if self._asks_for_usage:
             body["stream_options"] = {"include_usage": True}
         if request.tools:
             body["tools"] = [{"type": "function", "function": tool} for tool in request.tools]
         return body | entry.extra
+
+
+def _response_format(schema: dict[str, Any] | None) -> dict[str, Any] | None:
+    if schema is None:
+        return None
+    if not schema:
+        return {"type": "json_object"}
+    return {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema}}
 
 
 def _message(message: Message) -> dict[str, Any]:

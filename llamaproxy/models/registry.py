@@ -6,6 +6,7 @@ from typing import Any
 
 from msgspec import Struct
 from treq.client import HTTPClient
+from twisted.web.client import HTTPConnectionPool
 
 from ..agent.interfaces import IModel, IModelType
 from ..config.schema import ModelEntry, ModelRegistry
@@ -20,25 +21,23 @@ from .upstream import Upstream
 class ModelContext(Struct, frozen=True, kw_only=True):
     """What a model may use of the server that it lives in.
 
-    `http` gives a treq client on the shared connection pool, for a connect timeout in seconds; `environ`
-    looks a variable up in the environment, then in `.env`; `weights` is the folder of local weights.
+    `pool` holds the connections of all models; `environ` looks a variable up in the environment, then in `.env`;
+    `weights` is the folder of local weights.
     """
 
     reactor: Any
-    http: Callable[[float], HTTPClient]
+    pool: HTTPConnectionPool
     environ: Callable[[str], str | None]
     weights: Path
 
+    def http(self, connect_timeout: float) -> HTTPClient:
+        """A treq client on the shared pool; `connect_timeout` is in seconds."""
+        return http_client(self.reactor, self.pool, connect_timeout)
+
 
 def model_context(reactor: Any, environ: Callable[[str], str | None], weights: Path) -> ModelContext:
-    """The context of a real server, with one connection pool for all of its models."""
-    pool = connection_pool(reactor)
-    return ModelContext(
-        reactor=reactor,
-        http=lambda connect_timeout: http_client(reactor, pool, connect_timeout),
-        environ=environ,
-        weights=weights,
-    )
+    """The context of a real server."""
+    return ModelContext(reactor=reactor, pool=connection_pool(reactor), environ=environ, weights=weights)
 
 
 def _openai(key: str, entry: ModelEntry, context: ModelContext) -> IModel:

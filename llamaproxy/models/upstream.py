@@ -21,6 +21,7 @@ from ..agent.errors import ModelError, ModelTimeout, ModelUnavailable
 from ..agent.interfaces import IDeltaReceiver
 from ..agent.types import ModelResult
 from ..config.schema import ModelEntry
+from .client import Address
 from .refusals import MAX_BODY, is_html, refusal
 from .streaming import Decoder, DeltaStream, Watch, root_cause
 
@@ -95,7 +96,7 @@ class Upstream:
         try:
             response = await watch.over(
                 self._http.post(
-                    server.url.rstrip("/") + path,
+                    Address.from_text(server.url.rstrip("/") + path),
                     headers=headers,
                     data=body,
                     unbuffered=True,

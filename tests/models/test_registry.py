@@ -60,8 +60,8 @@ class ConnectTests(SynchronousTestCase):
         for host in ("127.0.0.1", "localhost", "[::1]"):
             network = Network()
             model = network.model(host=f"http://{host}:99/v1", connect_timeout=3)
-            model.chat(HELLO, Listener()).addErrback(print)
+            model.chat(HELLO, Listener())
             address, port, _, timeout, _ = network.clock.tcpClients[0]
             self.assertEqual(
-                (f"{address}", port, timeout), (host.strip("[]").replace("localhost", "127.0.0.1"), 99, 3)
+                (address, port, timeout), (host.strip("[]").replace("localhost", "127.0.0.1"), 99, 3)
             )
