@@ -27,7 +27,7 @@ from .service import Part, Stack, give_up
 from .store.sqlite import SqliteSessionStore
 from .web.door import Door, port_problem, reachable_addresses, welcome
 from .web.guard import Guard
-from .web.routes import Api
+from .web.routes import Routes
 from .web.site import FrontSite
 
 log = Logger()
@@ -104,8 +104,8 @@ def build(options: Options, home: Home, reactor: Any) -> Stack:
         },
     )
     guard = Guard(door.allow_from, door.api_keys, door.trusted_proxies)
-    api = Api(agent, guard, reactor, door.stall_timeout)
-    site = FrontSite(api.resource(), guard, reactor, door.max_body_bytes, door.request_timeout)
+    routes = Routes(agent, guard, reactor, door.stall_timeout)
+    site = FrontSite(routes, guard, reactor, door.max_body_bytes, door.request_timeout)
 
     stack = Stack()
     for service in (

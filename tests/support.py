@@ -28,7 +28,7 @@ from llamaproxy.agent.types import (
     Usage,
 )
 from llamaproxy.web.guard import Guard
-from llamaproxy.web.routes import Api
+from llamaproxy.web.routes import Routes
 from llamaproxy.web.site import FrontChannel, FrontSite
 
 
@@ -298,8 +298,8 @@ class Front:
     def __init__(self, house: House, guard: Guard | None = None, **site: Any) -> None:
         self.house = house
         guard = guard or Guard()
-        api = Api(house.agent, guard, house.clock, now=lambda: 1_700_000_000.0)
-        self.site = FrontSite(api.resource(), guard, house.clock, **site)
+        routes = Routes(house.agent, guard, house.clock, now=lambda: 1_700_000_000.0)
+        self.site = FrontSite(routes, guard, house.clock, **site)
 
     def connect(self, address: str = "192.168.1.20") -> Wire:
         return Wire(self.site, address)

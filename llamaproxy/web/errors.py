@@ -1,6 +1,5 @@
 """The one place where an exception becomes bytes, in the dialect of the client."""
 
-from types import ModuleType
 from typing import TYPE_CHECKING
 
 from twisted.internet.defer import CancelledError
@@ -10,6 +9,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from ..agent.errors import AgentError, NotFound, Stopping
 from ..dialects import ollama, openai
+from ..dialects.base import WireDialect
 from ..dialects.detect import Dialect, detect
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class WrongMethod(AgentError):
         self.allowed = allowed
 
 
-def dialect_of(request: "Intake") -> ModuleType:
+def dialect_of(request: "Intake") -> WireDialect:
     """The dialect to answer in: the endpoint's own, or for a path that is nobody's the likely one of the app."""
     path = request.plain_path
     if path.startswith(("/api/", "/v1/")):
@@ -56,7 +56,7 @@ def as_agent_error(failure: Failure, request: "Intake") -> AgentError:
 def answer(request: "Intake", error: AgentError) -> bytes:
     """Sets status and headers for an answer that has not begun, and gives its body."""
     dialect = dialect_of(request)
-    body: bytes = dialect.error(error)
+    body = dialect.error(error)
     request.setResponseCode(error.status)
     request.setHeader(b"content-type", dialect.JSON_TYPE)
     request.setHeader(b"content-length", b"%d" % len(body))

@@ -1,0 +1,76 @@
+"""What the endpoints of all dialects share: the way of a turn to the agent and back, small JSON answers, failures.
+
+Each dialect's endpoints are a class with a Klein app of its own; `routes` hands it the requests of that dialect.
+"""
+
+from collections.abc import Callable
+from time import time
+
+from klein import Klein
+from klein.resource import KleinResource
+from twisted.internet.interfaces import IReactorTime
+from twisted.python.failure import Failure
+
+from ..agent.interfaces import IAgent
+from ..dialects.base import ChatRequest, Encoder, WireDialect
+from . import errors
+from .guard import Guard
+from .site import Intake
+from .streaming import StreamedReply, WholeReply
+
+
+class Endpoints:
+    """The endpoints of `dialect` over one agent; a subclass has its routes on `app`, made by `new_app`.
+
+    `now` gives Unix seconds for the wire, `clock` runs the timers.
+    """
+
+    app: Klein
+    dialect: WireDialect
+
+    def __init__(
+        self,
+        agent: IAgent,
+        guard: Guard,
+        clock: IReactorTime,
+        stall_timeout: float = 300.0,
+        now: Callable[[], float] = time,
+    ) -> None:
+        self._agent = agent
+        self._guard = guard
+        self._clock = clock
+        self._stall_timeout = stall_timeout
+        self._now = now
+
+    def resource(self) -> KleinResource:
+        """Where requests come in."""
+        return self.app.resource()
+
+    def _json(self, request: Intake, body: bytes) -> bytes:
+        """Sets the headers that go with a JSON `body`, and gives it back."""
+        request.setHeader(b"content-type", self.dialect.JSON_TYPE)
+        request.setHeader(b"content-length", b"%d" % len(body))
+        return body
+
+    async def _converse(self, request: Intake, parsed: ChatRequest, encoder: Encoder) -> bytes:
+        """Takes the turn to the agent and carries the reply back. Klein cancels this when the client leaves."""
+        assert parsed.turn is not None
+        reply = await self._agent.turn(self._guard.caller(request), parsed.turn)
+        if not parsed.stream:
+            request.setHeader(b"content-type", self.dialect.JSON_TYPE)
+        outlet = StreamedReply if parsed.stream else WholeReply
+        await outlet(request, reply, encoder, self._clock, self._stall_timeout).start()
+        return b""
+
+
+def new_app() -> Klein:
+    """An app whose failures become answers in the dialect of the request."""
+    app = Klein()
+    app.handle_errors(Exception)(_failed)  # type: ignore[arg-type]  # Klein's type asks for IRequest
+    return app
+
+
+def _failed(endpoints: Endpoints, request: Intake, failure: Failure) -> bytes:
+    """Everything that went wrong before the first byte; a stream ends itself."""
+    error = errors.as_agent_error(failure, request)
+    return b"" if request.startedWriting else errors.answer(request, error)
