@@ -158,12 +158,13 @@ class ITool(Interface):
     category = Attribute(
         "Its rate-limit category and gate group: 'db', 'search', 'extract', 'drive', 'system', ..."
     )
+    timeout = Attribute("Seconds after which a call is cancelled, and given up even if it goes on.")
 
     def access(arguments: dict[str, Any]) -> Access:
         """What a call with these (schema-valid) arguments would touch, for the gates. Pure; never blocks."""
 
     def run(arguments: dict[str, Any], context: ToolContext) -> Deferred[str]:
-        """Runs a call; fires with the text for the model.
+        """Runs a call; fires with the text for the model, which gets at most its first 64 KiB.
 
         Fails with a `ToolError` whose message is for the model and the user. Cancelling the Deferred ends the work.
         """

@@ -15,11 +15,21 @@ class Image(Struct, frozen=True):
     media_type: str = "image/jpeg"
 
 
+# Which commands a caller may use: all, those that look or concern the own session, or none.
+Rights = Literal["all", "safe", "none"]
+
+
 class Caller(Struct, frozen=True, kw_only=True):
-    """Who asks: the session that the request belongs to and the address it came from."""
+    """Who asks: the session that the request belongs to, the address it came from, and what it may command.
+
+    `owner` is set for the person who runs the server: they come from its own machine, or with a key that is
+    theirs. A few commands are for them alone.
+    """
 
     session_id: str
     address: str
+    rights: Rights = "all"
+    owner: bool = False
 
 
 class Options(Struct, frozen=True, kw_only=True):
@@ -65,11 +75,15 @@ class Access(Struct, frozen=True, kw_only=True):
 
 
 class ToolContext(Struct, frozen=True, kw_only=True):
-    """What a running tool knows of its caller. `reactor` gives it timers and sockets."""
+    """What a running tool knows of its caller. `reactor` gives it timers and sockets.
+
+    `depth` counts the delegations above this call (`llm_call`, `agent_call`): 0 in a turn of the user's own.
+    """
 
     session_id: str
     address: str
     reactor: Any
+    depth: int = 0
 
 
 class Message(Struct, frozen=True, kw_only=True, omit_defaults=True):

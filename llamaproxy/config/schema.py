@@ -58,6 +58,8 @@ class ModelEntry(Struct, frozen=True, kw_only=True):
     - `max_context`: history window in messages (None: the global ceiling); `context_length`: in tokens
       (None: unknown, nothing is cut by tokens before the back end refuses).
     - `vision`: the model takes images.
+    - `tool_call_available`: the model is offered tools: those in `llm_tools` (names of tools or of their
+      categories), or all installed ones if that is null.
     - `llm_call_timeout` bounds the whole call, `connect_timeout` reaching the server, `first_token_timeout`
       the wait for the first delta, `idle_timeout` the silence between two network reads afterwards; seconds.
     - `start` (`LOCAL`): load `eager`ly with the server or `lazy`, at the first message; `parallel`: replies
@@ -74,6 +76,7 @@ class ModelEntry(Struct, frozen=True, kw_only=True):
     context_length: int | None = None
     vision: bool = False
     tool_call_available: bool = True
+    llm_tools: tuple[str, ...] | None = None
     system_prompt_folder: str | None = None
     temperature: float | None = None
     top_p: float | None = None
