@@ -116,9 +116,8 @@ class Keeper:
             self._spawn()
 
     def _spawn(self) -> None:
-        self._key = token_urlsafe(
-            32
-        )  # so that nobody else on this machine can use the model, or ask it for prompts
+        # Others on this machine can reach the port, but not use the model or ask it for its prompts.
+        self._key = token_urlsafe(32)
         self._child = _Child(self, self._who, json.encode({**self._settings, "key": self._key}) + b"\n")
         # -P: the script's folder must not lend its module names (`openai`) to what the script imports.
         arguments = [sys.executable, "-P", os.fspath(SCRIPT)]

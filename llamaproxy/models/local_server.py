@@ -36,6 +36,9 @@ def main() -> None:
 
 
 def _serve(settings: dict[str, Any]) -> Any:
+    # Threads that spin while they wait for one that lost its core slow a busy machine down tenfold. The library
+    # reads this when it is loaded.
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     import xllamacpp
 
     params = xllamacpp.CommonParams()

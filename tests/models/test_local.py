@@ -24,16 +24,10 @@ from .fakes import HELLO, Listener
 reactor: Any = installed_reactor
 
 
-def weights() -> Path:
-    """The weights to try with; skips the test if there are none."""
-    home = Path(os.environ.get("LLAMAPROXY_HOME", Path.home() / ".llamaproxy"))
-    path = Path(os.environ.get("LLAMAPROXY_TEST_WEIGHTS", home / "models" / "smollm2.gguf")).absolute()
-    if not path.exists():
-        raise SkipTest(
-            f"no weights at {path}; run: agentctl model-pull smollm2, or set LLAMAPROXY_TEST_WEIGHTS"
-        )
-    return path
-
+HOME = Path(os.environ.get("LLAMAPROXY_HOME", Path.home() / ".llamaproxy"))
+WEIGHTS = Path(os.environ.get("LLAMAPROXY_TEST_WEIGHTS", HOME / "models" / "smollm2.gguf")).absolute()
+NO_WEIGHTS = f"no weights at {WEIGHTS}; run: agentctl model-pull smollm2, or set LLAMAPROXY_TEST_WEIGHTS"
+SKIP = None if WEIGHTS.exists() else NO_WEIGHTS
 
 CONTEXT = model_context(reactor, lambda name: None, Path("models"))
 
@@ -76,13 +70,14 @@ STORY = ModelRequest(
 
 
 class LocalModelTests(TestCase):
+    skip = SKIP
     timeout = 60
 
     def setUp(self) -> None:
         self.addCleanup(CONTEXT.pool.closeCachedConnections)
 
-    def model(self, path: Path | str | None = None, **fields: Any) -> IModel:
-        model = local_model(weights() if path is None else path, **fields)
+    def model(self, path: Path | str = WEIGHTS, **fields: Any) -> IModel:
+        model = local_model(path, **fields)
         self.addCleanup(model.stop)
         return model
 
@@ -105,7 +100,7 @@ class LocalModelTests(TestCase):
         model = self.model()
         await model.start()
         info = model.info()
-        self.assertEqual(info.size, weights().stat().st_size)
+        self.assertEqual(info.size, WEIGHTS.stat().st_size)
         self.assertTrue(info.family and info.quantization)
         self.assertEqual(info.context_length, 512)
 
@@ -152,7 +147,7 @@ class LocalModelTests(TestCase):
         self.assertEqual(children(os.getpid()), [child])
 
     async def test_stopping_leaves_no_process_and_starts_none(self) -> None:
-        model = local_model(weights(), max_tokens=8)
+        model = local_model(WEIGHTS, max_tokens=8)
         await model.chat(HELLO, Listener())
         await model.stop()
         self.assertEqual(children(os.getpid()), [])
@@ -160,21 +155,23 @@ class LocalModelTests(TestCase):
             await model.chat(HELLO, Listener())
 
     async def test_stopping_while_loading_leaves_no_process(self) -> None:
-        model = local_model(weights(), start="eager")
+        model = local_model(WEIGHTS, start="eager")
         await model.start()
         await model.stop()
         self.assertEqual(children(os.getpid()), [])
 
     async def test_damaged_weights_fail_with_llama_cpps_own_words(self) -> None:
         damaged = Path(self.mktemp()).absolute()
-        damaged.write_bytes(weights().read_bytes()[:3_000_000])
+        damaged.write_bytes(WEIGHTS.read_bytes()[:3_000_000])
         with self.assertRaises(ModelError) as caught:
             await self.model(damaged).chat(HELLO, Listener())
         self.assertIn("cannot be loaded: tensor", str(caught.exception))
         self.flushLoggedErrors()
 
+
+class NoWeightsTests(TestCase):
     async def test_missing_weights_say_how_to_get_them(self) -> None:
-        model = self.model("smollm2")
+        model = local_model("smollm2")
         for attempt in (model.start, lambda: model.chat(HELLO, Listener())):
             with self.assertRaises(ModelError) as caught:
                 await attempt()
@@ -186,7 +183,7 @@ class LocalModelTests(TestCase):
         path = Path(self.mktemp()).absolute()
         path.write_text("<html>")
         with self.assertRaises(ModelError) as caught:
-            await self.model(path).start()
+            await local_model(path).start()
         self.assertIn("it is not a GGUF file", str(caught.exception))
 
 
@@ -216,12 +213,13 @@ class Parent(ProcessProtocol):
 
 
 class OrphanTests(TestCase):
+    skip = SKIP
     timeout = 60
 
     async def test_killing_the_parent_in_the_middle_of_a_reply_leaves_no_orphan(self) -> None:
         parent = Parent()
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-        arguments = [sys.executable, "-c", PARENT, str(weights())]
+        arguments = [sys.executable, "-c", PARENT, str(WEIGHTS)]
         process = reactor.spawnProcess(parent, sys.executable, arguments, environment)
         await parent.generating
         (child,) = children(process.pid)

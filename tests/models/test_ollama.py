@@ -1,7 +1,7 @@
 from msgspec import json
 
 from llamaproxy.agent.errors import ModelError
-from llamaproxy.agent.types import Image, Message, ModelRequest, Reasoning, Text, ToolCall, Usage
+from llamaproxy.agent.types import Image, Message, ModelRequest, Options, Reasoning, Text, ToolCall, Usage
 
 from .fakes import Call, Connection
 from .test_upstream import UpstreamTestCase
@@ -38,6 +38,13 @@ class OllamaTests(UpstreamTestCase):
                 "think": True,
             },
         )
+
+    def test_what_the_client_asks_of_the_generation_is_passed_on(self) -> None:
+        options = Options(max_tokens=5, stop=("END",), json_schema={}, think=False)
+        _, connection = self.call(kind="OLLAMA", request=ModelRequest(messages=[], options=options))
+        body = connection.body
+        self.assertEqual(body["options"], {"num_predict": 5, "stop": ["END"]})
+        self.assertEqual((body["format"], body["think"]), ("json", False))
 
     def test_images_and_calls_take_ollamas_form(self) -> None:
         calls = (

@@ -5,6 +5,7 @@ from llamaproxy.agent.types import (
     Image,
     Message,
     ModelRequest,
+    Options,
     Reasoning,
     Text,
     ToolCall,
@@ -50,6 +51,18 @@ class RequestTests(UpstreamTestCase):
         self.assertEqual(
             sampling, {"temperature": 0.5, "top_k": 30, "max_tokens": 9, "seed": 7, "top_p": None}
         )
+
+    def test_what_the_client_asks_of_the_generation_is_passed_on(self) -> None:
+        options = Options(max_tokens=5, stop=("END",), json_schema={"type": "object"}, think="low")
+        _, connection = self.call(request=ModelRequest(messages=[], options=options), max_tokens=99)
+        body = connection.body
+        self.assertEqual((body["max_tokens"], body["stop"], body["reasoning_effort"]), (5, ["END"], "low"))
+        schema = {"name": "answer", "schema": {"type": "object"}}
+        self.assertEqual(body["response_format"], {"type": "json_schema", "json_schema": schema})
+
+    def test_any_json_is_a_json_object(self) -> None:
+        _, connection = self.call(request=ModelRequest(messages=[], options=Options(json_schema={})))
+        self.assertEqual(connection.body["response_format"], {"type": "json_object"})
 
     def test_compression_is_not_asked_for(self) -> None:
         _, connection = self.call()
