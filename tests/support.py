@@ -218,6 +218,10 @@ class House:
         by_key = {model.info().key: model for model in self.models}
         return Agent(by_key, self.models[0].info().key, self.store, self.prompts, self.clock, self.limits)
 
+    def close(self) -> None:
+        """Ends the turns that a test left under way, which would otherwise end inside a later test."""
+        Deferred.fromCoroutine(self.agent.stop())
+
 
 class Response:
     """One HTTP response taken off the wire."""

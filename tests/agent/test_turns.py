@@ -31,7 +31,9 @@ class TurnCase(SynchronousTestCase):
     def make(self, *models: ScriptedModel, limits: Limits | None = None) -> House:
         self.folder = Path(self.mktemp())
         self.folder.mkdir()
-        return House(*models, folder=self.folder, limits=limits)
+        house = House(*models, folder=self.folder, limits=limits)
+        self.addCleanup(house.close)
+        return house
 
     def turn(self, text: str, caller: Caller = PHONE, images: tuple[Image, ...] = ()) -> Deferred[IReply]:
         return self.house.agent.turn(caller, ChatTurn(text=text, images=images))

@@ -111,9 +111,10 @@ class LocalModelTests(TestCase):
         await until(lambda: model.info().loaded)
 
     async def test_prompt_over_the_context_is_refused_with_its_numbers(self) -> None:
+        model = self.model()
         request = ModelRequest(messages=[Message(role="user", content="word " * 2000)])
         with self.assertRaises(ContextTooLong) as caught:
-            await self.model().chat(request, Listener())
+            await model.chat(request, Listener())
         self.assertEqual(caught.exception.context_length, 512)
         self.assertGreater(caught.exception.prompt_tokens, 2000)
 

@@ -25,7 +25,9 @@ class WebCase(SynchronousTestCase):
         self.front = Front(self.house, max_body_bytes=100_000)
 
     def make_house(self, **options: Any) -> House:
-        return House(ScriptedModel("main"), ScriptedModel("other"), folder=Path(self.mktemp()), **options)
+        house = House(ScriptedModel("main"), ScriptedModel("other"), folder=Path(self.mktemp()), **options)
+        self.addCleanup(house.close)
+        return house
 
     def start(self, path: str, body: dict[str, Any], **headers: str) -> Wire:
         """A request whose turn has reached the model."""
