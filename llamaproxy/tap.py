@@ -19,10 +19,10 @@ from twisted.python import usage
 
 from .agent.agent import Agent, Limits
 from .agent.errors import AgentError
-from .agent.interfaces import IModel
+from .agent.interfaces import IBackEnd
 from .agent.prompts import PromptFiles
 from .config import ConfigError, FrontDoor, Home, find_home, load_registry, load_settings
-from .models.registry import build_models, model_context
+from .models.registry import build_embedders, build_models, model_context
 from .service import Part, Stack, give_up
 from .store.sqlite import SqliteSessionStore
 from .web.door import Door, port_problem, reachable_addresses, welcome
@@ -77,7 +77,9 @@ def build(options: Options, home: Home, reactor: Any) -> Stack:
     if not door.enabled:
         give_up("plugin_proxy_llama is disabled; run: agentctl enable plugin_proxy_llama")
     environ = {**home.read_env(), **os.environ}
-    models = build_models(registry, model_context(reactor, environ.get, home.weights))
+    context = model_context(reactor, environ.get, home.weights)
+    models, embedders = build_models(registry, context), build_embedders(registry, context)
+    back_ends: dict[str, IBackEnd] = {**models, **embedders}
     default = options["model"] or registry.default_model
     if default not in models:
         give_up(
@@ -102,6 +104,7 @@ def build(options: Options, home: Home, reactor: Any) -> Stack:
         prompt_folders={
             key: f for key, entry in registry.models.items() if (f := entry.system_prompt_folder)
         },
+        embedders=embedders,
     )
     guard = Guard(door.allow_from, door.api_keys, door.trusted_proxies)
     routes = Routes(agent, guard, reactor, door.stall_timeout)
@@ -110,7 +113,7 @@ def build(options: Options, home: Home, reactor: Any) -> Stack:
     stack = Stack()
     for service in (
         Part(store.open, store.close),
-        Part(partial(_start_models, models, default), partial(_stop_models, models)),
+        Part(partial(_start_models, back_ends, default), partial(_stop_models, back_ends)),
         Part(agent.start, lambda: Deferred.fromCoroutine(agent.stop())),
         Door(endpoint, site, reactor, door.shutdown_grace),
         Part(partial(_greet, welcome(urls, default, _let_in(door))), lambda: None),
@@ -139,7 +142,7 @@ def _let_in(door: FrontDoor) -> str:
     return f"{where}{' and holders of an API key' if door.api_keys else ''} may come in."
 
 
-async def _started(models: Mapping[str, IModel], default: str) -> None:
+async def _started(models: Mapping[str, IBackEnd], default: str) -> None:
     for key, model in models.items():
         try:
             await model.start()
@@ -149,12 +152,12 @@ async def _started(models: Mapping[str, IModel], default: str) -> None:
             log.warn("model '{key}' cannot be used: {error}", key=key, error=str(error))
 
 
-def _start_models(models: Mapping[str, IModel], default: str) -> Deferred[None]:
+def _start_models(models: Mapping[str, IBackEnd], default: str) -> Deferred[None]:
     """Fails only for the model that new sessions start with; the others can be mended while the server runs."""
     return Deferred.fromCoroutine(_started(models, default))
 
 
-def _stop_models(models: Mapping[str, IModel]) -> Deferred[list[None]]:
+def _stop_models(models: Mapping[str, IBackEnd]) -> Deferred[list[None]]:
     return gatherResults([model.stop() for model in models.values()])
 
 

@@ -1,5 +1,6 @@
 """What tests of several rooms share: a model that says what the test tells it, a store in memory, a wire."""
 
+from array import array
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,10 +14,11 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from llamaproxy.agent.agent import Agent, Limits
-from llamaproxy.agent.interfaces import IDeltaReceiver, IModel, IReplyConsumer, ISessionStore
+from llamaproxy.agent.interfaces import IDeltaReceiver, IEmbedder, IModel, IReplyConsumer, ISessionStore
 from llamaproxy.agent.prompts import PromptFiles
 from llamaproxy.agent.types import (
     AgentEvent,
+    Embeddings,
     Message,
     ModelDelta,
     ModelInfo,
@@ -94,6 +96,32 @@ class ScriptedModel:
         call = ScriptedCall(request, receiver)
         self.calls.append(call)
         return call.result
+
+    def start(self) -> Deferred[None]:
+        return succeed(None)
+
+    def stop(self) -> Deferred[None]:
+        return succeed(None)
+
+
+@implementer(IEmbedder)
+class CountingEmbedder:
+    """An embedder whose vectors are a text's length and its reciprocal; `failure` is what it fails with."""
+
+    def __init__(self, key: str = "vectors") -> None:
+        self._info = ModelInfo(key=key, model_id=f"{key}-id", kind="OPENAI", embedding=True)
+        self.dimensions: int | None = None
+        self.failure: Exception | None = None
+
+    def info(self) -> ModelInfo:
+        return self._info
+
+    def embed(self, texts: Sequence[str], dimensions: int | None = None) -> Deferred[Embeddings]:
+        self.dimensions = dimensions
+        if self.failure is not None:
+            return fail(self.failure)
+        vectors = tuple(array("d", [len(text), 1 / (len(text) or 1)]) for text in texts)
+        return succeed(Embeddings(vectors=vectors, prompt_tokens=len(texts)))
 
     def start(self) -> Deferred[None]:
         return succeed(None)
@@ -201,7 +229,14 @@ def immediately(function: Any, *args: Any) -> Deferred[Any]:
 class House:
     """An agent over scripted models, on a clock."""
 
-    def __init__(self, *models: ScriptedModel, folder: Any, limits: Limits | None = None) -> None:
+    def __init__(
+        self,
+        *models: ScriptedModel,
+        folder: Any,
+        limits: Limits | None = None,
+        embedders: Sequence[CountingEmbedder] = (),
+    ) -> None:
+        self.embedders = {each.info().key: each for each in embedders}
         self.clock = Clock()
         self.models = models or (ScriptedModel(),)
         self.store = MemoryStore()
@@ -216,7 +251,15 @@ class House:
     def new_agent(self) -> Agent:
         """An agent over the same store, as after a restart."""
         by_key = {model.info().key: model for model in self.models}
-        return Agent(by_key, self.models[0].info().key, self.store, self.prompts, self.clock, self.limits)
+        return Agent(
+            by_key,
+            self.models[0].info().key,
+            self.store,
+            self.prompts,
+            self.clock,
+            self.limits,
+            embedders=self.embedders,
+        )
 
     def close(self) -> None:
         """Ends the turns that a test left under way, which would otherwise end inside a later test."""

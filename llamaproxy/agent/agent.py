@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.defer import Deferred, DeferredList, fail
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 from zope.interface import implementer
@@ -10,12 +10,12 @@ from zope.interface import implementer
 from .commands import Commands
 from .commands.script import Script, read
 from .conversation import Conversation
-from .errors import Stopping
-from .interfaces import IAgent, IModel, IReply, ISessionStore
+from .errors import NoEmbedder, Stopping
+from .interfaces import IAgent, IEmbedder, IModel, IReply, ISessionStore
 from .prompts import PromptFiles
 from .session import Session, Sessions
 from .turn import Turn
-from .types import Caller, ChatTurn, ModelInfo
+from .types import Caller, ChatTurn, Embeddings, ModelInfo
 
 REAPER_INTERVAL = 60.0
 
@@ -50,8 +50,10 @@ class Agent:
         limits: Limits | None = None,
         message_limits: Mapping[str, int] | None = None,
         prompt_folders: Mapping[str, str] | None = None,
+        embedders: Mapping[str, IEmbedder] | None = None,
     ) -> None:
         self.backends = models
+        self._embedders = embedders or {}
         self.default = default
         self.store = store
         self.prompts = prompts
@@ -69,7 +71,7 @@ class Agent:
     # -- IAgent
 
     def models(self) -> Sequence[ModelInfo]:
-        """The enabled models in the registry's order."""
+        """The enabled models to talk to, in the registry's order."""
         return [model.info() for model in self.backends.values()]
 
     def turn(self, caller: Caller, turn: ChatTurn) -> Deferred[IReply]:
@@ -78,6 +80,24 @@ class Agent:
         done = self._turns[running] = running.run(self._run(running, caller, turn))
         done.addCallback(lambda _: self._turns.__delitem__(running))
         return running.reply.ready
+
+    def embedders(self) -> Sequence[ModelInfo]:
+        """The enabled models that make embeddings, in the registry's order."""
+        return [embedder.info() for embedder in self._embedders.values()]
+
+    def embed(
+        self, texts: Sequence[str], model: str = "", dimensions: int | None = None
+    ) -> Deferred[Embeddings]:
+        """Embeddings of `texts`; see `IAgent`."""
+        embedder = self._embedders.get(model) or next(iter(self._embedders.values()), None)
+        if embedder is None:
+            return fail(
+                NoEmbedder(
+                    "No model here makes embeddings. "
+                    "The operator can add one to llm-models.json, an entry with embedding set to true."
+                )
+            )
+        return embedder.embed(texts, dimensions)
 
     # -- life
 

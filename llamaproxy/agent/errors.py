@@ -50,6 +50,12 @@ class NoSuchModel(NotFound):
     code = "model_not_found"
 
 
+class NoEmbedder(BadRequest):
+    """There is no model here that makes embeddings."""
+
+    code = "no_embedding_model"
+
+
 class Busy(AgentError):
     """The session's queue is full."""
 

@@ -17,6 +17,7 @@ from .types import (
     AgentEvent,
     Caller,
     ChatTurn,
+    Embeddings,
     Message,
     ModelDelta,
     ModelInfo,
@@ -47,18 +48,11 @@ class IDeltaReceiver(Interface):
         """
 
 
-class IModel(Interface):
-    """One entry of `llm-models.json`, ready to be asked."""
+class IBackEnd(Interface):
+    """One entry of `llm-models.json`: what models to talk to and models that make embeddings have in common."""
 
     def info() -> ModelInfo:
         """What lists and cards show. Cheap; never blocks."""
-
-    def chat(request: ModelRequest, receiver: IDeltaReceiver) -> Deferred[ModelResult]:
-        """Asks for one completion and streams it to `receiver`.
-
-        Fires with how it ended, after the last delta. Fails with a `ModelError` (or a subclass); never with
-        a transport's own exception. Cancelling the Deferred closes the connection at once, paused or not.
-        """
 
     def start() -> Deferred[None]:
         """Called once when the server starts; may begin loading, and must not wait for it.
@@ -68,6 +62,27 @@ class IModel(Interface):
 
     def stop() -> Deferred[None]:
         """Called once when the server stops; fires when nothing of the model is left running."""
+
+
+class IModel(IBackEnd):
+    """A model to talk to."""
+
+    def chat(request: ModelRequest, receiver: IDeltaReceiver) -> Deferred[ModelResult]:
+        """Asks for one completion and streams it to `receiver`.
+
+        Fires with how it ended, after the last delta. Fails with a `ModelError` (or a subclass); never with
+        a transport's own exception. Cancelling the Deferred closes the connection at once, paused or not.
+        """
+
+
+class IEmbedder(IBackEnd):
+    """A model that makes embeddings."""
+
+    def embed(texts: Sequence[str], dimensions: int | None = None) -> Deferred[Embeddings]:
+        """A vector for each of `texts`, of that many `dimensions` where the model has a choice.
+
+        Fails with a `ModelError`. Cancelling the Deferred closes the connection at once.
+        """
 
 
 class IReplyConsumer(Interface):
@@ -105,7 +120,17 @@ class IAgent(Interface):
         """
 
     def models() -> Sequence[ModelInfo]:
-        """The enabled models in the registry's order."""
+        """The enabled models to talk to, in the registry's order."""
+
+    def embedders() -> Sequence[ModelInfo]:
+        """The enabled models that make embeddings, in the registry's order."""
+
+    def embed(texts: Sequence[str], model: str = "", dimensions: int | None = None) -> Deferred[Embeddings]:
+        """Embeddings of `texts`, outside any session.
+
+        By the embedder whose key is `model`, else by the first one. Fails with `NoEmbedder` if there is none,
+        else as `IEmbedder.embed` does.
+        """
 
 
 class ISessionStore(Interface):
@@ -142,8 +167,8 @@ class IModelType(Interface):
 
     name = Attribute("The value of `type` in the model's entry, for example 'MYMODEL'.")
 
-    def build(key: str, entry: Any, context: Any) -> IModel:
-        """Makes the model of one entry.
+    def build(key: str, entry: Any, context: Any) -> IModel | IEmbedder:
+        """Makes the model of one entry: an `IEmbedder` if `entry.embedding` is set.
 
         `entry` is a `config.ModelEntry`, `context` a `models.registry.ModelContext`.
         """

@@ -1,5 +1,6 @@
 """What crosses the walls between rooms: small immutable values, and nothing that knows HTTP or a vendor."""
 
+from array import array
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -176,7 +177,8 @@ class ModelInfo(Struct, frozen=True, kw_only=True):
     """What the outside may know of a model: for lists, cards and `!model`.
 
     `key` is its registry name, `kind` its type (`LOCAL`, `OPENAI`, ...), `context_length` is in tokens (0 when
-    unknown), `size` in bytes (0 for a remote model), `modified_at` in Unix seconds.
+    unknown), `size` in bytes (0 for a remote model), `modified_at` in Unix seconds. An `embedding` model makes
+    vectors of texts and cannot be talked to.
     """
 
     key: str
@@ -192,6 +194,14 @@ class ModelInfo(Struct, frozen=True, kw_only=True):
     quantization: str = ""
     modified_at: float = 0.0
     loaded: bool = True
+    embedding: bool = False
+
+
+class Embeddings(Struct, frozen=True, kw_only=True):
+    """The vectors (of doubles) of some texts, in the texts' order; `prompt_tokens` is 0 where nobody counted."""
+
+    vectors: tuple["array[float]", ...]
+    prompt_tokens: int = 0
 
 
 class StoredSession(Struct, frozen=True, kw_only=True):

@@ -32,8 +32,11 @@ def choose(home: Home, args: Namespace, printer: Printer) -> None:
     """Refuses an unknown, a broken or a disabled one."""
     with JsonFile(home.models_file).update() as content:
         raw = _known(args.key, entries_in(content, home))
-        if not load_entry(home.models_file, args.key, raw).enabled:
+        entry = load_entry(home.models_file, args.key, raw)
+        if not entry.enabled:
             raise Refused(f"{args.key} is disabled; first: agentctl model-enable {args.key}")
+        if entry.embedding:
+            raise Refused(f"{args.key} makes embeddings and cannot be talked to")
         old = content.get("default_model")
         content["default_model"] = args.key
     if old == args.key:

@@ -102,6 +102,9 @@ def load_registry(home: Home) -> ModelRegistry:
     if not models[default].enabled:
         remedy = f"Enable it (agentctl model-enable {default}) or take another one (agentctl model KEY)."
         raise ConfigError(file, "default_model", f"{default} is disabled", remedy)
+    if models[default].embedding:
+        problem = f"{default} makes embeddings and cannot be talked to"
+        raise ConfigError(file, "default_model", problem, "Take another one: agentctl model KEY")
     return ModelRegistry(default_model=default, models=models)
 
 

@@ -57,7 +57,8 @@ class ModelEntry(Struct, frozen=True, kw_only=True):
       `.env`.
     - `max_context`: history window in messages (None: the global ceiling); `context_length`: in tokens
       (None: unknown, nothing is cut by tokens before the back end refuses).
-    - `vision`: the model takes images.
+    - `vision`: the model takes images. `embedding`: the model makes embeddings (`/v1/embeddings`, `/api/embed`)
+      and is not one to talk to.
     - `tool_call_available`: the model is offered tools: those in `llm_tools` (names of tools or of their
       categories), or all installed ones if that is null.
     - `llm_call_timeout` bounds the whole call, `connect_timeout` reaching the server, `first_token_timeout`
@@ -75,6 +76,7 @@ class ModelEntry(Struct, frozen=True, kw_only=True):
     max_context: int | None = None
     context_length: int | None = None
     vision: bool = False
+    embedding: bool = False
     tool_call_available: bool = True
     llm_tools: tuple[str, ...] | None = None
     system_prompt_folder: str | None = None

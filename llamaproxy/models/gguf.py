@@ -22,12 +22,16 @@ _QUANTIZATION = {
 
 
 class Weights(Struct, frozen=True):
-    """What a file holds; `context_length` is the number of tokens it was trained for, 0 when it does not say."""
+    """What a file holds; `context_length` is the number of tokens it was trained for, 0 when it does not say.
+
+    `pools` says that it was made for embeddings, and knows how to make one vector of many tokens'.
+    """
 
     family: str = ""
     parameter_size: str = ""
     quantization: str = ""
     context_length: int = 0
+    pools: bool = False
 
 
 def read_weights(path: Path) -> Weights:
@@ -40,6 +44,7 @@ def read_weights(path: Path) -> Weights:
         parameter_size=facts.get("general.size_label", ""),
         quantization=_QUANTIZATION.get(facts.get("general.file_type", -1), ""),
         context_length=facts.get(f"{family}.context_length", 0),
+        pools=facts.get(f"{family}.pooling_type", 0) > 0,
     )
 
 

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from secrets import token_urlsafe
@@ -31,11 +32,11 @@ LAST_WORDS = 4096
 
 
 class Keeper:
-    """One child process; `who` names the model in errors, `settings` are what the script reads, but for the key."""
+    """One child process; `who` names the model in errors, `settings` gives what the script reads, but for the key."""
 
     _log = Logger()
 
-    def __init__(self, reactor: Any, who: str, settings: dict[str, Any]) -> None:
+    def __init__(self, reactor: Any, who: str, settings: Callable[[], dict[str, Any]]) -> None:
         self._reactor = reactor
         self._who = who
         self._settings = settings
@@ -118,7 +119,7 @@ class Keeper:
     def _spawn(self) -> None:
         # Others on this machine can reach the port, but not use the model or ask it for its prompts.
         self._key = token_urlsafe(32)
-        self._child = _Child(self, self._who, json.encode({**self._settings, "key": self._key}) + b"\n")
+        self._child = _Child(self, self._who, json.encode({**self._settings(), "key": self._key}) + b"\n")
         # -P: the script's folder must not lend its module names (`openai`) to what the script imports.
         arguments = [sys.executable, "-P", os.fspath(SCRIPT)]
         pipes = {0: "w", 1: "r", 2: "r", READY: "r"}

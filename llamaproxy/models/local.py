@@ -1,5 +1,6 @@
 """The `LOCAL` type: weights on this machine, run by llama.cpp in a child process, asked like any OpenAI server."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,10 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from ..agent.errors import ModelError, ModelTimeout
-from ..agent.interfaces import IDeltaReceiver, IModel
-from ..agent.types import ModelInfo, ModelRequest, ModelResult
+from ..agent.interfaces import IDeltaReceiver, IEmbedder, IModel
+from ..agent.types import Embeddings, ModelInfo, ModelRequest, ModelResult
 from ..config.schema import ModelEntry
+from .embedding import Embedding, read_openai
 from .gguf import Weights, read_weights
 from .keeper import Keeper
 from .openai import OpenAIChat
@@ -24,8 +26,7 @@ from .upstream import Upstream
 CONTEXT_LENGTH = 4096
 
 
-@implementer(IModel)
-class LocalModel:
+class _Local:
     """One `LOCAL` entry; `folder` is where weights are looked for by name."""
 
     _log = Logger()
@@ -39,17 +40,11 @@ class LocalModel:
         self._context_length = entry.context_length or CONTEXT_LENGTH
         self._weights: Weights | None = None
         self._size, self._modified_at = 0, 0.0
-        settings = {
-            "path": str(self._path),
-            "context": self._context_length,
-            "parallel": entry.parallel,
-            "threads": entry.threads,
-        }
-        self._keeper = Keeper(reactor, self._who, settings)
-        self._chat = OpenAIChat(entry, Upstream(self._who, entry, http, reactor, self._keeper.serving))
+        self._keeper = Keeper(reactor, self._who, self._settings)
+        self._upstream = Upstream(self._who, entry, http, reactor, self._keeper.serving)
 
     def info(self) -> ModelInfo:
-        """See `IModel`. What the weights say of themselves is there once `start` has fired."""
+        """See `IBackEnd`. What the weights say of themselves is there once `start` has fired."""
         weights = self._weights or Weights()
         return ModelInfo(
             key=self._key,
@@ -65,34 +60,42 @@ class LocalModel:
             quantization=weights.quantization,
             modified_at=self._modified_at,
             loaded=self._keeper.running,
+            embedding=self._entry.embedding,
         )
 
-    def chat(self, request: ModelRequest, receiver: IDeltaReceiver) -> Deferred[ModelResult]:
-        """See `IModel`. Loads the model first if need be, which counts as `load_seconds` and not as silence."""
-        return Deferred.fromCoroutine(self._ask(request, receiver))
-
     def start(self) -> Deferred[None]:
-        """See `IModel`."""
+        """See `IBackEnd`."""
         return Deferred.fromCoroutine(self._start())
 
     def stop(self) -> Deferred[None]:
-        """See `IModel`."""
+        """See `IBackEnd`."""
         return self._keeper.stop()
+
+    def _settings(self) -> dict[str, Any]:
+        """What the child reads. Weights made for chat do not say how to make one vector of many: by their mean."""
+        return {
+            "path": str(self._path),
+            "context": self._context_length,
+            "parallel": self._entry.parallel,
+            "threads": self._entry.threads,
+            "embedding": self._entry.embedding,
+            "mean": not (self._weights and self._weights.pools),
+        }
 
     async def _start(self) -> None:
         await self._inspect()
         if self._entry.start == "eager":
             self._keeper.serving().addErrback(self._not_loaded)
 
-    async def _ask(self, request: ModelRequest, receiver: IDeltaReceiver) -> ModelResult:
+    async def _load(self) -> float:
+        """Has the weights loaded, which counts as loading and not as silence; returns the seconds that it took."""
         began = self._reactor.seconds()
         await self._inspect()
         try:
             await self._keeper.serving().addTimeout(self._entry.llm_call_timeout, self._reactor)
         except TimeoutError:
             raise ModelTimeout(f"{self._who} is still being loaded; try again in a while") from None
-        loading = self._reactor.seconds() - began
-        return replace(await self._chat.ask(request, receiver), load_seconds=loading)
+        return float(self._reactor.seconds() - began)
 
     async def _inspect(self) -> None:
         """Looks into the weights, once; raises `ModelError` if they are missing or not weights at all."""
@@ -113,6 +116,40 @@ class LocalModel:
     def _not_loaded(self, failure: Failure) -> None:
         failure.trap(ModelError)
         self._log.warn("{error}; the next message tries again", error=failure.getErrorMessage())
+
+
+@implementer(IModel)
+class LocalModel(_Local):
+    """Weights to talk to."""
+
+    def __init__(self, key: str, entry: ModelEntry, reactor: Any, http: HTTPClient, folder: Path) -> None:
+        super().__init__(key, entry, reactor, http, folder)
+        self._chat = OpenAIChat(entry, self._upstream)
+
+    def chat(self, request: ModelRequest, receiver: IDeltaReceiver) -> Deferred[ModelResult]:
+        """See `IModel`. Loads the model first if need be."""
+        return Deferred.fromCoroutine(self._ask(request, receiver))
+
+    async def _ask(self, request: ModelRequest, receiver: IDeltaReceiver) -> ModelResult:
+        loading = await self._load()
+        return replace(await self._chat.ask(request, receiver), load_seconds=loading)
+
+
+@implementer(IEmbedder)
+class LocalEmbedder(_Local):
+    """Weights that make embeddings."""
+
+    def __init__(self, key: str, entry: ModelEntry, reactor: Any, http: HTTPClient, folder: Path) -> None:
+        super().__init__(key, entry, reactor, http, folder)
+        self._embedding = Embedding(entry, self._upstream, "/embeddings", read_openai)
+
+    def embed(self, texts: Sequence[str], dimensions: int | None = None) -> Deferred[Embeddings]:
+        """See `IEmbedder`. Loads the model first if need be."""
+        return Deferred.fromCoroutine(self._embed(texts, dimensions))
+
+    async def _embed(self, texts: Sequence[str], dimensions: int | None) -> Embeddings:
+        await self._load()
+        return await self._embedding.ask(texts, dimensions)
 
 
 def weights_path(folder: Path, model_id: str) -> Path:

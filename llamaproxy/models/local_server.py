@@ -1,8 +1,8 @@
 """The child process of a `LOCAL` model: llama.cpp behind HTTP on a loopback port, as long as its parent lives.
 
 A script that `keeper` runs; it imports nothing of ours. Standard input brings one JSON line, `{"path", "context",
-"parallel", "threads", "key"}`, and stays open: its end means that the parent is gone. File descriptor 3 gets one
-JSON line, `{"url"}`, once the model answers there to whoever shows the key.
+"parallel", "threads", "embedding", "mean", "key"}`, and stays open: its end means that the parent is gone. File
+descriptor 3 gets one JSON line, `{"url"}`, once the model answers there to whoever shows the key.
 """
 
 import ctypes
@@ -50,6 +50,12 @@ def _serve(settings: dict[str, Any]) -> Any:
     params.n_ctx = settings["context"] * settings["parallel"]
     if settings["threads"]:
         params.cpuparams.n_threads = settings["threads"]
+    if settings["embedding"]:
+        params.embedding = True
+        # A text must fit one batch, as its vector is made of all of its tokens at once.
+        params.n_batch = params.n_ubatch = settings["context"]
+        if settings["mean"]:
+            params.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
     params.use_jinja = True
     params.ui = False
     params.offline = True

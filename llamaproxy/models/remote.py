@@ -1,6 +1,6 @@
 """Models that somebody else runs: an HTTP server with a fixed address, and a key from the environment."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 from urllib.parse import urlsplit
 
@@ -8,9 +8,10 @@ from twisted.internet.defer import Deferred, execute, succeed
 from zope.interface import implementer
 
 from ..agent.errors import ModelError
-from ..agent.interfaces import IDeltaReceiver, IModel
-from ..agent.types import ModelInfo, ModelRequest, ModelResult
+from ..agent.interfaces import IDeltaReceiver, IEmbedder, IModel
+from ..agent.types import Embeddings, ModelInfo, ModelRequest, ModelResult
 from ..config.schema import ModelEntry
+from .embedding import Embedding
 from .upstream import Server
 
 
@@ -21,17 +22,15 @@ class Chat(Protocol):
         """One completion; raises `ModelError`."""
 
 
-@implementer(IModel)
-class RemoteModel:
+class _Remote:
     """One `OPENAI` or `OLLAMA` entry; there is nothing to start and nothing to stop."""
 
-    def __init__(self, key: str, entry: ModelEntry, chat: Chat) -> None:
+    def __init__(self, key: str, entry: ModelEntry) -> None:
         self._key = key
         self._entry = entry
-        self._chat = chat
 
     def info(self) -> ModelInfo:
-        """See `IModel`."""
+        """See `IBackEnd`."""
         entry = self._entry
         return ModelInfo(
             key=self._key,
@@ -41,19 +40,42 @@ class RemoteModel:
             enabled=entry.enabled,
             vision=entry.vision,
             context_length=entry.context_length or 0,
+            embedding=entry.embedding,
         )
+
+    def start(self) -> Deferred[None]:
+        """See `IBackEnd`."""
+        return succeed(None)
+
+    def stop(self) -> Deferred[None]:
+        """See `IBackEnd`."""
+        return succeed(None)
+
+
+@implementer(IModel)
+class RemoteModel(_Remote):
+    """An entry to talk to."""
+
+    def __init__(self, key: str, entry: ModelEntry, chat: Chat) -> None:
+        super().__init__(key, entry)
+        self._chat = chat
 
     def chat(self, request: ModelRequest, receiver: IDeltaReceiver) -> Deferred[ModelResult]:
         """See `IModel`."""
         return Deferred.fromCoroutine(self._chat.ask(request, receiver))
 
-    def start(self) -> Deferred[None]:
-        """See `IModel`."""
-        return succeed(None)
 
-    def stop(self) -> Deferred[None]:
-        """See `IModel`."""
-        return succeed(None)
+@implementer(IEmbedder)
+class RemoteEmbedder(_Remote):
+    """An entry that makes embeddings."""
+
+    def __init__(self, key: str, entry: ModelEntry, embedding: Embedding) -> None:
+        super().__init__(key, entry)
+        self._embedding = embedding
+
+    def embed(self, texts: Sequence[str], dimensions: int | None = None) -> Deferred[Embeddings]:
+        """See `IEmbedder`."""
+        return Deferred.fromCoroutine(self._embedding.ask(texts, dimensions))
 
 
 def who_is(key: str, entry: ModelEntry) -> str:

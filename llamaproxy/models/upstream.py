@@ -1,8 +1,8 @@
-"""One completion over HTTP: asks a model's server, reads its refusals, streams its answer, retries once."""
+"""One call over HTTP: asks a model's server, reads its refusals, takes in its answer, retries once."""
 
 from collections.abc import Callable
 from time import time
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from msgspec import Struct
 from treq.client import HTTPClient
@@ -13,7 +13,8 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from twisted.web.client import ResponseFailed
+from twisted.web.client import ResponseDone, ResponseFailed
+from twisted.web.http import PotentialDataLoss
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IResponse
 
@@ -30,6 +31,12 @@ RETRY_PAUSE = 0.25
 
 # A key shorter than this is not hidden from a server's words: it would blank out parts of them by chance.
 MIN_SECRET = 8
+
+
+# How much of an answer that is not a stream is taken in, in bytes.
+MAX_ANSWER = 64 * 1024 * 1024
+
+T = TypeVar("T")
 
 
 class Server(Struct, frozen=True):
@@ -68,15 +75,27 @@ class Upstream:
 
         Raises `ModelError`, or `CancelledError` if it was cancelled, with the connection closed either way.
         """
+
+        def stream(response: IResponse, watch: Watch) -> Deferred[ModelResult]:
+            deltas = DeltaStream(self.who, decoder(), receiver, watch, self._entry.idle_timeout)
+            return deltas.deliver(response, self._clock)
+
+        return await self._twice(path, body, stream)
+
+    async def fetch(self, path: str, body: bytes) -> bytes:
+        """Posts the JSON text `body` to `path` under the base URL; returns the whole answer. Raises as `ask` does."""
+        return await self._twice(path, body, lambda response, _: whole_of(self.who, response, MAX_ANSWER))
+
+    async def _twice(self, path: str, body: bytes, take_in: Callable[[IResponse, Watch], Deferred[T]]) -> T:
         watch = Watch(self._clock, self._entry.llm_call_timeout)
         try:
             try:
-                return await self._attempt(path, body, decoder(), receiver, watch)
+                return await self._attempt(path, body, take_in, watch)
             except ModelUnavailable as error:
-                # No delta has come, so asking once more repeats nothing.
+                # Nothing of an answer has come, so asking once more repeats nothing.
                 self._log.info("{error}; trying once more", error=str(error))
             await watch.over(deferLater(self._clock, RETRY_PAUSE))
-            return await self._attempt(path, body, decoder(), receiver, watch)
+            return await self._attempt(path, body, take_in, watch)
         except CancelledError:
             if watch.verdict:
                 raise ModelTimeout(f"{self.who} {watch.verdict}") from None
@@ -85,8 +104,8 @@ class Upstream:
             watch.stop()
 
     async def _attempt(
-        self, path: str, body: bytes, decoder: Decoder, receiver: IDeltaReceiver, watch: Watch
-    ) -> ModelResult:
+        self, path: str, body: bytes, take_in: Callable[[IResponse, Watch], Deferred[T]], watch: Watch
+    ) -> T:
         patience = self._entry.first_token_timeout
         watch.expect(patience, f"did not begin its reply within {patience:g} seconds")
         server = await watch.over(self._locate())
@@ -107,8 +126,7 @@ class Upstream:
             raise self._no_answer(error) from None
         if response.code != 200 or is_html(response.headers):
             raise await self._refused(response, server.key, watch)
-        stream = DeltaStream(self.who, decoder, receiver, watch, self._entry.idle_timeout)
-        return await watch.over(stream.deliver(response, self._clock))
+        return await watch.over(take_in(response, watch))
 
     def _no_answer(self, error: Exception) -> Exception:
         """The one kind of error, or the cancelling, that lies behind what the HTTP client failed with."""
@@ -150,6 +168,42 @@ class _Beginning(Protocol):
         if not self.done.called:
             self.done.callback(self._body[: self._limit])
             cast(IPushProducer, self.transport).stopProducing()
+
+
+class _Whole(Protocol):
+    """Collects a body that must be complete, and not over the limit."""
+
+    def __init__(self, who: str, limit: int) -> None:
+        self._who = who
+        self._left = limit
+        self._pieces: list[bytes] = []
+        self.done: Deferred[bytes] = Deferred(lambda _: self._hang_up())
+
+    def dataReceived(self, data: bytes) -> None:
+        self._pieces.append(data)
+        self._left -= len(data)
+        if self._left < 0 and not self.done.called:
+            self.done.errback(ModelError(f"{self._who} sent an answer that is too long"))
+            self._hang_up()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        if self.done.called:
+            return
+        if reason.check(ResponseDone, PotentialDataLoss):
+            self.done.callback(b"".join(self._pieces))
+        else:
+            why = str(root_cause(reason.value)).rstrip(".")
+            self.done.errback(ModelUnavailable(f"{self._who} broke off in the middle of its answer: {why}"))
+
+    def _hang_up(self) -> None:
+        cast(IPushProducer, self.transport).stopProducing()
+
+
+def whole_of(who: str, response: IResponse, limit: int) -> Deferred[bytes]:
+    """A whole body. Fails with `ModelError`; cancelling it closes the connection."""
+    whole = _Whole(who, limit)
+    response.deliverBody(whole)
+    return whole.done
 
 
 def beginning_of(response: IResponse, limit: int) -> Deferred[bytes]:

@@ -48,6 +48,12 @@ class AddTests(AgentctlCase):
         self.assertIn("needs a plugin", self.met("model-add", "x", "OPENIA", "x"))
 
 
+class EmbeddingTests(AgentctlCase):
+    def test_a_model_that_makes_embeddings_cannot_be_the_default(self) -> None:
+        self.met(*GEMINI, "--embedding")
+        self.assertIn("cannot be talked to", self.refused("model", "gem"))
+
+
 class StateTests(AgentctlCase):
     def sign_of(self, key: str) -> str:
         (line,) = (line for line in self.met("models").splitlines() if line[2:].startswith(f"{key} "))

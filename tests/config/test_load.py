@@ -169,6 +169,10 @@ class RegistryTests(LoadCase):
         self.put({"good": {**self.good, "enabled": False}})
         self.assertIn("agentctl model-enable good", self.explain(load_registry))
 
+    def test_default_must_be_one_to_talk_to(self) -> None:
+        self.put({"good": {**self.good, "embedding": True}})
+        self.assertIn("makes embeddings", self.explain(load_registry))
+
     def test_a_file_without_models_says_so(self) -> None:
         self.home.models_file.write_text("{}")
         self.assertIn("default_model", self.explain(load_registry))

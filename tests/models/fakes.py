@@ -12,10 +12,10 @@ from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from llamaproxy.agent.interfaces import IDeltaReceiver, IModel
+from llamaproxy.agent.interfaces import IDeltaReceiver, IEmbedder, IModel
 from llamaproxy.agent.types import Message, ModelDelta, ModelRequest, ModelResult, Text
 from llamaproxy.config.schema import ModelEntry, ModelRegistry
-from llamaproxy.models.registry import build_models, model_context
+from llamaproxy.models.registry import ModelContext, build_embedders, build_models, model_context
 
 KEY = "sk-very-secret"
 HELLO = ModelRequest(messages=[Message(role="user", content="hello")])
@@ -117,11 +117,17 @@ class Network:
 
     def model(self, kind: str = "OPENAI", **fields: Any) -> IModel:
         """A model named `m` with the entry `fields`."""
+        return build_models(*self._entry(kind, fields))["m"]
+
+    def embedder(self, kind: str = "OPENAI", **fields: Any) -> IEmbedder:
+        """An embedder named `m` with the entry `fields`."""
+        return build_embedders(*self._entry(kind, {"embedding": True, **fields}))["m"]
+
+    def _entry(self, kind: str, fields: dict[str, Any]) -> tuple[ModelRegistry, ModelContext]:
         host = "http://127.0.0.1:8080/v1" if kind == "OPENAI" else "http://127.0.0.1:8080"
         fields = {"type": kind, "model_id": "tiny", "host": host, **fields}
         registry = ModelRegistry(default_model="m", models={"m": ModelEntry(**fields)})
-        context = model_context(self.clock, self.environ.get, Path("/nowhere"))
-        return build_models(registry, context)["m"]
+        return registry, model_context(self.clock, self.environ.get, Path("/nowhere"))
 
     @property
     def attempts(self) -> int:

@@ -34,6 +34,12 @@ class ReadWeightsTests(SynchronousTestCase):
         path = self.written(b"GGUF" + pack("<IQQ", 3, 0, len(FACTS)) + b"".join(FACTS))
         self.assertEqual(read_weights(path), Weights("llama", "135M", "Q4_K_M", 8192))
 
+    def test_weights_made_for_embeddings_say_so(self) -> None:
+        for kind, pools in ((0, False), (1, True)):
+            facts = [FACTS[0], fact("llama.pooling_type", 4, pack("<I", kind))]
+            path = self.written(b"GGUF" + pack("<IQQ", 3, 0, len(facts)) + b"".join(facts))
+            self.assertEqual(read_weights(path).pools, pools)
+
     def test_file_that_says_little_is_no_error(self) -> None:
         self.assertEqual(read_weights(self.written(b"GGUF" + pack("<IQQ", 3, 0, 0))), Weights())
 

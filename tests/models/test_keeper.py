@@ -54,7 +54,7 @@ class Kernel(Clock):
 class KeeperTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.kernel = Kernel()
-        self.keeper = Keeper(self.kernel, "The model", {"path": "/w"})
+        self.keeper = Keeper(self.kernel, "The model", lambda: {"path": "/w"})
 
     @property
     def child(self) -> Child:

@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+from operator import mul
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,10 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SkipTest, TestCase
 
 from llamaproxy.agent.errors import ContextTooLong, ModelError, ModelUnavailable
-from llamaproxy.agent.interfaces import IModel
+from llamaproxy.agent.interfaces import IEmbedder, IModel
 from llamaproxy.agent.types import Message, ModelRequest, Options
 from llamaproxy.config.schema import ModelEntry, ModelRegistry
-from llamaproxy.models.registry import build_models, model_context
+from llamaproxy.models.registry import build_embedders, build_models, model_context
 
 from .fakes import HELLO, Listener
 
@@ -35,6 +36,11 @@ CONTEXT = model_context(reactor, lambda name: None, Path("models"))
 def local_model(path: Path | str, **fields: Any) -> IModel:
     entry = ModelEntry(type="LOCAL", model_id=str(path), context_length=512, **fields)
     return build_models(ModelRegistry(default_model="m", models={"m": entry}), CONTEXT)["m"]
+
+
+def local_embedder(path: Path | str) -> IEmbedder:
+    entry = ModelEntry(type="LOCAL", model_id=str(path), context_length=512, embedding=True)
+    return build_embedders(ModelRegistry(default_model="m", models={"m": entry}), CONTEXT)["m"]
 
 
 def children(pid: int) -> list[int]:
@@ -69,13 +75,26 @@ STORY = ModelRequest(
 )
 
 
-class LocalModelTests(TestCase):
+class LocalCase(TestCase):
     skip = SKIP
     timeout = 60
 
     def setUp(self) -> None:
         self.addCleanup(CONTEXT.pool.closeCachedConnections)
 
+
+class LocalEmbedderTests(LocalCase):
+    async def test_embeddings_of_alike_texts_lie_closer_than_those_of_others(self) -> None:
+        embedder = local_embedder(WEIGHTS)
+        self.addCleanup(embedder.stop)
+        texts = ["The cat sat on the mat.", "A cat is sitting on a mat.", "def main(): return 0x7f"]
+        answer = await embedder.embed(texts)
+        self.assertGreater(answer.prompt_tokens, 3)
+        one, alike, other = answer.vectors
+        self.assertGreater(sum(map(mul, one, alike)), sum(map(mul, one, other)))
+
+
+class LocalModelTests(LocalCase):
     def model(self, path: Path | str = WEIGHTS, **fields: Any) -> IModel:
         model = local_model(path, **fields)
         self.addCleanup(model.stop)
