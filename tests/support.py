@@ -248,11 +248,6 @@ class House:
     def calls(self) -> list[ScriptedCall]:
         return self.models[0].calls
 
-    def close(self) -> None:
-        """Ends what a test left running, or the garbage collector would, in the middle of another test."""
-        self.store.release()
-        Deferred.fromCoroutine(self.agent.stop())
-
     def new_agent(self) -> Agent:
         """An agent over the same store, as after a restart."""
         by_key = {model.info().key: model for model in self.models}
