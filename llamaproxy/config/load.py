@@ -52,7 +52,7 @@ def _from_1(value: int) -> bool:
 _DOOR_RULES = (
     _Rule("a port from 1 to 65535", lambda port: 1 <= port <= 65535, ("llama_port",)),
     _Rule("a number above 0", _above_0, ("max_body_bytes", "request_timeout", "stall_timeout")),
-    _Rule("0 or more", _from_0, ("shutdown_grace", "queue_limit")),
+    _Rule("0 or more", _from_0, ("heartbeat", "shutdown_grace", "queue_limit")),
 )
 _SETTINGS_RULES = (
     _Rule("0 or more", _from_0, ("max_users", "session_idle_timeout_minutes")),

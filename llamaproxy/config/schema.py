@@ -16,7 +16,8 @@ class FrontDoor(Struct, frozen=True, kw_only=True):
     `listen` is a Twisted endpoint string and beats host and port. `allow_from` is a list of CIDR networks
     that replaces the default (loopback, private, link-local, carrier-grade). `api_keys` maps a name to a
     bearer key; who sends one of them comes in from anywhere. `trusted_proxies` are the networks whose
-    `X-Forwarded-For` is believed. Times are seconds, sizes bytes.
+    `X-Forwarded-For` is believed. After `heartbeat` of silence a streaming app gets a sign of life (0: never).
+    Times are seconds, sizes bytes.
     """
 
     enabled: bool = True
@@ -29,6 +30,7 @@ class FrontDoor(Struct, frozen=True, kw_only=True):
     max_body_bytes: int = 32 * 1024 * 1024
     request_timeout: float = 60.0
     stall_timeout: float = 300.0
+    heartbeat: float = 8.0
     shutdown_grace: float = 20.0
     queue_limit: int = 8
 

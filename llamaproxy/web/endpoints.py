@@ -15,14 +15,17 @@ from ..agent.interfaces import IAgent
 from ..dialects.base import ChatRequest, Encoder, WireDialect
 from . import errors
 from .guard import Guard
+from .paced import PacedReply
+from .quirks import quirks_of
 from .site import Intake
-from .streaming import StreamedReply, WholeReply
+from .streaming import Outlet, StreamedReply, WholeReply
 
 
 class Endpoints:
     """The endpoints of `dialect` over one agent; a subclass has its routes on `app`, made by `new_app`.
 
-    `now` gives Unix seconds for the wire, `clock` runs the timers.
+    `now` gives Unix seconds for the wire, `clock` runs the timers. `heartbeat` and `stall_timeout` are as in
+    `config.FrontDoor`.
     """
 
     app: Klein
@@ -34,12 +37,14 @@ class Endpoints:
         guard: Guard,
         clock: IReactorTime,
         stall_timeout: float = 300.0,
+        heartbeat: float = 8.0,
         now: Callable[[], float] = time,
     ) -> None:
         self._agent = agent
         self._guard = guard
         self._clock = clock
         self._stall_timeout = stall_timeout
+        self._heartbeat = heartbeat
         self._now = now
 
     def resource(self) -> KleinResource:
@@ -55,12 +60,18 @@ class Endpoints:
     async def _converse(self, request: Intake, parsed: ChatRequest, encoder: Encoder) -> bytes:
         """Takes the turn to the agent and carries the reply back. Klein cancels this when the client leaves."""
         assert parsed.turn is not None
-        reply = await self._agent.turn(self._guard.caller(request), parsed.turn)
-        if not parsed.stream:
-            request.setHeader(b"content-type", self.dialect.JSON_TYPE)
-        outlet = StreamedReply if parsed.stream else WholeReply
-        await outlet(request, reply, encoder, self._clock, self._stall_timeout).start()
+        outlet = self._stream(request, encoder) if parsed.stream else self._whole(request, encoder)
+        await outlet.carry(self._agent.turn(self._guard.caller(request), parsed.turn))
         return b""
+
+    def _whole(self, request: Intake, encoder: Encoder) -> Outlet:
+        request.setHeader(b"content-type", self.dialect.JSON_TYPE)
+        return WholeReply(request, encoder, self._clock, self._stall_timeout)
+
+    def _stream(self, request: Intake, encoder: Encoder) -> Outlet:
+        quirks = quirks_of(request, request.plain_path)
+        kind = PacedReply if quirks.line_gap else StreamedReply
+        return kind(request, encoder, self._clock, self._stall_timeout, self._heartbeat, quirks)
 
 
 def new_app() -> Klein:

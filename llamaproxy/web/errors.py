@@ -11,6 +11,7 @@ from ..agent.errors import AgentError, NotFound, Stopping
 from ..dialects import ollama, openai
 from ..dialects.base import WireDialect
 from ..dialects.detect import Dialect, detect
+from .quirks import Quirks, quirks_of
 
 if TYPE_CHECKING:
     from .site import Intake
@@ -55,13 +56,23 @@ def as_agent_error(failure: Failure, request: "Intake") -> AgentError:
 
 def answer(request: "Intake", error: AgentError) -> bytes:
     """Sets status and headers for an answer that has not begun, and gives its body."""
-    dialect = dialect_of(request)
+    quirks = quirks_of(request, request.plain_path)
+    dialect = openai if quirks.openai_errors else dialect_of(request)
     body = dialect.error(error)
-    request.setResponseCode(error.status)
+    request.setResponseCode(_status(error, quirks))
     request.setHeader(b"content-type", dialect.JSON_TYPE)
     request.setHeader(b"content-length", b"%d" % len(body))
     if error.retry_after is not None:
         request.setHeader(b"retry-after", b"%d" % error.retry_after)
+    elif quirks.no_retry_header:
+        request.setHeader(b"x-should-retry", b"false")
     if isinstance(error, WrongMethod):
         request.setHeader(b"allow", ", ".join(error.allowed).encode("ascii"))
     return body
+
+
+def _status(error: AgentError, quirks: Quirks) -> int:
+    if error.status == 401:
+        return quirks.unauthorized
+    repeated = error.retry_after is None and (error.status in (408, 409, 429) or error.status >= 500)
+    return quirks.no_retry_status if repeated and quirks.no_retry_status else error.status

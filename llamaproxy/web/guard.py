@@ -70,12 +70,7 @@ class Guard:
             )
         if is_probe or self.key_name(request) is not None:
             return None
-        # The Ollama CLI cannot send a key, and answers a 401 with a sign-in page of its own.
-        if b"ollama" in (request.getHeader(b"user-agent") or b"").lower():
-            return Forbidden(
-                f"The address {address} needs an API key here, which this app may not be able to send."
-            )
-        return Unauthorized("An API key is needed here, as 'Authorization: Bearer KEY'.")
+        return Unauthorized(f"The address {address} needs an API key here, as 'Authorization: Bearer KEY'.")
 
     def caller(self, request: IRequest) -> Caller:
         """Whose session the request belongs to."""

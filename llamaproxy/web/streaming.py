@@ -17,10 +17,13 @@ from ..agent.errors import AgentError
 from ..agent.interfaces import IReply, IReplyConsumer
 from ..agent.types import AgentEvent, ReplyEnd, Text
 from ..dialects.base import Encoder
+from .quirks import EVERYBODY, Quirks
 from .site import Intake
 
 # A reply that is not streamed is held in memory until it is complete.
 WHOLE_LIMIT = 32 * 1024 * 1024
+# Seconds by which a heartbeat may be early, so that a clock's rounding does not make a second timer of one.
+PUNCTUAL = 0.01
 
 
 def hang_up(request: Intake) -> None:
@@ -34,26 +37,31 @@ def hang_up(request: Intake) -> None:
 class Outlet(ABC):
     """The client's end of a reply: hears from the transport when to pause.
 
-    A client that reads nothing for `stall_timeout` seconds is dropped. `done` fires when the last bytes have gone
-    into a transport that has room for them, so that no idle timer runs against a slow reader; cancelling it
-    (Klein does when the client leaves) stops the reply.
+    A client that reads nothing for `stall_timeout` seconds is dropped.
     """
 
-    def __init__(self, request: Intake, reply: IReply, clock: IReactorTime, stall_timeout: float) -> None:
-        self.done: Deferred[None] = Deferred(lambda _: self.stopProducing())
+    def __init__(
+        self, request: Intake, encoder: Encoder, clock: IReactorTime, stall_timeout: float = 300.0
+    ) -> None:
         self._request = request
-        self._reply = reply
+        self._encoder = encoder
         self._clock = clock
         self._stall_timeout = stall_timeout
+        self._reply: IReply | None = None
         self._stall: IDelayedCall | None = None
-        self._ended = False
+        self._begun = self._ended = False
+        # Fires when the last bytes have gone into a transport that has room for them, so that no idle timer runs
+        # against a slow reader.
+        self._done: Deferred[None] = Deferred(lambda _: self.stopProducing())
 
-    def start(self) -> Deferred[None]:
-        """Begins to deliver; gives `done`."""
-        # Before the first write: a producer registered with a full buffer would not hear of it.
-        self._request.registerProducer(self, True)
-        self._reply.deliverTo(self)
-        return self.done
+    async def carry(self, coming: Deferred[IReply]) -> None:
+        """Carries the reply that `coming` fires with; returns when it is delivered.
+
+        Raises the `AgentError` of a reply that failed before anything was sent. Cancelling it (Klein does when
+        the client leaves) stops the reply, or what is to become it.
+        """
+        self._take(await coming)
+        await self._done
 
     @abstractmethod
     def eventsReceived(self, events: Sequence[AgentEvent]) -> None:
@@ -71,7 +79,7 @@ class Outlet(ABC):
         """The send buffer is full. Called again at every write while it is."""
         if self._stall is None:
             self._stall = self._clock.callLater(self._stall_timeout, hang_up, self._request)
-            if not self._ended:
+            if self._reply is not None and not self._ended:
                 self._reply.pauseProducing()
 
     def resumeProducing(self) -> None:
@@ -79,7 +87,7 @@ class Outlet(ABC):
         self._cancel_stall()
         if self._ended:
             self._complete()
-        else:
+        elif self._reply is not None:
             self._reply.resumeProducing()
 
     def stopProducing(self) -> None:
@@ -87,7 +95,21 @@ class Outlet(ABC):
         self._cancel_stall()
         if not self._ended:
             self._ended = True
-            self._reply.stopProducing()
+            if self._reply is not None:
+                self._reply.stopProducing()
+
+    def _begin(self) -> None:
+        """Listens to the transport, before the first write: with a full buffer it would not be heard of."""
+        if not self._begun:
+            self._begun = True
+            self._request.registerProducer(self, True)
+
+    def _take(self, reply: IReply) -> None:
+        self._begin()
+        self._reply = reply
+        if self._stall is not None:
+            reply.pauseProducing()
+        reply.deliverTo(self)
 
     def _end(self, last: bytes) -> None:
         """Writes the last bytes, and completes once there is room."""
@@ -99,9 +121,9 @@ class Outlet(ABC):
             self._complete()
 
     def _complete(self) -> None:
-        if not self.done.called:
+        if not self._done.called:
             self._request.unregisterProducer()
-            self.done.callback(None)
+            self._done.callback(None)
 
     def _cancel_stall(self) -> None:
         if self._stall is not None:
@@ -110,23 +132,52 @@ class Outlet(ABC):
 
 
 class StreamedReply(Outlet):
-    """Writes each segment's events as one piece of the stream."""
+    """Writes each segment's events as one piece of the stream.
+
+    After `heartbeat` seconds of silence (0: never) the client gets a frame that says nothing, as many apps give up
+    on a silent server. The first one commits the answer to a 200, and a failure after it is told in the stream.
+    """
 
     def __init__(
-        self, request: Intake, reply: IReply, encoder: Encoder, clock: IReactorTime, stall_timeout: float
+        self,
+        request: Intake,
+        encoder: Encoder,
+        clock: IReactorTime,
+        stall_timeout: float = 300.0,
+        heartbeat: float = 0.0,
+        quirks: Quirks = EVERYBODY,
     ) -> None:
-        super().__init__(request, reply, clock, stall_timeout)
-        self._encoder = encoder
-        self._opening = encoder.start()
-        request.setHeader(b"content-type", encoder.content_type)
-        request.setHeader(b"cache-control", b"no-cache")
-        # nginx would collect the stream before it passes any of it on.
-        request.setHeader(b"x-accel-buffering", b"no")
+        super().__init__(request, encoder, clock, stall_timeout)
+        self._heartbeat = heartbeat if quirks.heartbeats else 0.0
+        self._quirks = quirks
+        self._opening = b""
+        # When the client last heard from here, by the clock.
+        self._spoke = clock.seconds()
+        self._beat: IDelayedCall | None = None
+
+    async def carry(self, coming: Deferred[IReply]) -> None:
+        """See `Outlet.carry`."""
+        self._beat_in(self._heartbeat)
+        try:
+            try:
+                reply = await coming
+            except AgentError as error:
+                if not (self._begun or self._quirks.failures_as_text):
+                    raise
+                self._begin()
+                self.replyFailed(Failure(error))
+            else:
+                self._take(reply)
+            await self._done
+        finally:
+            if self._beat is not None:
+                self._beat.cancel()
 
     def eventsReceived(self, events: Sequence[AgentEvent]) -> None:
         """Everything that came in one segment goes out in one write."""
         if self._ended:
             return
+        self._spoke = self._clock.seconds()
         if self._opening:
             opening, self._opening = self._opening, b""
             self._request.write(opening + self._encoder.events(events))
@@ -141,15 +192,47 @@ class StreamedReply(Outlet):
         """The reason, where the app shows it, and a well-formed end."""
         self._end(self._opening + self._encoder.fail(cast(AgentError, reason.value)))
 
+    def _begin(self) -> None:
+        if self._begun:
+            return
+        super()._begin()
+        self._opening = self._encoder.start()
+        self._request.setHeader(b"content-type", self._encoder.content_type)
+        self._request.setHeader(b"cache-control", b"no-cache")
+        # nginx would collect the stream before it passes any of it on.
+        self._request.setHeader(b"x-accel-buffering", b"no")
+
+    def _beat_in(self, seconds: float) -> None:
+        # One timer for the whole stream; a segment moves `_spoke` and leaves the timer alone.
+        self._beat = self._clock.callLater(seconds, self._beat_now) if self._heartbeat else None
+
+    def _beat_now(self) -> None:
+        self._beat = None
+        if self._ended:
+            return
+        wait = self._spoke + self._heartbeat - self._clock.seconds()
+        if wait > PUNCTUAL:
+            self._beat_in(wait)
+            return
+        # A client whose buffer is full has enough to read.
+        if self._stall is None:
+            self._begin()
+            self._show_life()
+        self._beat_in(self._heartbeat)
+
+    def _show_life(self) -> None:
+        self._spoke = self._clock.seconds()
+        opening, self._opening = self._opening, b""
+        self._request.write(opening + self._encoder.heartbeat())
+
 
 class WholeReply(Outlet):
     """Collects a reply and writes it as one body."""
 
     def __init__(
-        self, request: Intake, reply: IReply, encoder: Encoder, clock: IReactorTime, stall_timeout: float
+        self, request: Intake, encoder: Encoder, clock: IReactorTime, stall_timeout: float = 300.0
     ) -> None:
-        super().__init__(request, reply, clock, stall_timeout)
-        self._encoder = encoder
+        super().__init__(request, encoder, clock, stall_timeout)
         self._text: list[str] = []
         self._reasoning: list[str] = []
         self._size = 0
@@ -160,6 +243,7 @@ class WholeReply(Outlet):
             (self._text if type(event) is Text else self._reasoning).append(event.text)
             self._size += len(event.text)
         if self._size > WHOLE_LIMIT and not self._ended:
+            assert self._reply is not None
             self._reply.stopProducing()
             self.replyFailed(Failure(AgentError("The reply is too long to be sent whole; ask for a stream.")))
 
@@ -175,4 +259,4 @@ class WholeReply(Outlet):
             return
         self._ended = True
         self._request.unregisterProducer()
-        self.done.errback(reason)
+        self._done.errback(reason)

@@ -1,0 +1,80 @@
+"""What single clients need beyond their dialect: one small table, keyed by what identifies the client.
+
+A client is known by its User-Agent and by the endpoint it asks; the dialect itself is never guessed from here. Every
+row says why it is there. A need that all clients of an endpoint share belongs into the dialect, not here.
+"""
+
+import re
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+from twisted.web.iweb import IRequest
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Quirks:
+    """The knobs, as everybody has them.
+
+    - `line_gap`: seconds between two lines of a stream, each of them a write of its own; 0 writes all lines of a
+      segment together, as soon as they are there. `line_text`: the longest text of such a line, in characters.
+    - `heartbeats`: whether a silent stream may be kept alive with frames that say nothing.
+    - `failures_as_text`: a turn that fails before its first word is told as a streamed answer, not as a status.
+    - `unauthorized`: the status that a missing or wrong key becomes.
+    - `no_retry_header`: an error after which the same request would act twice says `x-should-retry: false`.
+    - `no_retry_status`: the status such an error gets where only a status stops a client from sending again.
+    - `openai_errors`: errors have OpenAI's form, whatever the endpoint.
+    """
+
+    line_gap: float = 0.0
+    line_text: int = 0
+    heartbeats: bool = True
+    failures_as_text: bool = False
+    unauthorized: int = 401
+    no_retry_header: bool = False
+    no_retry_status: int | None = None
+    openai_errors: bool = False
+
+
+EVERYBODY = Quirks()
+
+
+class Row(NamedTuple):
+    """One client: both patterns must be found, `agent` in the User-Agent, `path` in the plain path."""
+
+    agent: re.Pattern[str]
+    path: re.Pattern[str]
+    knobs: dict[str, Any]
+
+
+def _row(agent: str, path: str, **knobs: Any) -> Row:
+    return Row(re.compile(agent, re.IGNORECASE), re.compile(path), knobs)
+
+
+TABLE = (
+    # Enchanted decodes every network read by itself: a line that straddles two reads is lost, and of a read with
+    # several lines everything after the first bad one. 64 characters stay under 1 kB even if all of them are
+    # escaped as surrogate pairs. Of an HTTP error it shows the number and not the text.
+    _row(r"^enchanted/", r"^/api/", line_gap=0.015, line_text=64, failures_as_text=True),
+    # Ollama's CLI waits without a limit, and its spinner stops at the first frame. A 401 makes it print a sign-in
+    # notice for Ollama's cloud, and it cannot send a key anyway.
+    _row(r"^ollama/", r"", heartbeats=False, unauthorized=403),
+    # The prompt of `ollama run` exits on an error of a chat, unless the error says `upstream error`; then the
+    # user sees a general notice instead of the reason. As an answer the reason is seen and the prompt stays.
+    _row(r"^ollama/", r"^/api/chat$", failures_as_text=True),
+    # OpenAI's SDKs, and what is built on them under other names, send a failed request twice more.
+    _row(r"", r"^/v1/", no_retry_header=True),
+    # Vercel's AI SDK does so too, and knows no header against it.
+    _row(r"(^|\s)(ai-sdk|ai)/", r"", no_retry_status=424),
+    # Of its Ollama provider's errors it shows only the reason phrase, unless they have OpenAI's form.
+    _row(r"(^|\s)(ai-sdk|ai)/", r"^/api/", openai_errors=True),
+)
+
+
+def quirks_of(request: IRequest, path: str) -> Quirks:
+    """The knobs for the client behind a request to the plain `path`; later rows of the table override earlier."""
+    agent = (request.getHeader(b"user-agent") or b"").decode("latin-1")
+    quirks = EVERYBODY
+    for row in TABLE:
+        if row.agent.search(agent) and row.path.search(path):
+            quirks = replace(quirks, **row.knobs)
+    return quirks
