@@ -1,0 +1,1 @@
+`agentctl` lists and changes plugins, ports and models.
