@@ -17,9 +17,10 @@ from twisted.internet.interfaces import IStreamServerEndpoint
 from twisted.logger import Logger
 from twisted.python import usage
 
-from .agent.agent import Agent, Limits
+from .agent.agent import Agent
 from .agent.errors import AgentError
 from .agent.interfaces import IBackEnd
+from .agent.limits import Limits
 from .agent.prompts import PromptFiles
 from .config import ConfigError, FrontDoor, Home, find_home, load_registry, load_settings
 from .models.registry import build_embedders, build_models, model_context

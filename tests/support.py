@@ -13,10 +13,21 @@ from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from llamaproxy.agent.agent import Agent, Limits
-from llamaproxy.agent.interfaces import IDeltaReceiver, IEmbedder, IModel, IReplyConsumer, ISessionStore
+from llamaproxy.agent.agent import Agent
+from llamaproxy.agent.gates import GateMap
+from llamaproxy.agent.interfaces import (
+    IDeltaReceiver,
+    IEmbedder,
+    IModel,
+    IReplyConsumer,
+    ISessionStore,
+    ITool,
+)
+from llamaproxy.agent.limits import Limits
 from llamaproxy.agent.prompts import PromptFiles
+from llamaproxy.agent.toolbox import Toolbox
 from llamaproxy.agent.types import (
+    Access,
     AgentEvent,
     Embeddings,
     Message,
@@ -24,14 +35,19 @@ from llamaproxy.agent.types import (
     ModelInfo,
     ModelRequest,
     ModelResult,
+    Reasoning,
     ReplyEnd,
     StoredSession,
     Text,
+    ToolCall,
+    ToolContext,
     Usage,
 )
 from llamaproxy.web.guard import Guard
 from llamaproxy.web.routes import Routes
 from llamaproxy.web.site import FrontChannel, FrontSite
+
+UNGATED = Access(operation=None)
 
 
 @implementer(IPushProducer)
@@ -54,6 +70,19 @@ class ScriptedCall:
     def finish(self, **result: Any) -> None:
         self.receiver.unregisterProducer()
         self.result.callback(ModelResult(**result))
+
+    def call_tools(self, *calls: tuple[str, str]) -> None:
+        """Ends the answer with calls, each a name and its arguments."""
+        numbered = [
+            ToolCall(id=f"call_{number}", name=name, arguments=arguments)
+            for number, (name, arguments) in enumerate(calls)
+        ]
+        self.finish(finish_reason="tool_calls", tool_calls=tuple(numbered))
+
+    def answer(self, text: str, **result: Any) -> None:
+        """A whole answer."""
+        self.say(text)
+        self.finish(**result)
 
     def fail(self, error: Exception) -> None:
         self.receiver.unregisterProducer()
@@ -128,6 +157,44 @@ class CountingEmbedder:
 
     def stop(self) -> Deferred[None]:
         return succeed(None)
+
+
+@implementer(ITool)
+class ScriptedTool:
+    """A tool whose calls the test answers; without `held`, each returns `result` at once."""
+
+    description = "A tool of the tests."
+
+    def __init__(
+        self,
+        name: str = "clock",
+        category: str = "system",
+        *,
+        result: Any = "noon",
+        access: Access = UNGATED,
+        held: bool = False,
+        parameters: dict[str, Any] | None = None,
+    ) -> None:
+        self.name, self.category, self.timeout = name, category, 30.0
+        self.parameters = parameters or {"type": "object", "properties": {"zone": {"type": "string"}}}
+        self.result, self.held, self._access = result, held, access
+        self.calls: list[dict[str, Any]] = []
+        self.running: list[Deferred[Any]] = []
+        self.contexts: list[ToolContext] = []
+        self.cancelled: list[Deferred[Any]] = []
+
+    def access(self, arguments: dict[str, Any]) -> Access:
+        return self._access
+
+    def run(self, arguments: dict[str, Any], context: ToolContext) -> Deferred[Any]:
+        self.calls.append(arguments)
+        self.contexts.append(context)
+        if isinstance(self.result, Exception):
+            raise self.result
+        self.running.append(Deferred(self.cancelled.append))
+        if not self.held:
+            self.running[-1].callback(self.result)
+        return self.running[-1]
 
 
 @implementer(ISessionStore)
@@ -207,6 +274,10 @@ class Listener:
     def text(self) -> str:
         return "".join(event.text for event in self.events if isinstance(event, Text))
 
+    @property
+    def thoughts(self) -> str:
+        return "".join(event.text for event in self.events if isinstance(event, Reasoning))
+
     def eventsReceived(self, events: Sequence[AgentEvent]) -> None:
         self.events.extend(events)
 
@@ -235,6 +306,8 @@ class House:
         folder: Any,
         limits: Limits | None = None,
         embedders: Sequence[CountingEmbedder] = (),
+        tools: Sequence[ITool] = (),
+        gates: GateMap | None = None,
     ) -> None:
         self.embedders = {each.info().key: each for each in embedders}
         self.clock = Clock()
@@ -242,6 +315,8 @@ class House:
         self.store = MemoryStore()
         self.limits = limits or Limits()
         self.prompts = PromptFiles(folder, immediately)
+        self.toolbox = Toolbox(tools)
+        self.gates = gates
         self.agent = self.new_agent()
 
     @property
@@ -259,6 +334,8 @@ class House:
             self.clock,
             self.limits,
             embedders=self.embedders,
+            toolbox=self.toolbox,
+            gate_defaults=self.gates,
         )
 
     def close(self) -> None:

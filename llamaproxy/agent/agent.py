@@ -11,29 +11,16 @@ from .commands import Commands
 from .commands.script import Script, read
 from .conversation import Conversation
 from .errors import NoEmbedder, Stopping
+from .gates import GateMap
 from .interfaces import IAgent, IEmbedder, IModel, IReply, ISessionStore
+from .limits import Limits
 from .prompts import PromptFiles
 from .session import Session, Sessions
+from .toolbox import Toolbox
 from .turn import Turn
 from .types import Caller, ChatTurn, Embeddings, ModelInfo
 
 REAPER_INTERVAL = 60.0
-
-
-class Limits:
-    """What the operator's files set and `!maxusers`, `!sessiontimeout` and `!maxctx` change until a restart."""
-
-    def __init__(
-        self,
-        max_users: int = 50,
-        session_idle_minutes: float = 60.0,
-        history_max_ctx: int = 200,
-        queue: int = 8,
-    ) -> None:
-        self.max_users = max_users
-        self.session_idle_minutes = session_idle_minutes
-        self.history_max_ctx = history_max_ctx
-        self.queue = queue
 
 
 @implementer(IAgent)
@@ -51,6 +38,8 @@ class Agent:
         message_limits: Mapping[str, int] | None = None,
         prompt_folders: Mapping[str, str] | None = None,
         embedders: Mapping[str, IEmbedder] | None = None,
+        toolbox: Toolbox | None = None,
+        gate_defaults: GateMap | None = None,
     ) -> None:
         self.backends = models
         self._embedders = embedders or {}
@@ -59,6 +48,8 @@ class Agent:
         self.prompts = prompts
         self.clock = clock
         self.limits = limits or Limits()
+        self.toolbox = toolbox or Toolbox()
+        self.gate_defaults = gate_defaults or {}
         self.sessions = Sessions(store, clock.seconds)
         self.conversation = Conversation(self, message_limits or {}, prompt_folders or {})
         self.started_at = clock.seconds()
@@ -76,7 +67,7 @@ class Agent:
 
     def turn(self, caller: Caller, turn: ChatTurn) -> Deferred[IReply]:
         """Runs one turn; see `IAgent`."""
-        running = Turn(self.clock)
+        running = Turn(self.clock, caller)
         done = self._turns[running] = running.run(self._run(running, caller, turn))
         done.addCallback(lambda _: self._turns.__delitem__(running))
         return running.reply.ready

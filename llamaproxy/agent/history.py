@@ -8,6 +8,8 @@ from .types import Message
 
 # A chat template puts role markers around each message.
 MESSAGE_OVERHEAD = 8
+# Characters that stay of a tool result that is cut for length.
+RESULT_STUB = 300
 # What is left for the answer when the prompt is cut to a context length.
 ANSWER_RESERVE = 1024
 
@@ -18,9 +20,9 @@ def estimate_tokens(message: Message) -> int:
     English text runs at about 4, Chinese and Japanese at about 3. Pictures cost what the common vision models
     charge for one.
     """
-    return (
-        len(message.content.encode("utf-8", "replace")) // 3 + MESSAGE_OVERHEAD + 1024 * len(message.images)
-    )
+    size = len(message.content.encode("utf-8", "replace"))
+    size += sum(len(call.name) + len(call.arguments) for call in message.tool_calls)
+    return size // 3 + MESSAGE_OVERHEAD + 1024 * len(message.images)
 
 
 def estimate_all(messages: Sequence[Message]) -> int:
@@ -29,10 +31,11 @@ def estimate_all(messages: Sequence[Message]) -> int:
 
 
 def window(history: Sequence[Message], max_messages: int, max_tokens: int | None = None) -> list[Message]:
-    """The newest messages that fit both limits, beginning with one of the user's; the last one is always kept.
+    """The newest messages that fit both limits, beginning with one of the user's, so never inside a tool round.
 
-    `max_tokens` None means no limit by tokens.
+    The last turn is always kept whole, from the user's message on. `max_tokens` None means no limit by tokens.
     """
+    last_turn = last_turn_start(history)
     start = max(0, len(history) - max_messages) if max_messages else 0
     if max_tokens is not None:
         left = max_tokens
@@ -41,9 +44,30 @@ def window(history: Sequence[Message], max_messages: int, max_tokens: int | None
             if left < 0:
                 start = index + 1
                 break
-    while start < len(history) and history[start].role != "user":
+    while start < last_turn and history[start].role != "user":
         start += 1
-    return list(history[start:]) or list(history[-1:])
+    return list(history[min(start, last_turn) :])
+
+
+def last_turn_start(history: Sequence[Message]) -> int:
+    """Where the last message of the user stands, or the last message if there is none of the user's."""
+    places = (index for index in range(len(history) - 1, -1, -1) if history[index].role == "user")
+    return next(places, max(0, len(history) - 1))
+
+
+def with_short_results(messages: Sequence[Message], max_tokens: int) -> list[Message]:
+    """The messages with the oldest tool results cut to a few words, as many of them as it takes to fit."""
+    over = estimate_all(messages) - max_tokens
+    kept: list[Message] = []
+    for message in messages:
+        if over > 0 and message.role == "tool" and len(message.content) > 2 * RESULT_STUB:
+            short = replace(
+                message, content=f"{message.content[:RESULT_STUB]}\n[the rest was left out for length]"
+            )
+            over -= estimate_tokens(message) - estimate_tokens(short)
+            message = short
+        kept.append(message)
+    return kept
 
 
 def prompt_budget(context_length: int) -> int:

@@ -3,10 +3,14 @@
 The token path of the agent room. A segment comes in as one list and goes out as one list; `Text` and `Reasoning`
 pass through as they are. What the agent itself needs of them (the text for the history, the times and counts for
 the last frame) is taken a segment at a time.
+
+A turn may ask its model several times, with tools in between. Each of these stretches has a transcript of its own;
+the counts and times of the last frame are the sums over all of them.
 """
 
 from collections.abc import Callable, Sequence
 
+from msgspec.structs import replace
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IPushProducer, IReactorTime
 from twisted.python.failure import Failure
@@ -15,7 +19,7 @@ from zope.interface import implementer
 from .errors import AgentError
 from .interfaces import IDeltaReceiver, IReply, IReplyConsumer
 from .transcript import Transcript
-from .types import AgentEvent, ModelDelta, ModelResult, ReplyEnd, Text, ToolCallDelta, Usage
+from .types import AgentEvent, ModelDelta, ModelResult, Reasoning, ReplyEnd, Text, ToolCallDelta, Usage
 
 
 @implementer(IReply, IDeltaReceiver)
@@ -40,10 +44,11 @@ class Reply:
         self._began = self._asked = clock.seconds()
         self._first: float | None = None
         self._last = self._began
+        self._end = ReplyEnd()
 
     @property
     def begun(self) -> bool:
-        """Whether the model has said anything."""
+        """Whether the model has said anything since it was last asked."""
         return self._first is not None
 
     # -- the model's side (IDeltaReceiver)
@@ -76,36 +81,43 @@ class Reply:
 
     def asking(self) -> None:
         """The model is being asked from now on: the start of the prompt's evaluation."""
-        self._asked = self._clock.seconds()
+        self.transcript = Transcript()
+        self._tokens, self._first = 0, None
+        self._asked = self._last = self._clock.seconds()
+
+    def answered(self, result: ModelResult, prompt_tokens: int) -> None:
+        """The model has ended its answer. `prompt_tokens` is an estimate, for a `result` without counts."""
+        usage = result.usage or Usage(prompt_tokens, self._tokens)
+        first = self._last if self._first is None else self._first
+        load = min(result.load_seconds, first - self._asked)
+        so_far = self._end
+        self._end = ReplyEnd(
+            finish_reason="length" if result.finish_reason == "length" else "stop",
+            usage=Usage(
+                so_far.usage.prompt_tokens + usage.prompt_tokens,
+                so_far.usage.completion_tokens + usage.completion_tokens,
+            ),
+            load_duration=so_far.load_duration + _nanoseconds(load),
+            prompt_eval_duration=so_far.prompt_eval_duration + _nanoseconds(first - self._asked - load),
+            eval_duration=so_far.eval_duration + _nanoseconds(self._last - first),
+        )
 
     def say(self, text: str) -> None:
         """Sends words of the agent itself, which are not part of the history."""
         self._emit([Text(text)])
 
-    def finish(self, result: ModelResult | None = None, usage: Usage | None = None) -> None:
-        """Ends the reply. `usage` stands in for what the model's `result` does not report."""
-        counts = (result and result.usage) or usage or Usage()
-        first = self._last if self._first is None else self._first
-        load = min(result.load_seconds if result else 0.0, first - self._asked)
-        self._end(
-            ReplyEnd(
-                finish_reason="length" if result and result.finish_reason == "length" else "stop",
-                usage=counts,
-                total_duration=_nanoseconds(self._clock.seconds() - self._began),
-                load_duration=_nanoseconds(load),
-                prompt_eval_duration=_nanoseconds(first - self._asked - load),
-                eval_duration=_nanoseconds(self._last - first),
-            )
-        )
+    def murmur(self, text: str) -> None:
+        """Sends words of the agent itself beside the answer, where the app shows a model's thoughts."""
+        self._emit([Reasoning(text)])
+
+    def finish(self) -> None:
+        """Ends the reply."""
+        total = _nanoseconds(self._clock.seconds() - self._began)
+        self._close(replace(self._end, total_duration=total))
 
     def fail(self, error: AgentError) -> None:
         """Breaks the reply off; before the first event this becomes the failure of `ready`."""
-        self._end(Failure(error))
-
-    @property
-    def tokens(self) -> int:
-        """How many deltas the model has sent: its token count as far as it can be seen from here."""
-        return self._tokens
+        self._close(Failure(error))
 
     # -- the consumer's side (IReply)
 
@@ -150,7 +162,7 @@ class Reply:
         if self._consumer is None and self._producer is not None:
             self._producer.pauseProducing()
 
-    def _end(self, outcome: ReplyEnd | Failure) -> None:
+    def _close(self, outcome: ReplyEnd | Failure) -> None:
         self._outcome = outcome
         if self._consumer is not None:
             self._tell(self._consumer, outcome)

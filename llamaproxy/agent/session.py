@@ -9,6 +9,7 @@ from twisted.internet.defer import DeferredLock
 from .errors import Busy
 from .history import without_old_images
 from .interfaces import ISessionStore
+from .rates import Meter
 from .types import Caller, Message, StoredSession
 
 if TYPE_CHECKING:
@@ -22,17 +23,19 @@ class Session:
 
     `lock` is held by the turn that may touch the history, `running` is that turn; `turns` counts those that run
     or wait. `messages` are the newest ones, at most the agent's ceiling; `message_count` is the whole history.
+    `meter` counts its tool calls.
     """
 
-    def __init__(self, session_id: str, short_id: int, address: str, now: float) -> None:
+    def __init__(self, session_id: str, short_id: int, address: str, seconds: Callable[[], float]) -> None:
         self.session_id = session_id
         self.short_id = short_id
         self.address = address
-        self.created_at = self.last_active = now
+        self.created_at = self.last_active = seconds()
         self.model = ""
         self.settings: dict[str, Any] = {}
         self.messages: list[Message] = []
         self.message_count = 0
+        self.meter = Meter(seconds)
         self.lock = DeferredLock()
         self.running: Turn | None = None
         self.turns = 0
@@ -97,12 +100,11 @@ class Sessions:
 
     def obtain(self, caller: Caller) -> Session:
         """The caller's session, made if it is not live; not loaded yet then. Marks it as active."""
-        now = self._seconds()
         session = self._live.get(caller.session_id)
         if session is None:
-            session = Session(caller.session_id, next(self._short_ids), caller.address, now)
+            session = Session(caller.session_id, next(self._short_ids), caller.address, self._seconds)
             self._live[caller.session_id] = session
-        session.last_active = now
+        session.last_active = self._seconds()
         return session
 
     async def load(self, session: Session, limit: int) -> None:

@@ -9,20 +9,23 @@ from twisted.logger import Logger
 
 from .errors import AgentError
 from .reply import Reply
+from .types import Caller
 
 
 class Turn:
     """Runs a coroutine that writes into `reply`, and sees to it that the reply always ends, exactly once.
 
     `stopped` says that the user asked for the end (`!stop`): the reply then ends well. A client that left is
-    owed nothing.
+    owed nothing; `cancelled` is true for both. With `gates_open`, no tool call has to pass a gate.
     """
 
     log = Logger()
 
-    def __init__(self, clock: IReactorTime) -> None:
+    def __init__(self, clock: IReactorTime, caller: Caller) -> None:
+        self.caller = caller
         self.reply = Reply(clock, self.cancel)
-        self.stopped = False
+        self.stopped = self.cancelled = False
+        self.gates_open = False
         self._sealed = False
         self._running: Deferred[None] | None = None
 
@@ -34,6 +37,7 @@ class Turn:
     def cancel(self) -> None:
         """Ends the turn as soon as may be: at once, unless it is being committed."""
         if self._running is not None and not self._sealed:
+            self.cancelled = True
             self._running.cancel()
 
     def stop(self) -> None:

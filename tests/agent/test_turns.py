@@ -1,11 +1,11 @@
 """The agent's turns: what reaches the model, what reaches the history, and what the user hears."""
 
 from pathlib import Path
+from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from llamaproxy.agent.agent import Limits
 from llamaproxy.agent.errors import (
     Busy,
     ContextTooLong,
@@ -15,6 +15,7 @@ from llamaproxy.agent.errors import (
     StoreError,
 )
 from llamaproxy.agent.interfaces import IReply
+from llamaproxy.agent.limits import Limits
 from llamaproxy.agent.types import Caller, ChatTurn, Image, Message, Reasoning, Text, Usage
 from tests.support import House, Listener, ScriptedModel
 
@@ -28,10 +29,10 @@ class TurnCase(SynchronousTestCase):
     def setUp(self) -> None:
         self.house = self.make()
 
-    def make(self, *models: ScriptedModel, limits: Limits | None = None) -> House:
+    def make(self, *models: ScriptedModel, **more: Any) -> House:
         self.folder = Path(self.mktemp())
         self.folder.mkdir()
-        house = House(*models, folder=self.folder, limits=limits)
+        house = House(*models, folder=self.folder, **more)
         self.addCleanup(house.close)
         return house
 

@@ -7,8 +7,8 @@ from twisted.internet.error import ConnectionLost
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from llamaproxy.agent.agent import Limits
 from llamaproxy.agent.errors import ModelError, ModelRateLimited, ModelTimeout, ModelUnavailable, StoreError
+from llamaproxy.agent.limits import Limits
 from tests.support import USAGE, Front, House, Response, ScriptedModel, Wire
 
 OLLAMA = "/api/chat"

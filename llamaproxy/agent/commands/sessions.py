@@ -16,6 +16,7 @@ async def reset(call: Call) -> str:
     """Clears the session's history, here and in the store."""
     count = await call.agent.store.clear(call.session.session_id)
     call.session.forget()
+    call.session.meter.reset()
     return f"Forgotten: {count} message{'' if count == 1 else 's'}."
 
 

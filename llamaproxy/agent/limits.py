@@ -1,0 +1,45 @@
+"""The agent's limits and defaults: what the operator's files set, and some commands change until a restart."""
+
+from collections.abc import Mapping
+from typing import Literal
+
+from .rates import Rate
+
+DEFAULT_RATES = {
+    "llm_call": Rate(3, 20, auto_disable=True),
+    "agent_call": Rate(5, 60),
+    "search": Rate(5, 10),
+    "extract": Rate(5, 30),
+    "drive": Rate(10, 60),
+    "db": Rate(20, 60),
+}
+
+
+class Limits:
+    """`max_users` and `session_idle_minutes` 0 mean no limit, `history_max_ctx` is in messages.
+
+    `queue` is how many messages of a session may wait. `depths` are the limits that `!limit_set` knows: rounds of
+    tools in a turn, and how deep delegated calls may nest. `rates` are by category of tools and come on top of
+    the defaults. `display` is what sessions start with. `gate_mode` says whether a call that needs leave is
+    refused, or the user is asked.
+    """
+
+    def __init__(
+        self,
+        max_users: int = 50,
+        session_idle_minutes: float = 60.0,
+        history_max_ctx: int = 200,
+        queue: int = 8,
+        rates: Mapping[str, Rate] | None = None,
+        tool_preview_length: int = 500,
+        tool_suppress: bool = False,
+        gate_mode: Literal["reject", "ask"] = "reject",
+    ) -> None:
+        self.max_users = max_users
+        self.session_idle_minutes = session_idle_minutes
+        self.history_max_ctx = history_max_ctx
+        self.queue = queue
+        self.depths = {"max_tool_iterations": 10, "max_at_llm_depth": 1, "max_agent_call_depth": 1}
+        self.rates: dict[str, Rate] = {**DEFAULT_RATES, **(rates or {})}
+        self.display = {"tool_preview_length": tool_preview_length, "tool_suppress": tool_suppress}
+        self.gate_mode = gate_mode

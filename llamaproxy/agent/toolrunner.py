@@ -1,0 +1,133 @@
+"""Runs one tool call: arguments, rate limit, gates, the tool itself; what comes of it is text for the model."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
+from twisted.logger import Logger
+
+from .deadline import Overdue, within
+from .errors import ToolError
+from .gates import Gates, Need
+from .interfaces import ITool
+from .session import Session
+from .toolbox import BadArguments
+from .tooldisplay import ToolDisplay
+from .turn import Turn
+from .types import ToolCall, ToolContext
+
+if TYPE_CHECKING:
+    from .agent import Agent
+
+# Of a result at most this many bytes go to the model.
+RESULT_LIMIT = 64 * 1024
+
+REFUSED = (
+    "This call was refused: the user has not allowed it ({needs}). Do not try it again, and do not try to get "
+    "around it. Tell the user what you wanted to do and why, and offer alternatives: to allow it by sending "
+    "{commands}, to give you the information themselves, or to go on without it."
+)
+DENIED = (
+    "The user was asked and said no to this call. Do not try it again. Tell the user that it was not done, and "
+    "offer to go on without it or to take the information from them."
+)
+
+
+class NeedsApproval(Exception):
+    """The user has to be asked about the call first; `needs` are the gates in its way."""
+
+    def __init__(self, needs: list[Need]) -> None:
+        super().__init__(", ".join(need.what for need in needs))
+        self.needs = needs
+
+
+class ToolRunner:
+    """Runs the calls of one turn with the `tools` on offer; a result has at most `result_limit` bytes."""
+
+    log = Logger()
+
+    def __init__(
+        self,
+        agent: "Agent",
+        session: Session,
+        turn: Turn,
+        tools: Mapping[str, ITool],
+        result_limit: int = RESULT_LIMIT,
+    ) -> None:
+        self._agent = agent
+        self._session = session
+        self._turn = turn
+        self._tools = tools
+        self._result_limit = result_limit
+        self.display = ToolDisplay(turn.reply, session.settings, agent.limits.display)
+
+    async def run(self, call: ToolCall, approved: bool = False) -> str:
+        """The result for the model. With `approved` no limit and no gate is in the way.
+
+        Raises `BadArguments` if the call cannot be understood, `NeedsApproval` if the user is to be asked, and
+        `CancelledError` when the turn is cancelled; nothing else.
+        """
+        tool = self._tools.get(call.name)
+        if tool is None:
+            raise BadArguments(f"there is no tool '{call.name}'; there are: {', '.join(self._tools)}")
+        arguments = self._agent.toolbox.arguments(tool, call.arguments)
+        try:
+            if not approved and (refusal := self._refusal(tool, arguments)):
+                return refusal
+            self.display.begins(tool.name, call.arguments)
+            result = await self._result(tool, arguments)
+        except (NeedsApproval, CancelledError):
+            raise
+        except Exception:
+            self.log.failure("the tool {name} failed", name=tool.name)
+            result = "The tool failed for a reason that nobody foresaw; the server's log has it."
+        self.display.returns(tool.name, result)
+        return result
+
+    def _refusal(self, tool: ITool, arguments: dict[str, Any]) -> str | None:
+        """Why the call may not run, for the model; the user is told here."""
+        limit = self._session.meter.refusal(tool.category, self._agent.limits.rates)
+        if limit is not None:
+            self._turn.reply.say(f"[{tool.name} was not called: {limit}]\n\n")
+            return f"The call was not made. {limit}"
+        gates = Gates(self._session.settings, self._agent.gate_defaults)
+        closed = gates.closed(tool, tool.access(arguments))
+        if not closed or self._turn.gates_open:
+            return None
+        if self._agent.limits.gate_mode == "ask":
+            raise NeedsApproval(closed)
+        commands = " and ".join(need.command for need in closed)
+        needs = ", ".join(need.what for need in closed)
+        self._turn.reply.say(f"[{tool.name} was refused. To allow it: {commands}]\n\n")
+        return REFUSED.format(needs=needs, commands=commands)
+
+    async def _result(self, tool: ITool, arguments: dict[str, Any]) -> str:
+        context = ToolContext(
+            session_id=self._session.session_id,
+            address=self._turn.caller.address,
+            reactor=self._agent.clock,
+        )
+        try:
+            work: Deferred[object] = maybeDeferred(tool.run, arguments, context)
+            result = await within(work, tool.timeout, self._agent.clock)
+        except ToolError as error:
+            return self._bounded(f"The tool failed: {error}")
+        except Overdue:
+            return f"The tool did not answer within {tool.timeout:g} seconds and was ended."
+        except CancelledError:
+            if self._turn.cancelled:
+                raise
+            return "The tool was cancelled before it had a result."
+        if not isinstance(result, str):
+            raise TypeError(f"the tool {tool.name} gave {type(result).__name__} instead of text")
+        return self._bounded(result) or "[no output]"
+
+    def _bounded(self, text: str) -> str:
+        """What the model gets of a result, with a mark where it was cut."""
+        limit = self._result_limit
+        # A character has at least a byte: what lies beyond cannot count.
+        head = text[: limit + 1].encode("utf-8", "replace")
+        if len(head) <= limit:
+            return text
+        kept = head[:limit].decode("utf-8", "ignore")
+        return f"{kept}\n[cut here: these are the first {len(kept)} of {len(text)} characters]"
