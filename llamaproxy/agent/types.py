@@ -176,9 +176,9 @@ class ReplyEnd(Struct, frozen=True, kw_only=True):
 class ModelInfo(Struct, frozen=True, kw_only=True):
     """What the outside may know of a model: for lists, cards and `!model`.
 
-    `key` is its registry name, `kind` its type (`LOCAL`, `OPENAI`, ...), `context_length` is in tokens (0 when
-    unknown), `size` in bytes (0 for a remote model), `modified_at` in Unix seconds. An `embedding` model makes
-    vectors of texts and cannot be talked to.
+    `key` is its registry name, `kind` its type (`LOCAL`, `OPENAI`, ...), `context_length` is in tokens and
+    `embedding_length` in numbers per token (0 when unknown), `size` in bytes (0 for a remote model), `modified_at`
+    in Unix seconds. An `embedding` model makes vectors of texts and cannot be talked to.
     """
 
     key: str
@@ -188,6 +188,7 @@ class ModelInfo(Struct, frozen=True, kw_only=True):
     enabled: bool = True
     vision: bool = False
     context_length: int = 0
+    embedding_length: int = 0
     size: int = 0
     family: str = ""
     parameter_size: str = ""

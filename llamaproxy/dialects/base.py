@@ -19,7 +19,9 @@ class ChatRequest(Struct, frozen=True, kw_only=True):
     """What a client asked for.
 
     `model` is its own spelling, which replies echo; "" if it named none. With `lifecycle`, `turn` is None:
-    Ollama's requests to load or unload a model say nothing to the agent and touch no session.
+    Ollama's requests to load or unload a model say nothing to the agent and touch no session. `lone_system` is the
+    system prompt beside a single user message ("" if there is none), None if the client sent more than that; it is
+    there for `housekeeping` to look at, and for nothing else.
     """
 
     turn: ChatTurn | None
@@ -27,6 +29,7 @@ class ChatRequest(Struct, frozen=True, kw_only=True):
     stream: bool
     include_usage: bool = False
     lifecycle: Literal["load", "unload"] | None = None
+    lone_system: str | None = None
 
 
 class Encoder(Protocol):

@@ -1,4 +1,4 @@
-"""Ollama's dialect: chat and generate as JSON and as newline-delimited JSON, model lists and cards, errors.
+"""Ollama's dialect, the conversation's side: chat and generate as JSON and as newline-delimited JSON, and errors.
 
 Source: Ollama's `api/types.go` and `server/routes.go` (0.33), narrowed to what strict clients (its own CLI,
 ollama-python and ollama-js, Enchanted, Reins) are known to require: no blank line, every chunk complete,
@@ -6,56 +6,63 @@ whole numbers as integers, times with a zone, no required string null or missing
 """
 
 import re
-from collections.abc import Sequence
-from datetime import UTC, datetime
-from hashlib import sha256
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 from msgspec.json import Decoder
+from msgspec.structs import replace
 
-from ..agent.errors import AgentError, BadRequest, NoSuchModel
-from ..agent.types import ChatTurn, ModelInfo, ReplyEnd
+from ..agent.errors import AgentError, BadRequest
+from ..agent.types import ChatTurn, Options, ReplyEnd
 from .base import ChatRequest, FrameEncoder, message_of, quote, to_json
-from .parsing import Name, WireMessage, decode_body, last_user_turn, pictures
+from .ollama_models import rfc3339
+from .parsing import Name, WireMessage, decode_body, last_user_turn, pictures, system_beside
 
 JSON_TYPE = b"application/json; charset=utf-8"
-# Open WebUI compares the dotted integers; the CLI warns when it is not its own version.
-VERSION = "0.33.0"
 
-# The CLI shows what is over twenty years ahead as "Forever".
-_FOREVER = "2200-01-01T00:00:00Z"
+_EFFORTS = ("low", "medium", "high", "max")
 
 
-class _ChatBody(Struct):
+class _OptionsBody(Struct):
+    """`options`, as far as they are read.
+
+    How a model samples (temperature, seed, context size and so on) is the agent's business, so those are ignored.
+    """
+
+    num_predict: Annotated[float, Meta(le=2**31)] | None = None
+    stop: list[str] | str | None = None
+
+
+class _TurnBody(Struct):
+    """What the bodies of both endpoints have in common."""
+
+    model: Name | None = None
+    stream: bool | None = None
+    keep_alive: int | float | str | None = None
+    options: _OptionsBody | None = None
+    format: dict[str, Any] | str | None = None
+    think: bool | str | None = None
+
+
+class _ChatBody(_TurnBody):
     """Body of POST /api/chat, as far as it is read."""
 
-    model: Name | None = None
     messages: list[WireMessage] | None = None
-    stream: bool | None = None
-    keep_alive: int | float | str | None = None
 
 
-class _GenerateBody(Struct):
-    """Body of POST /api/generate, as far as it is read; the agent has its own system prompt and context."""
+class _GenerateBody(_TurnBody):
+    """Body of POST /api/generate, as far as it is read.
 
-    model: Name | None = None
+    The agent has its own system prompt; the client's only helps to tell a title's request from a question.
+    """
+
     prompt: str | None = None
     images: list[str] | None = None
-    stream: bool | None = None
-    keep_alive: int | float | str | None = None
-
-
-class _ShowBody(Struct):
-    """Body of POST /api/show; the CLI sends the name as `name` beside an empty `model`."""
-
-    model: Name | None = None
-    name: Name | None = None
+    system: str | None = None
 
 
 _chat_body = Decoder(_ChatBody)
 _generate_body = Decoder(_GenerateBody)
-_show_body = Decoder(_ShowBody)
 
 
 def parse_chat(body: bytes) -> ChatRequest:
@@ -64,7 +71,7 @@ def parse_chat(body: bytes) -> ChatRequest:
     if chat.messages is None:
         raise BadRequest("messages: a list of messages is needed")
     turn = last_user_turn(chat.messages) if chat.messages else None
-    return _request(chat, turn)
+    return _request(chat, turn, system_beside(chat.messages))
 
 
 def parse_generate(body: bytes) -> ChatRequest:
@@ -73,24 +80,47 @@ def parse_generate(body: bytes) -> ChatRequest:
     images = pictures(generate.images or (), "images")
     text = generate.prompt or ""
     turn = ChatTurn(text=text, images=images) if text.strip() or images else None
-    return _request(generate, turn)
+    return _request(generate, turn, generate.system or "")
 
 
-def parse_show(body: bytes) -> str:
-    """Body of POST /api/show: the model's name."""
-    show = decode_body(body, _show_body)
-    name = show.model or show.name
-    if not name:
-        raise BadRequest("model: a name is needed")
-    return name
-
-
-def _request(body: _ChatBody | _GenerateBody, turn: ChatTurn | None) -> ChatRequest:
-    model, stream = body.model or "", body.stream is not False
+def _request(body: _TurnBody, turn: ChatTurn | None, system: str | None) -> ChatRequest:
+    model, stream, options = body.model or "", body.stream is not False, _options(body)
     if turn is not None:
-        return ChatRequest(turn=turn, model=model, stream=stream)
+        return ChatRequest(
+            turn=replace(turn, options=options), model=model, stream=stream, lone_system=system
+        )
     lifecycle: Literal["load", "unload"] = "unload" if _is_zero(body.keep_alive) else "load"
     return ChatRequest(turn=None, model=model, stream=stream, lifecycle=lifecycle)
+
+
+def _options(body: _TurnBody) -> Options:
+    asked = body.options or _OptionsBody()
+    # -1 and -2 ask for as much as the model likes, and some apps send 0 for that.
+    limit = int(asked.num_predict or 0)
+    stop = (asked.stop,) if isinstance(asked.stop, str) else asked.stop or ()
+    return Options(
+        max_tokens=limit if limit > 0 else None,
+        stop=tuple(text for text in stop if text),
+        json_schema=_schema(body.format),
+        think=_think(body.think),
+    )
+
+
+def _schema(form: dict[str, Any] | str | None) -> dict[str, Any] | None:
+    if isinstance(form, dict):
+        return form
+    if form and form != "json":
+        raise BadRequest(f"format: invalid format '{form[:40]}'; it can be 'json' or a JSON schema")
+    return {} if form else None
+
+
+def _think(think: bool | str | None) -> bool | str | None:
+    if isinstance(think, str) and think not in _EFFORTS:
+        # The CLI's prompt stays alive after an error that says "invalid think value".
+        raise BadRequest(
+            f"think: invalid think value '{think[:40]}'; it can be true, false, {', '.join(_EFFORTS)}"
+        )
+    return think
 
 
 def _is_zero(keep_alive: float | str | None) -> bool:
@@ -108,7 +138,7 @@ class _LineEncoder(FrameEncoder):
     opening = closing = ""
 
     def __init__(self, model: str, now: float) -> None:
-        text = f'{{"model":{quote(model)},"created_at":"{_rfc3339(now)}",{self.opening}'
+        text = f'{{"model":{quote(model)},"created_at":"{rfc3339(now)}",{self.opening}'
         super().__init__(text, f'{text}"","thinking":', f'{self.closing},"done":false}}\n')
         self._silence = f'{text}""{self._tail}'.encode("ascii")
 
@@ -161,7 +191,7 @@ def lifecycle(request: ChatRequest, kind: Literal["chat", "generate"], now: floa
     return to_json(
         {
             "model": request.model,
-            "created_at": _rfc3339(now),
+            "created_at": rfc3339(now),
             **empty,
             "done": True,
             "done_reason": request.lifecycle,
@@ -169,137 +199,6 @@ def lifecycle(request: ChatRequest, kind: Literal["chat", "generate"], now: floa
     )
 
 
-def tags(models: Sequence[ModelInfo]) -> bytes:
-    """Body of GET /api/tags."""
-    return to_json(
-        {
-            "models": [
-                {
-                    **_entry(info),
-                    "modified_at": _rfc3339(info.modified_at),
-                    "capabilities": _capabilities(info),
-                }
-                for info in models
-            ]
-        }
-    )
-
-
-def ps(models: Sequence[ModelInfo]) -> bytes:
-    """Body of GET /api/ps, which is about models that are loaded."""
-    return to_json(
-        {
-            "models": [
-                {
-                    **_entry(info),
-                    "expires_at": _FOREVER,
-                    "size_vram": 0,
-                    "context_length": info.context_length,
-                }
-                for info in models
-            ]
-        }
-    )
-
-
-def show(info: ModelInfo) -> bytes:
-    """Body of POST /api/show.
-
-    `model_info` always has the four keys that older CLIs read unchecked. Swift clients need the four texts.
-    """
-    family = _family(info)
-    return to_json(
-        {
-            "license": "",
-            "modelfile": f"FROM {info.model_id}\n",
-            "parameters": "",
-            "template": "",
-            "details": _details(info),
-            "model_info": {
-                "general.architecture": family,
-                "general.basename": info.key,
-                "general.parameter_count": _parameter_count(info.parameter_size),
-                f"{family}.context_length": info.context_length,
-                f"{family}.embedding_length": 0,
-            },
-            "capabilities": _capabilities(info),
-            "modified_at": _rfc3339(info.modified_at),
-        }
-    )
-
-
-def version() -> bytes:
-    """Body of GET /api/version."""
-    return to_json({"version": VERSION})
-
-
 def error(reason: AgentError) -> bytes:
     """An error's body; always one line."""
     return to_json({"error": message_of(reason)})
-
-
-def find_model(name: str, models: Sequence[ModelInfo]) -> ModelInfo:
-    """The model that a client means by `name`; raises NoSuchModel."""
-    for info in models:
-        if matches(name, info.key):
-            return info
-    raise NoSuchModel(f"model '{name}' not found")
-
-
-def matches(name: str, key: str) -> bool:
-    """Whether `name` means the model `key`: case does not matter, and a missing tag is `latest`."""
-    return _tagged(name).lower() == _tagged(key).lower()
-
-
-def _tagged(name: str) -> str:
-    # A colon before the last slash is a registry's port.
-    return name if ":" in name.rpartition("/")[2] else f"{name}:latest"
-
-
-def _entry(info: ModelInfo) -> dict[str, Any]:
-    name = _tagged(info.key)
-    return {
-        "name": name,
-        "model": name,
-        "size": info.size,
-        "digest": _digest(info),
-        "details": _details(info),
-    }
-
-
-def _details(info: ModelInfo) -> dict[str, Any]:
-    family = _family(info)
-    return {
-        "parent_model": "",
-        "format": "gguf",
-        "family": family,
-        # Enchanted offers its picture button for `clip`; it never looks at capabilities.
-        "families": [family, "clip"] if info.vision else [family],
-        "parameter_size": info.parameter_size,
-        "quantization_level": info.quantization,
-    }
-
-
-def _family(info: ModelInfo) -> str:
-    return info.family or info.kind.lower()
-
-
-def _capabilities(info: ModelInfo) -> list[str]:
-    return ["completion", "vision"] if info.vision else ["completion"]
-
-
-def _digest(info: ModelInfo) -> str:
-    """Unique for each model and its capabilities, since llm-ollama merges and remembers models by digest."""
-    return sha256(to_json([info.key, info.model_id, info.kind, _capabilities(info)])).hexdigest()
-
-
-def _parameter_count(size: str) -> int:
-    """`135M` as 135000000; 0 when unknown."""
-    parts = re.fullmatch(r"(\d+(?:\.\d+)?)([KMBT]?)", size.strip().upper())
-    if parts is None:
-        return 0
-    return round(float(parts[1]) * 1000 ** " KMBT".index(parts[2] or " "))
-
-
-def _rfc3339(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat().replace("+00:00", "Z")

@@ -91,6 +91,21 @@ def last_user_turn(messages: Sequence[WireMessage]) -> ChatTurn:
     return ChatTurn(text=text, images=images)
 
 
+def system_beside(messages: Sequence[WireMessage]) -> str | None:
+    """The system prompt beside a single user message, "" if there is none; None where there is more than that."""
+    if not messages or len(messages) > 2 or messages[-1].role.lower() != "user":
+        return None
+    if len(messages) == 1:
+        return ""
+    if messages[0].role.lower() not in ("system", "developer"):
+        return None
+    try:
+        content = _decode(messages[0].content, _content)
+    except BadRequest:
+        return ""
+    return "\n".join(part.text or "" for part in content) if isinstance(content, list) else content or ""
+
+
 def pictures(sources: Sequence[str], at: str) -> tuple[Image, ...]:
     """Ollama's `images`."""
     return tuple(_picture(source, f"{at}[{index}]") for index, source in enumerate(sources))

@@ -22,8 +22,9 @@ _QUANTIZATION = {
 
 
 class Weights(Struct, frozen=True):
-    """What a file holds; `context_length` is the number of tokens it was trained for, 0 when it does not say.
+    """What a file holds; 0 where it does not say.
 
+    `context_length` is the number of tokens it was trained for, `embedding_length` the width of its layers.
     `pools` says that it was made for embeddings, and knows how to make one vector of many tokens'.
     """
 
@@ -32,6 +33,7 @@ class Weights(Struct, frozen=True):
     quantization: str = ""
     context_length: int = 0
     pools: bool = False
+    embedding_length: int = 0
 
 
 def read_weights(path: Path) -> Weights:
@@ -45,6 +47,7 @@ def read_weights(path: Path) -> Weights:
         quantization=_QUANTIZATION.get(facts.get("general.file_type", -1), ""),
         context_length=facts.get(f"{family}.context_length", 0),
         pools=facts.get(f"{family}.pooling_type", 0) > 0,
+        embedding_length=facts.get(f"{family}.embedding_length", 0),
     )
 
 

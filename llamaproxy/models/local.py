@@ -54,6 +54,7 @@ class _Local:
             enabled=self._entry.enabled,
             vision=self._entry.vision,
             context_length=self._context_length,
+            embedding_length=weights.embedding_length,
             size=self._size,
             family=weights.family,
             parameter_size=weights.parameter_size,

@@ -19,6 +19,7 @@ FACTS = [
     fact("general.languages", 9, pack("<IQ", 8, 2) + text("en") + text("de")),
     fact("general.size_label", 8, text("135M")),
     fact("llama.context_length", 4, pack("<I", 8192)),
+    fact("llama.embedding_length", 4, pack("<I", 576)),
     fact("general.file_type", 4, pack("<I", 15)),
     fact("tokenizer.ggml.tokens", 9, b"megabytes of words"),
 ]
@@ -32,7 +33,7 @@ class ReadWeightsTests(SynchronousTestCase):
 
     def test_head_names_family_size_and_quantization(self) -> None:
         path = self.written(b"GGUF" + pack("<IQQ", 3, 0, len(FACTS)) + b"".join(FACTS))
-        self.assertEqual(read_weights(path), Weights("llama", "135M", "Q4_K_M", 8192))
+        self.assertEqual(read_weights(path), Weights("llama", "135M", "Q4_K_M", 8192, 576))
 
     def test_weights_made_for_embeddings_say_so(self) -> None:
         for kind, pools in ((0, False), (1, True)):
