@@ -5,8 +5,10 @@ from collections.abc import Mapping, Sequence
 from twisted.internet.defer import Deferred, DeferredList, fail
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from .aside import ask_aside
 from .commands import Commands
 from .commands.script import Script, read
 from .conversation import Conversation
@@ -55,6 +57,7 @@ class Agent:
         self.started_at = clock.seconds()
         self._commands = Commands(self)
         self._turns: dict[Turn, Deferred[None]] = {}
+        self._asides: set[Deferred[str]] = set()
         self._stopping = False
         self._reaper = LoopingCall(self.reap)
         self._reaper.clock = clock
@@ -90,6 +93,19 @@ class Agent:
             )
         return embedder.embed(texts, dimensions)
 
+    def aside(self, turn: ChatTurn, system: str = "") -> Deferred[str]:
+        """One completion outside any session; see `IAgent`."""
+        if self._stopping:
+            return fail(_stopping())
+        asking = Deferred.fromCoroutine(ask_aside(self.backends[self.default], turn, system))
+        self._asides.add(asking)
+
+        def over(result: str | Failure) -> str | Failure:
+            self._asides.discard(asking)
+            return result
+
+        return asking.addBoth(over)
+
     # -- life
 
     def start(self) -> None:
@@ -99,6 +115,8 @@ class Agent:
     async def stop(self) -> None:
         """Takes no more turns, ends those that run, and returns when all of them are committed."""
         self._stopping = True
+        for asking in list(self._asides):
+            asking.cancel()
         if self._reaper.running:
             self._reaper.stop()
         under_way = list(self._turns.values())
@@ -117,7 +135,7 @@ class Agent:
 
     async def _run(self, running: Turn, caller: Caller, turn: ChatTurn) -> None:
         if self._stopping:
-            raise Stopping("The server is shutting down. Try again in a moment.")
+            raise _stopping()
         script = read(turn.text)
         session = self.sessions.get(caller.session_id)
         if session is None and self._full():
@@ -173,3 +191,7 @@ class Agent:
             reply.finish()
         else:
             await self.conversation.ask(session, key, script.prompt, turn, running)
+
+
+def _stopping() -> Stopping:
+    return Stopping("The server is shutting down. Try again in a moment.")

@@ -119,6 +119,12 @@ class IAgent(Interface):
         the model.
         """
 
+    def aside(turn: ChatTurn, system: str = "") -> Deferred[str]:
+        """One completion outside any session, without history, tools or commands, by the model sessions start with.
+
+        Fires with its text, "" for none. Fails with an `AgentError`. Cancelling it stops the model.
+        """
+
     def models() -> Sequence[ModelInfo]:
         """The enabled models to talk to, in the registry's order."""
 

@@ -9,6 +9,8 @@ from msgspec import Struct, field
 
 PLUGIN = "plugin_proxy_llama"
 
+Housekeeping = Literal["model", "local", "off"]
+
 
 class FrontDoor(Struct, frozen=True, kw_only=True):
     """`plugin_config.plugin_proxy_llama` of `plugins-enabled.json`: the listener and who may come in.
@@ -18,6 +20,10 @@ class FrontDoor(Struct, frozen=True, kw_only=True):
     bearer key; who sends one of them comes in from anywhere. `trusted_proxies` are the networks whose
     `X-Forwarded-For` is believed. After `heartbeat` of silence a streaming app gets a sign of life (0: never).
     Times are seconds, sizes bytes.
+
+    `housekeeping` says how apps' own errands (titles, tags, follow-ups; they never enter a session) are answered:
+    at once and without a model (`local`), by a call of the model outside any session (`model`), or not at all:
+    `off` takes them for messages of the user.
     """
 
     enabled: bool = True
@@ -33,6 +39,7 @@ class FrontDoor(Struct, frozen=True, kw_only=True):
     heartbeat: float = 8.0
     shutdown_grace: float = 20.0
     queue_limit: int = 8
+    housekeeping: Housekeeping = "local"
 
 
 class Settings(Struct, frozen=True, kw_only=True):

@@ -75,9 +75,11 @@ def recognise(request: ChatRequest, header: str) -> Task | None:
 
     `header` is what the app says of its own accord (Open WebUI's `{{TASK}}`), "" if it says nothing.
     """
+    if request.turn is None:
+        return None
     if _TASK_NAME.fullmatch(header):
         return _named(header)
-    if request.turn is None or request.lone_system is None or request.turn.images:
+    if request.lone_system is None or request.turn.images:
         return None
     text, system = request.turn.text.strip(), request.lone_system.strip()
     if _is_name_request(text, system):
@@ -109,7 +111,8 @@ def answer(task: Task, text: str) -> str | None:
         case Task.TAGS:
             return _object(task, ["General"])
         case Task.QUERIES:
-            return _object(task, [_line(_said(text)[-1], QUERY_LENGTH)])
+            query = _line(_said(text)[-1], QUERY_LENGTH)
+            return _object(task, [query] if query else [])
         case Task.IMAGE_PROMPT:
             return _object(task, _line(_said(text)[-1], QUERY_LENGTH))
         case Task.AUTOCOMPLETE:
@@ -155,7 +158,8 @@ def _by_template(text: str) -> Task | None:
         return None  # a question wrapped for attached files, whatever the files hold
     if tag:
         return next((task for task in _BY_KEY if f'"{_KEYS[task]}"' in head), None)
-    return Task.SUMMARY if re.search("summar", head[:300], re.IGNORECASE) else None
+    # Without a history in tags it is the compaction of a long chat, or nothing that is known here.
+    return Task.SUMMARY if "summar" in head[:300].lower() and "compacted" in head else None
 
 
 def _object(task: Task, value: str | list[str]) -> str:
@@ -163,12 +167,11 @@ def _object(task: Task, value: str | list[str]) -> str:
 
 
 def _said(text: str) -> list[str]:
-    """The user's messages in the history that a prompt quotes; the prompt itself if it quotes none."""
-    history = text.rpartition(_HISTORY)[2].partition("</chat_history>")[0]
-    pieces = _SPEAKER.split(history)
+    """The user's messages in the history that a prompt quotes, at least one; "" where it quotes none."""
+    history = text.rpartition(_HISTORY)[2] if _HISTORY in text else ""
     # What stands before the first speaker, then speakers and texts by turns.
-    said = [said for speaker, said in zip(pieces[1::2], pieces[2::2], strict=True) if speaker == "USER"]
-    return said or [history]
+    pieces = _SPEAKER.split(history.partition("</chat_history>")[0])
+    return [said for who, said in zip(pieces[1::2], pieces[2::2], strict=True) if who == "USER"] or [""]
 
 
 def _quoted(text: str) -> str:

@@ -19,6 +19,7 @@ from .ollama_models import rfc3339
 from .parsing import Name, WireMessage, decode_body, last_user_turn, pictures, system_beside
 
 JSON_TYPE = b"application/json; charset=utf-8"
+LINES_TYPE = b"application/x-ndjson"
 
 _EFFORTS = ("low", "medium", "high", "max")
 
@@ -133,7 +134,7 @@ def _is_zero(keep_alive: float | str | None) -> bool:
 class _LineEncoder(FrameEncoder):
     """One JSON object a line; `now`, in Unix seconds, dates all of a reply's lines."""
 
-    content_type = b"application/x-ndjson"
+    content_type = LINES_TYPE
     # What stands around the text in this endpoint's lines.
     opening = closing = ""
 

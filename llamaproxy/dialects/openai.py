@@ -14,7 +14,7 @@ from msgspec.json import Decoder
 from ..agent.errors import AgentError, BadRequest
 from ..agent.types import ModelInfo, ReplyEnd, Usage
 from .base import ChatRequest, FrameEncoder, message_of, to_json
-from .parsing import Name, WireMessage, decode_body, last_user_turn
+from .parsing import Name, WireMessage, decode_body, last_user_turn, system_beside
 
 JSON_TYPE = b"application/json"
 
@@ -47,6 +47,7 @@ def parse_chat(body: bytes) -> ChatRequest:
         model=chat.model or "",
         stream=bool(chat.stream),
         include_usage=bool(chat.stream_options and chat.stream_options.include_usage),
+        lone_system=system_beside(chat.messages),
     )
 
 

@@ -12,9 +12,12 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
 from ..agent.interfaces import IAgent
+from ..agent.types import ReplyEnd, Text
+from ..config.schema import Housekeeping
 from ..dialects.base import ChatRequest, Encoder, WireDialect
 from . import errors
 from .guard import Guard
+from .housekeeping import Housekeeper
 from .paced import PacedReply
 from .quirks import quirks_of
 from .site import Intake
@@ -39,6 +42,7 @@ class Endpoints:
         stall_timeout: float = 300.0,
         heartbeat: float = 8.0,
         now: Callable[[], float] = time,
+        housekeeping: Housekeeping = "local",
     ) -> None:
         self._agent = agent
         self._guard = guard
@@ -46,6 +50,7 @@ class Endpoints:
         self._stall_timeout = stall_timeout
         self._heartbeat = heartbeat
         self._now = now
+        self._housekeeper = Housekeeper(agent, housekeeping)
 
     def resource(self) -> KleinResource:
         """Where requests come in."""
@@ -60,9 +65,18 @@ class Endpoints:
     async def _converse(self, request: Intake, parsed: ChatRequest, encoder: Encoder) -> bytes:
         """Takes the turn to the agent and carries the reply back. Klein cancels this when the client leaves."""
         assert parsed.turn is not None
+        if task := self._housekeeper.task(request, parsed):
+            return self._say(request, parsed, encoder, await self._housekeeper.answer(task, parsed))
         outlet = self._stream(request, encoder) if parsed.stream else self._whole(request, encoder)
         await outlet.carry(self._agent.turn(self._guard.caller(request), parsed.turn))
         return b""
+
+    def _say(self, request: Intake, parsed: ChatRequest, encoder: Encoder, text: str) -> bytes:
+        """A reply that is there already, in the form that was asked for."""
+        if not parsed.stream:
+            return self._json(request, encoder.whole(text, "", ReplyEnd()))
+        request.setHeader(b"content-type", encoder.content_type)
+        return encoder.start() + encoder.events([Text(text)]) + encoder.finish(ReplyEnd())
 
     def _whole(self, request: Intake, encoder: Encoder) -> Outlet:
         request.setHeader(b"content-type", self.dialect.JSON_TYPE)

@@ -3,38 +3,105 @@
 from collections.abc import Callable
 from typing import Literal
 
-from ..dialects import ollama
+from ..agent.errors import AgentError
+from ..dialects import ollama, ollama_manage, ollama_models
 from ..dialects.base import ChatRequest, Encoder
+from ..dialects.names import find_model
 from .endpoints import Endpoints, new_app
 from .site import Intake
 
 
 class OllamaEndpoints(Endpoints):
-    """`/api/...`, as Ollama's `server/routes.go` has it."""
+    """`/api/...`, as Ollama's `server/routes.go` has it. Klein answers HEAD wherever there is a GET."""
 
     app = new_app()
     dialect = ollama
 
+    # -- the server
+
     @app.route("/api/version", methods=["GET"])
     def version(self, request: Intake) -> bytes:
         """The version of Ollama whose dialect this is."""
-        return self._json(request, ollama.version())
+        return self._json(request, ollama_models.version())
+
+    @app.route("/api/status", methods=["GET"])
+    def status(self, request: Intake) -> bytes:
+        """Whether models of ollama.com can be had here; they cannot."""
+        return self._json(request, ollama_models.status())
+
+    @app.route("/api/experimental/model-recommendations", methods=["GET"])
+    def recommendations(self, request: Intake) -> bytes:
+        """What the CLI's menu recommends to download."""
+        return self._json(request, ollama_models.recommendations())
+
+    @app.route("/api/me", methods=["POST"])
+    @app.route("/api/signout", methods=["POST"])
+    @app.route("/api/user/keys/<path:key>", methods=["DELETE"])
+    def account(self, request: Intake, key: str = "") -> bytes:
+        """The account at ollama.com."""
+        raise ollama_manage.no_account()
+
+    # -- models
 
     @app.route("/api/tags", methods=["GET"])
     def tags(self, request: Intake) -> bytes:
         """The enabled models."""
-        return self._json(request, ollama.tags(self._agent.models()))
+        return self._json(request, ollama_models.tags(self._agent.models()))
 
     @app.route("/api/ps", methods=["GET"])
     def ps(self, request: Intake) -> bytes:
         """The models that are ready to answer."""
-        return self._json(request, ollama.ps([info for info in self._agent.models() if info.loaded]))
+        ready = [info for info in self._agent.models() if info.loaded]
+        return self._json(request, ollama_models.ps(ready))
 
     @app.route("/api/show", methods=["POST"])
     def show(self, request: Intake) -> bytes:
         """One model's card."""
-        name = ollama.parse_show(request.content.read())
-        return self._json(request, ollama.show(ollama.find_model(name, self._agent.models())))
+        name = ollama_models.parse_name(request.content.read())
+        return self._json(request, ollama_models.show(find_model(name, self._agent.models())))
+
+    @app.route("/api/pull", methods=["POST"])
+    def pull(self, request: Intake) -> bytes:
+        """Getting a model, which is done already if it is one of ours."""
+        asked = ollama_manage.parse_pull(request.content.read())
+        progress = ollama_manage.pull(asked, self._agent.models())
+        self._json(request, progress)
+        if asked.stream:
+            request.setHeader(b"content-type", ollama.LINES_TYPE)
+        return progress
+
+    @app.route("/api/push", methods=["POST"])
+    def push(self, request: Intake) -> bytes:
+        """Publishing a model."""
+        raise self._refusal("publish", ollama_models.parse_name(request.content.read()))
+
+    @app.route("/api/copy", methods=["POST"])
+    def copy(self, request: Intake) -> bytes:
+        """Giving a model a second name."""
+        raise self._refusal("copy", ollama_manage.parse_copy(request.content.read()))
+
+    @app.route("/api/delete", methods=["DELETE"])
+    def delete(self, request: Intake) -> bytes:
+        """Removing a model."""
+        raise self._refusal("delete", ollama_models.parse_name(request.content.read()))
+
+    @app.route("/api/create", methods=["POST"])
+    def create(self, request: Intake) -> bytes:
+        """Making a model."""
+        ollama_models.parse_name(request.content.read())
+        raise ollama_manage.refusal("create")
+
+    @app.route("/api/blobs/<digest>", methods=["HEAD", "POST"])
+    def blob(self, request: Intake, digest: str) -> bytes:
+        """A piece of a model to be made, which the CLI looks for and then uploads."""
+        raise ollama_manage.no_blob() if request.method == b"HEAD" else ollama_manage.refusal("upload")
+
+    def _refusal(self, deed: str, name: str) -> AgentError:
+        """Why `deed` is not done to the model called `name`; raises NoSuchModel if there is none."""
+        find_model(name, self._agent.models())
+        return ollama_manage.refusal(deed)
+
+    # -- conversation
 
     @app.route("/api/chat", methods=["POST"])
     async def chat(self, request: Intake) -> bytes:

@@ -1,6 +1,7 @@
 """OpenAI's endpoints."""
 
-from ..dialects import ollama, openai
+from ..dialects import openai
+from ..dialects.names import find_model
 from .endpoints import Endpoints, new_app
 from .site import Intake
 
@@ -19,7 +20,7 @@ class OpenAIEndpoints(Endpoints):
     @app.route("/v1/models/<path:name>", methods=["GET"])
     def model(self, request: Intake, name: str) -> bytes:
         """One model."""
-        return self._json(request, openai.model(ollama.find_model(name, self._agent.models())))
+        return self._json(request, openai.model(find_model(name, self._agent.models())))
 
     @app.route("/v1/chat/completions", methods=["POST"])
     async def chat(self, request: Intake) -> bytes:

@@ -8,8 +8,8 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from llamaproxy.agent.errors import BadRequest
-from llamaproxy.agent.types import ChatTurn, Image
-from llamaproxy.dialects import ollama, openai
+from llamaproxy.agent.types import ChatTurn, Image, Options
+from llamaproxy.dialects import ollama, ollama_manage, ollama_models, openai
 from llamaproxy.dialects.base import ChatRequest
 
 Parse = Callable[[bytes], ChatRequest]
@@ -252,7 +252,7 @@ class OllamaTests(ParsingCase):
         }
         request = ollama.parse_generate(json.dumps(body).encode())
         turn = ChatTurn(text="hello", images=(Image(JPEG),))
-        self.assertEqual(request, ChatRequest(turn=turn, model="m", stream=True))
+        self.assertEqual(request, ChatRequest(turn=turn, model="m", stream=True, lone_system="s"))
 
     def test_bad_generate_bodies_are_refused(self) -> None:
         for body, reason in [
@@ -264,15 +264,100 @@ class OllamaTests(ParsingCase):
         ]:
             self.assertIn(reason, self.refusal(ollama.parse_generate, body))
 
-    def test_show_takes_model_or_name(self) -> None:
+    def test_generation_options_are_carried(self) -> None:
+        schema = {"type": "object", "properties": {"age": {"type": "integer"}}}
+        cases: list[tuple[dict[str, Any], Options]] = [
+            ({}, Options()),
+            ({"options": None, "format": None, "think": None}, Options()),
+            ({"options": {}, "format": "", "tools": []}, Options()),
+            ({"options": {"temperature": 0.2, "seed": None, "num_ctx": "odd", "mirostat": 1}}, Options()),
+            ({"options": {"num_predict": 7}}, Options(max_tokens=7)),
+            ({"options": {"num_predict": 7.0}}, Options(max_tokens=7)),
+            ({"options": {"num_predict": -1}}, Options()),
+            ({"options": {"num_predict": -2}}, Options()),
+            ({"options": {"num_predict": 0, "stop": None}}, Options()),
+            ({"options": {"stop": "\n"}}, Options(stop=("\n",))),
+            ({"options": {"stop": ["a", "", "b"]}}, Options(stop=("a", "b"))),
+            ({"format": "json"}, Options(json_schema={})),
+            ({"format": schema}, Options(json_schema=schema)),
+            *(
+                ({"think": think}, Options(think=think))
+                for think in (True, False, "low", "medium", "high", "max")
+            ),
+        ]
+        for more, expected in cases:
+            self.assertEqual(self.turn(ollama.parse_chat, chat(user("x"), **more)).options, expected, more)
+            body = json.dumps({"prompt": "x", **more}).encode()
+            self.assertEqual(self.turn(ollama.parse_generate, body).options, expected, more)
+
+    def test_bad_generation_options_are_refused(self) -> None:
+        cases: list[tuple[dict[str, Any], str]] = [
+            ({"options": []}, "options: expected object | null, got array"),
+            ({"options": {"num_predict": "many"}}, "options.num_predict: expected float | null, got str"),
+            ({"options": {"num_predict": 1e300}}, "options.num_predict: expected float <= "),
+            ({"options": {"stop": 5}}, "options.stop: "),
+            ({"options": {"stop": [5]}}, "options.stop[0]: "),
+            ({"format": "yaml"}, "format: invalid format 'yaml'"),
+            ({"format": 5}, "format: "),
+            ({"think": "hard"}, "think: invalid think value 'hard'"),
+            ({"think": 1}, "think: "),
+        ]
+        for more, reason in cases:
+            self.assertIn(reason, self.refusal(ollama.parse_chat, chat(user("x"), **more)))
+            body = json.dumps({"prompt": "x", **more}).encode()
+            self.assertIn(reason, self.refusal(ollama.parse_generate, body))
+
+    def test_a_name_is_taken_from_model_or_name(self) -> None:
         for body, expected in [
             ({"model": "a"}, "a"),
             ({"name": "b"}, "b"),
             ({"model": "", "system": "", "options": None, "verbose": False, "name": "c"}, "c"),
         ]:
-            self.assertEqual(ollama.parse_show(json.dumps(body).encode()), expected)
-        for body in (b"{}", b'{"model":"","name":null}'):
-            self.assertEqual(self.refusal(ollama.parse_show, body), "model: a name is needed")
+            self.assertEqual(ollama_models.parse_name(json.dumps(body).encode()), expected)
+            self.assertEqual(ollama_manage.parse_pull(json.dumps(body).encode()).model, expected)
+
+    def test_bodies_about_models_are_refused_in_a_line(self) -> None:
+        for body, reason in [
+            (b"", "missing request body"),
+            (b"nonsense", "not valid JSON"),
+            (b"[]", "expected object"),
+            (b"{}", "model: a name is needed"),
+            (b'{"model":"","name":null}', "model: a name is needed"),
+            (b'{"model":5}', "model: expected str | null, got int"),
+            (b'{"model":"%s"}' % (b"x" * 300), "model: expected str of length <= 256"),
+        ]:
+            for parse in (ollama_models.parse_name, ollama_manage.parse_pull):
+                self.assertIn(reason, self.refusal(parse, body))
+        self.assertIn("stream: ", self.refusal(ollama_manage.parse_pull, b'{"model":"a","stream":"no"}'))
+        self.assertEqual(
+            self.refusal(ollama_manage.parse_copy, b'{"source":"a"}'), "destination: a name is needed"
+        )
+        self.assertEqual(
+            self.refusal(ollama_manage.parse_copy, b'{"destination":"a"}'), "source: a name is needed"
+        )
+
+    def test_the_system_prompt_counts_only_beside_a_single_message(self) -> None:
+        system = {"role": "system", "content": "be brief"}
+        parts = {
+            "role": "developer",
+            "content": [{"type": "text", "text": "be"}, {"type": "text", "text": "brief"}],
+        }
+        odd = {"role": "system", "content": 5}
+        answer = {"role": "assistant", "content": "hi"}
+        for messages, expected in [
+            ([user("x")], ""),
+            ([system, user("x")], "be brief"),
+            ([parts, user("x")], "be\nbrief"),
+            ([odd, user("x")], ""),
+            ([user("x"), system], None),
+            ([answer, user("x")], None),
+            ([user("a"), user("x")], None),
+            ([system, user("a"), answer, user("x")], None),
+        ]:
+            for parse in CHATS:
+                self.assertEqual(parse(chat(*messages)).lone_system, expected, messages)
+        generate = ollama.parse_generate(b'{"prompt":"x","system":"be brief"}')
+        self.assertEqual(generate.lone_system, "be brief")
 
 
 class OpenAITests(ParsingCase):
