@@ -108,9 +108,7 @@ def build(options: Options, home: Home, reactor: Any) -> Stack:
         embedders=embedders,
     )
     guard = Guard(door.allow_from, door.api_keys, door.trusted_proxies)
-    routes = Routes(
-        agent, guard, reactor, door.stall_timeout, door.heartbeat, housekeeping=door.housekeeping
-    )
+    routes = Routes(agent, guard, reactor, door.stall_timeout, door.heartbeat, housekeeping=door.housekeeping)
     site = FrontSite(routes, guard, reactor, door.max_body_bytes, door.request_timeout)
 
     stack = Stack()

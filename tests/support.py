@@ -2,7 +2,7 @@
 
 from array import array
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 from msgspec import json
 from twisted.internet.address import IPv4Address
@@ -419,10 +419,18 @@ class Wire:
 class Front:
     """The web room over an agent, in memory."""
 
-    def __init__(self, house: House, guard: Guard | None = None, **site: Any) -> None:
+    def __init__(
+        self,
+        house: House,
+        guard: Guard | None = None,
+        housekeeping: Literal["model", "local", "off"] = "local",
+        **site: Any,
+    ) -> None:
         self.house = house
         guard = guard or Guard()
-        routes = Routes(house.agent, guard, house.clock, now=lambda: 1_700_000_000.0)
+        routes = Routes(
+            house.agent, guard, house.clock, now=lambda: 1_700_000_000.0, housekeeping=housekeeping
+        )
         self.site = FrontSite(routes, guard, house.clock, **site)
 
     def connect(self, address: str = "192.168.1.20") -> Wire:

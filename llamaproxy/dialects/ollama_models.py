@@ -120,6 +120,8 @@ def digest(info: ModelInfo) -> str:
 
 def capabilities(info: ModelInfo) -> list[str]:
     """What the model can do for an app; tools are the agent's own, so they are no app's business."""
+    if info.embedding:
+        return ["embedding"]
     return ["completion", "vision"] if info.vision else ["completion"]
 
 

@@ -27,8 +27,8 @@ from .streaming import Outlet, StreamedReply, WholeReply
 class Endpoints:
     """The endpoints of `dialect` over one agent; a subclass has its routes on `app`, made by `new_app`.
 
-    `now` gives Unix seconds for the wire, `clock` runs the timers. `heartbeat` and `stall_timeout` are as in
-    `config.FrontDoor`.
+    `now` gives Unix seconds for the wire, `clock` runs the timers. `heartbeat`, `stall_timeout` and
+    `housekeeping` are as in `config.FrontDoor`.
     """
 
     app: Klein

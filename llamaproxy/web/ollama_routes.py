@@ -4,9 +4,11 @@ from collections.abc import Callable
 from typing import Literal
 
 from ..agent.errors import AgentError
-from ..dialects import ollama, ollama_manage, ollama_models
+from ..agent.types import Embeddings
+from ..dialects import ollama, ollama_embed, ollama_manage, ollama_models
 from ..dialects.base import ChatRequest, Encoder
-from ..dialects.names import find_model
+from ..dialects.names import find_model, matches
+from ..dialects.ollama_embed import EmbedRequest
 from .endpoints import Endpoints, new_app
 from .site import Intake
 
@@ -58,7 +60,8 @@ class OllamaEndpoints(Endpoints):
     def show(self, request: Intake) -> bytes:
         """One model's card."""
         name = ollama_models.parse_name(request.content.read())
-        return self._json(request, ollama_models.show(find_model(name, self._agent.models())))
+        known = [*self._agent.models(), *self._agent.embedders()]
+        return self._json(request, ollama_models.show(find_model(name, known)))
 
     @app.route("/api/pull", methods=["POST"])
     def pull(self, request: Intake) -> bytes:
@@ -100,6 +103,29 @@ class OllamaEndpoints(Endpoints):
         """Why `deed` is not done to the model called `name`; raises NoSuchModel if there is none."""
         find_model(name, self._agent.models())
         return ollama_manage.refusal(deed)
+
+    # -- embeddings
+
+    @app.route("/api/embed", methods=["POST"])
+    async def embed(self, request: Intake) -> bytes:
+        """Vectors of texts."""
+        began = self._clock.seconds()
+        asked = ollama_embed.parse_embed(request.content.read())
+        made = await self._embeddings(asked)
+        return self._json(request, ollama_embed.embed(asked, made, self._clock.seconds() - began))
+
+    @app.route("/api/embeddings", methods=["POST"])
+    async def old_embed(self, request: Intake) -> bytes:
+        """The vector of one text."""
+        asked = ollama_embed.parse_old_embed(request.content.read())
+        return self._json(request, ollama_embed.old_embed(await self._embeddings(asked)))
+
+    async def _embeddings(self, asked: EmbedRequest) -> Embeddings:
+        embedders = self._agent.embedders()
+        if embedders and not asked.texts:
+            return Embeddings(vectors=())
+        key = next((info.key for info in embedders if matches(asked.model, info.key)), "")
+        return await self._agent.embed(asked.texts, key, asked.dimensions)
 
     # -- conversation
 

@@ -33,7 +33,7 @@ class ReadWeightsTests(SynchronousTestCase):
 
     def test_head_names_family_size_and_quantization(self) -> None:
         path = self.written(b"GGUF" + pack("<IQQ", 3, 0, len(FACTS)) + b"".join(FACTS))
-        self.assertEqual(read_weights(path), Weights("llama", "135M", "Q4_K_M", 8192, 576))
+        self.assertEqual(read_weights(path), Weights("llama", "135M", "Q4_K_M", 8192, embedding_length=576))
 
     def test_weights_made_for_embeddings_say_so(self) -> None:
         for kind, pools in ((0, False), (1, True)):

@@ -1,0 +1,154 @@
+"""Apps' own errands: answered in each of the three ways, and never a part of the session."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from twisted.internet.error import ConnectionLost
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
+
+from llamaproxy.agent.errors import ModelUnavailable
+from tests.support import Front, House, Response, ScriptedModel
+
+CHATS = ("/api/chat", "/v1/chat/completions")
+TITLE = (
+    '### Task:\nWrite a title.\n### Output:\nJSON format: { "title": "your title" }\n### Chat History:\n'
+    "<chat_history>\nUSER: bake me a cake\nASSISTANT: \n</chat_history>"
+)
+MERGE = 'Here is a set of responses from various models to the user query: "x"\n\nMerge: """a""" """b"""'
+
+
+def ask(text: str, **more: Any) -> dict[str, Any]:
+    return {"model": "m", "messages": [{"role": "user", "content": text}], "stream": False, **more}
+
+
+def text_of(response: Response) -> str:
+    body = response.json()
+    message = body["choices"][0]["message"] if "choices" in body else body["message"]
+    return str(message["content"])
+
+
+class HousekeepingCase(SynchronousTestCase):
+    mode: Any = "local"
+
+    def setUp(self) -> None:
+        self.house = House(ScriptedModel("main"), folder=Path(self.mktemp()))
+        self.addCleanup(self.house.close)
+        self.front = Front(self.house, housekeeping=self.mode)
+
+    def assert_no_trace(self) -> None:
+        self.assertEqual(self.house.store.messages, {})
+        self.assertEqual(self.house.store.settings, {})
+        self.assertEqual(len(self.house.agent.sessions), 0)
+
+
+class LocalTests(HousekeepingCase):
+    def test_a_title_is_answered_at_once_without_a_model_or_a_session(self) -> None:
+        for path in CHATS:
+            answer = text_of(self.front.ask("POST", path, ask(TITLE)))
+            self.assertEqual(json.loads(answer), {"title": "Bake me a cake"})
+        self.assertEqual(self.house.calls, [])
+        self.assert_no_trace()
+
+    def test_a_title_does_not_wait_for_the_running_turn(self) -> None:
+        for path in CHATS:
+            self.front.connect().send("POST", path, ask("bake me a cake", stream=True))
+            self.assertIn("Bake me", text_of(self.front.ask("POST", path, ask(TITLE))))
+            call = self.house.calls[-1]
+            call.say("Sure")
+            call.finish()
+        kept = [message.content for message in self.house.store.messages["llama-192.168.1.20"]]
+        self.assertEqual(kept, ["bake me a cake", "Sure"] * 2)
+
+    def test_what_is_asked_as_a_stream_is_answered_as_a_stream(self) -> None:
+        header = {"x-llamaproxy-task": "title_generation"}
+        lines = self.front.ask("POST", CHATS[0], ask(TITLE, stream=True), **header).lines()
+        self.assertEqual("".join(line["message"]["content"] for line in lines), '{"title": "Bake me a cake"}')
+        self.assertIs(lines[-1]["done"], True)
+        *_, finish, done = self.front.ask("POST", CHATS[1], ask(TITLE, stream=True), **header).events()
+        self.assertEqual((finish["choices"][0]["finish_reason"], done), ("stop", "[DONE]"))
+        self.assert_no_trace()
+
+    def test_a_title_by_generate_is_plain_text(self) -> None:
+        role = "You are a title generator for a chat application."
+        body = {"model": "m", "system": role, "prompt": f"{role} Now this message: bake me a cake"}
+        lines = self.front.ask("POST", "/api/generate", body).lines()
+        self.assertEqual("".join(line["response"] for line in lines), "Bake me a cake")
+        self.assert_no_trace()
+
+    def test_what_takes_a_model_is_asked_of_one_beside_the_session(self) -> None:
+        wire = self.front.connect().send("POST", CHATS[1], ask(MERGE))
+        self.assertEqual(self.house.calls[0].prompt(), [("user", MERGE)])
+        self.house.calls[0].say("both")
+        self.house.calls[0].finish()
+        self.assertEqual(text_of(wire.response()), "both")
+        self.assert_no_trace()
+
+    def test_what_takes_a_model_fails_with_the_models_error(self) -> None:
+        for path in CHATS:
+            wire = self.front.connect().send("POST", path, ask(MERGE))
+            self.house.calls[-1].fail(ModelUnavailable("the model is down"))
+            self.assertEqual(wire.response().code, 502)
+            self.assertIn(b"the model is down", wire.response().body)
+        self.assert_no_trace()
+
+
+class ModelTests(HousekeepingCase):
+    mode = "model"
+
+    def title(self, path: str = CHATS[0]) -> Any:
+        return self.front.connect().send("POST", path, ask(TITLE))
+
+    def test_the_model_answers_without_history_tools_or_a_session(self) -> None:
+        for path in CHATS:
+            wire = self.title(path)
+            request = self.house.calls[-1].request
+            self.assertEqual([(m.role, m.content) for m in request.messages], [("user", TITLE)])
+            self.assertEqual((request.tools, request.session_id, request.options.think), ((), "", False))
+            self.house.calls[-1].say('{"title":', ' "Cake"}')
+            self.house.calls[-1].finish()
+            self.assertEqual(text_of(wire.response()), '{"title": "Cake"}')
+        self.assert_no_trace()
+
+    def test_it_runs_beside_the_turn_of_the_session(self) -> None:
+        self.front.connect().send("POST", CHATS[0], ask("bake me a cake"))
+        wire = self.title()
+        self.assertEqual(len(self.house.calls), 2)
+        self.house.calls[1].say('{"title": "Cake"}')
+        self.house.calls[1].finish()
+        self.assertEqual(wire.response().code, 200)
+
+    def test_an_answer_that_the_app_cannot_use_is_replaced(self) -> None:
+        wire = self.title()
+        self.house.calls[0].say("A fine title would be Cake.")
+        self.house.calls[0].finish()
+        self.assertEqual(json.loads(text_of(wire.response())), {"title": "Bake me a cake"})
+
+    def test_a_model_that_fails_is_replaced(self) -> None:
+        wire = self.title()
+        self.house.calls[0].fail(ModelUnavailable("down"))
+        self.assertEqual(json.loads(text_of(wire.response())), {"title": "Bake me a cake"})
+
+    def test_a_client_that_leaves_stops_the_model(self) -> None:
+        wire = self.title()
+        wire.channel.connectionLost(Failure(ConnectionLost()))
+        self.assertTrue(self.house.calls[0].cancelled)
+
+    def test_a_stopping_server_stops_the_model_and_says_so(self) -> None:
+        wire = self.title()
+        self.house.close()
+        self.assertTrue(self.house.calls[0].cancelled)
+        self.assertEqual(wire.response().code, 503)
+
+
+class OffTests(HousekeepingCase):
+    mode = "off"
+
+    def test_everything_is_a_message_of_the_user(self) -> None:
+        wire = self.front.connect()
+        wire.send("POST", CHATS[0], ask(TITLE), **{"x-llamaproxy-task": "title_generation"})
+        self.house.calls[0].say("Hm?")
+        self.house.calls[0].finish()
+        self.assertEqual(text_of(wire.response()), "Hm?")
+        self.assertEqual(len(self.house.store.messages["llama-192.168.1.20"]), 2)
