@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from twisted.application.service import IService
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.endpoints import TCP4ServerEndpoint, TCP6ServerEndpoint, serverFromString
@@ -19,10 +20,22 @@ from twisted.python import usage
 
 from .agent.agent import Agent
 from .agent.errors import AgentError
-from .agent.interfaces import IBackEnd
+from .agent.interfaces import IBackEnd, IEmbedder, IModel, ISessionStore
 from .agent.limits import Limits
 from .agent.prompts import PromptFiles
-from .config import ConfigError, FrontDoor, Home, find_home, load_registry, load_settings
+from .agent.rates import Rate
+from .agent.toolbox import Toolbox
+from .config import (
+    ConfigError,
+    FrontDoor,
+    Home,
+    ModelRegistry,
+    Settings,
+    find_home,
+    load_gates,
+    load_registry,
+    load_settings,
+)
 from .models.registry import build_embedders, build_models, model_context
 from .service import Part, Stack, give_up
 from .store.sqlite import SqliteSessionStore
@@ -89,25 +102,8 @@ def build(options: Options, home: Home, reactor: Any) -> Stack:
     endpoint, urls = _where(options, door, reactor)
 
     store = SqliteSessionStore(home.sessions_db, reactor)
-    agent = Agent(
-        models,
-        default,
-        store,
-        PromptFiles(home.path),
-        reactor,
-        Limits(
-            max_users=settings.max_users,
-            session_idle_minutes=settings.session_idle_timeout_minutes,
-            history_max_ctx=settings.history_max_ctx,
-            queue=door.queue_limit,
-        ),
-        message_limits={key: n for key, entry in registry.models.items() if (n := entry.max_context)},
-        prompt_folders={
-            key: f for key, entry in registry.models.items() if (f := entry.system_prompt_folder)
-        },
-        embedders=embedders,
-    )
-    guard = Guard(door.allow_from, door.api_keys, door.trusted_proxies)
+    agent = _agent(home, settings, registry, default, models, embedders, store, reactor)
+    guard = Guard(door.allow_from, door.api_keys, door.trusted_proxies, door.commands, door.key_commands)
     routes = Routes(agent, guard, reactor, door.stall_timeout, door.heartbeat, housekeeping=door.housekeeping)
     site = FrontSite(routes, guard, reactor, door.max_body_bytes, door.request_timeout)
 
@@ -121,6 +117,51 @@ def build(options: Options, home: Home, reactor: Any) -> Stack:
     ):
         service.setServiceParent(stack)
     return stack
+
+
+def _agent(
+    home: Home,
+    settings: Settings,
+    registry: ModelRegistry,
+    default: str,
+    models: Mapping[str, IModel],
+    embedders: Mapping[str, IEmbedder],
+    store: ISessionStore,
+    reactor: Any,
+) -> Agent:
+    """The agent with its limits and gates, and the tools that each model is offered."""
+    entries = registry.models
+    return Agent(
+        models,
+        default,
+        store,
+        PromptFiles(home.path),
+        reactor,
+        _limits(settings),
+        message_limits={key: n for key, entry in entries.items() if (n := entry.max_context)},
+        prompt_folders={key: f for key, entry in entries.items() if (f := entry.system_prompt_folder)},
+        embedders=embedders,
+        toolbox=Toolbox(
+            choices={key: e.llm_tools if e.tool_call_available else () for key, e in entries.items()}
+        ),
+        gate_defaults=msgspec.to_builtins(load_gates(home)),
+    )
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(
+        max_users=settings.max_users,
+        session_idle_minutes=settings.session_idle_timeout_minutes,
+        history_max_ctx=settings.history_max_ctx,
+        queue=settings.front_door.queue_limit,
+        rates={
+            category: Rate(rate.calls, rate.window_seconds, rate.auto_disable)
+            for category, rate in settings.rate_limits.items()
+        },
+        tool_preview_length=settings.tool_preview_length,
+        tool_suppress=settings.tool_suppress,
+        gate_mode=settings.front_door.gate_mode or settings.gate_mode,
+    )
 
 
 def _where(options: Options, door: FrontDoor, reactor: Any) -> tuple[IStreamServerEndpoint, list[str]]:

@@ -3,19 +3,21 @@
 from .errors import ConfigError
 from .files import JsonFile
 from .home import Home, find_home
-from .load import load_registry, load_settings
-from .schema import PLUGIN, FrontDoor, ModelEntry, ModelRegistry, Settings
+from .load import load_gates, load_registry, load_settings
+from .schema import PLUGIN, FrontDoor, GateDefaults, ModelEntry, ModelRegistry, Settings
 
 __all__ = [
     "PLUGIN",
     "ConfigError",
     "FrontDoor",
+    "GateDefaults",
     "Home",
     "JsonFile",
     "ModelEntry",
     "ModelRegistry",
     "Settings",
     "find_home",
+    "load_gates",
     "load_registry",
     "load_settings",
 ]

@@ -12,7 +12,7 @@ import msgspec
 from .errors import ConfigError
 from .files import JsonFile
 from .home import Home
-from .schema import PLUGIN, FrontDoor, ModelEntry, ModelRegistry, Settings
+from .schema import PLUGIN, FrontDoor, GateDefaults, ModelEntry, ModelRegistry, Settings
 
 Shape = TypeVar("Shape", bound=msgspec.Struct)
 
@@ -58,6 +58,7 @@ _SETTINGS_RULES = (
     _Rule("0 or more", _from_0, ("max_users", "session_idle_timeout_minutes")),
     _Rule("1 or more", _from_1, ("history_max_ctx",)),
 )
+_RATE_RULES = (_Rule("0 or more", _from_0, ("calls", "window_seconds")),)
 _MODEL_RULES = (
     _Rule("some text", bool, ("type", "model_id")),
     _Rule(
@@ -82,6 +83,8 @@ def load_settings(home: Home) -> Settings:
     names = [name for name in Settings.__struct_fields__ if name != "front_door"]
     settings = as_struct(Settings, {name: content.get(name) for name in names}, file, "")
     _obey(_SETTINGS_RULES, settings, file, "")
+    for category, rate in settings.rate_limits.items():
+        _obey(_RATE_RULES, rate, file, f"rate_limits.{category}")
     door = _front_door(section(content, file, "plugin_config", PLUGIN), file)
     if PLUGIN not in listed:
         door = msgspec.structs.replace(door, enabled=False)
@@ -106,6 +109,18 @@ def load_registry(home: Home) -> ModelRegistry:
         problem = f"{default} makes embeddings and cannot be talked to"
         raise ConfigError(file, "default_model", problem, "Take another one: agentctl model KEY")
     return ModelRegistry(default_model=default, models=models)
+
+
+def load_gates(home: Home) -> GateDefaults:
+    """`gate-defaults.json`, with names in lower case; without the file every gate is closed. Raises `ConfigError`."""
+    file = home.gate_defaults_file
+    if not file.exists():
+        return GateDefaults()
+    gates = as_struct(GateDefaults, JsonFile(file).read(), file, "")
+    return GateDefaults(
+        db={name.lower(): sides for name, sides in gates.db.items()},
+        tools={name.lower(): sides for name, sides in gates.tools.items()},
+    )
 
 
 def load_entry(file: Path, key: str, raw: Any, *, from_text: bool = False) -> ModelEntry:
@@ -148,7 +163,7 @@ def as_struct(shape: type[Shape], raw: Any, file: Path, where: str, *, strict: b
 
 def _explained(message: str, shape: type[msgspec.Struct], file: Path, where: str) -> ConfigError:
     """Turns msgspec's "Expected `int`, got `str` - at `$.llama_port`" into our words, with the whole key."""
-    problem, _, path = message.partition(" - at `$")
+    problem, _, path = message.replace("`key` in `$", "`$").partition(" - at `$")
     key = (where + path.rstrip("`")).lstrip(".")
     if missing := re.search(r"missing required field `(.+)`", problem):
         return ConfigError(file, f"{key}.{missing[1]}".lstrip("."), "is missing", "Add it.")
@@ -164,9 +179,18 @@ def _in_words(types: str) -> str:
     return " or ".join(_WORDS.get(name, name) for name in types.split(" | "))
 
 
-def _choices(shape: type[msgspec.Struct], name: str) -> tuple[str, ...]:
-    hint = next(field.type for field in msgspec.structs.fields(shape) if field.encode_name == name)
-    return get_args(hint) if get_origin(hint) is Literal else ()
+def _choices(shape: type[msgspec.Struct], path: str) -> list[str]:
+    """What the words inside the key at `path` can be."""
+    name = path.partition("[")[0]
+    hints: list[Any] = [field.type for field in msgspec.structs.fields(shape) if field.encode_name == name]
+    choices: list[str] = []
+    while hints:
+        hint = hints.pop()
+        if get_origin(hint) is Literal:
+            choices += get_args(hint)
+        else:
+            hints += get_args(hint)
+    return choices
 
 
 def _obey(rules: tuple[_Rule, ...], struct: msgspec.Struct, file: Path, where: str) -> None:

@@ -12,18 +12,28 @@ PLUGIN = "plugin_proxy_llama"
 Housekeeping = Literal["model", "local", "off"]
 
 
+# Which chat commands a caller may use: all, those that look or concern the own session, or none.
+Rights = Literal["all", "safe", "none"]
+# What becomes of a tool call that needs leave: it is refused, or the user is asked in the chat.
+GateMode = Literal["reject", "ask"]
+
+
 class FrontDoor(Struct, frozen=True, kw_only=True):
     """`plugin_config.plugin_proxy_llama` of `plugins-enabled.json`: the listener and who may come in.
 
-    `listen` is a Twisted endpoint string and beats host and port. `allow_from` is a list of CIDR networks
-    that replaces the default (loopback, private, link-local, carrier-grade). `api_keys` maps a name to a
-    bearer key; who sends one of them comes in from anywhere. `trusted_proxies` are the networks whose
-    `X-Forwarded-For` is believed. After `heartbeat` of silence a streaming app gets a sign of life (0: never).
+        `listen` is a Twisted endpoint string and beats host and port. `allow_from` is a list of CIDR networks
+        that replaces the default (loopback, private, link-local, carrier-grade). `api_keys` maps a name to a
+        bearer key; who sends one of them comes in from anywhere. `trusted_proxies` are the networks whose
+        `X-Forwarded-For` is believed. After `heartbeat` of silence a streaming app gets a sign of life (0: never).
     Times are seconds, sizes bytes.
 
     `housekeeping` says how apps' own errands (titles, tags, follow-ups; they never enter a session) are answered:
     at once and without a model (`local`), by a call of the model outside any session (`model`), or not at all:
     `off` takes them for messages of the user.
+
+    `commands` says which chat commands callers may use, `key_commands` the same for single API keys by name; a
+    key that has `all` there is the operator's own, and so may also do what is for the operator only. `gate_mode`
+    beats the one of the whole file.
     """
 
     enabled: bool = True
@@ -38,21 +48,47 @@ class FrontDoor(Struct, frozen=True, kw_only=True):
     stall_timeout: float = 300.0
     heartbeat: float = 8.0
     shutdown_grace: float = 20.0
+    commands: Rights = "all"
+    key_commands: dict[str, Rights] = field(default_factory=dict)
+    gate_mode: GateMode | None = None
     queue_limit: int = 8
     housekeeping: Housekeeping = "local"
+
+
+class RateLimit(Struct, frozen=True, kw_only=True):
+    """One category of `rate_limits`: at most `calls` tool calls in `window_seconds`; 0 of either is no limit.
+
+    `auto_disable` turns the category off for the rest of a session that goes over it.
+    """
+
+    calls: int
+    window_seconds: float
+    auto_disable: bool = False
+
+
+class GateDefaults(Struct, frozen=True, kw_only=True):
+    """`gate-defaults.json`: what tools may do without asking, by table and by tool or group; `*` is the rest."""
+
+    db: dict[str, dict[Literal["read", "write"], bool]] = field(default_factory=dict)
+    tools: dict[str, dict[Literal["read", "write"], bool]] = field(default_factory=dict)
 
 
 class Settings(Struct, frozen=True, kw_only=True):
     """`plugins-enabled.json` as far as the server reads it.
 
     `max_users` 0 means no limit, `session_idle_timeout_minutes` 0 turns the reaper off, `history_max_ctx` is
-    the ceiling for a session's window in messages.
+    the ceiling for a session's window in messages. `rate_limits` are by category of tools. Sessions begin with
+    `tool_preview_length` (characters of a tool's result that are shown, 0 for all) and `tool_suppress`.
     """
 
     front_door: FrontDoor = FrontDoor()
     max_users: int = 50
     session_idle_timeout_minutes: float = 60.0
     history_max_ctx: int = 200
+    rate_limits: dict[str, RateLimit] = field(default_factory=dict)
+    tool_preview_length: int = 500
+    tool_suppress: bool = False
+    gate_mode: GateMode = "reject"
 
 
 class ModelEntry(Struct, frozen=True, kw_only=True):

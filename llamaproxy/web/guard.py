@@ -11,7 +11,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 from twisted.web.iweb import IRequest
 
 from ..agent.errors import AgentError, Forbidden, Unauthorized
-from ..agent.types import Caller
+from ..agent.types import Caller, Rights
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -28,6 +28,7 @@ LOCAL_NETWORKS = (
     "fc00::/7",
     "fe80::/10",
 )
+FORWARDING = (b"forwarded", b"x-forwarded-for", b"x-real-ip")
 LOOPBACK = IPv4Address("127.0.0.1")
 
 
@@ -49,10 +50,14 @@ class Guard:
         allow_from: Iterable[str] = (),
         api_keys: Mapping[str, str] | None = None,
         trusted_proxies: Iterable[str] = (),
+        commands: Rights = "all",
+        key_commands: Mapping[str, Rights] | None = None,
     ) -> None:
         self._allowed = _networks(tuple(allow_from) or LOCAL_NETWORKS)
         self._keys = {name: key.encode() for name, key in (api_keys or {}).items()}
         self._proxies = _networks(trusted_proxies)
+        self._commands = commands
+        self._key_commands = key_commands or {}
 
     def refusal(self, request: IRequest, is_probe: bool) -> AgentError | None:
         """Why this request may not come in, or None.
@@ -73,9 +78,15 @@ class Guard:
         return Unauthorized(f"The address {address} needs an API key here, as 'Authorization: Bearer KEY'.")
 
     def caller(self, request: IRequest) -> Caller:
-        """Whose session the request belongs to."""
-        address = str(self.address(request))
-        return Caller(session_id=f"llama-{address}", address=address)
+        """Whose session the request belongs to, and what they may command."""
+        address, key = self.address(request), self.key_name(request)
+        own = self._key_commands.get(key) if key else None
+        return Caller(
+            session_id=f"llama-{address}",
+            address=str(address),
+            rights=own or self._commands,
+            owner=own == "all" or (address.is_loopback and not self._is_relayed(request)),
+        )
 
     def key_name(self, request: IRequest) -> str | None:
         """The name of the API key that the request carries, if it is one of ours."""
@@ -104,6 +115,11 @@ class Guard:
             if not self._is_proxy(address):
                 break
         return address
+
+    def _is_relayed(self, request: IRequest) -> bool:
+        """Whether a proxy that nobody told us of passes on somebody else's request from this machine."""
+        peer = canonical(getattr(request.getClientAddress(), "host", "")) or LOOPBACK
+        return not self._is_proxy(peer) and any(map(request.requestHeaders.hasHeader, FORWARDING))
 
     def _is_proxy(self, address: Address) -> bool:
         return any(address in network for network in self._proxies)

@@ -6,7 +6,17 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from llamaproxy.config import PLUGIN, ConfigError, FrontDoor, Home, load_registry, load_settings
+from llamaproxy.config import (
+    PLUGIN,
+    ConfigError,
+    FrontDoor,
+    GateDefaults,
+    Home,
+    load_gates,
+    load_registry,
+    load_settings,
+)
+from llamaproxy.config.schema import RateLimit
 
 
 class LoadCase(SynchronousTestCase):
@@ -41,9 +51,36 @@ class SettingsTests(LoadCase):
         limits = (settings.max_users, settings.session_idle_timeout_minutes, settings.history_max_ctx)
         self.assertEqual(limits, (3, 0.0, 7))
 
-    def test_unknown_keys_and_rate_limits_are_left_to_others(self) -> None:
-        self.put({"theme": "dark"}, rate_limits={"search": "odd"}, front_door={"llama_port": 1})
+    def test_unknown_keys_are_left_to_others(self) -> None:
+        self.put({"theme": "dark"}, metadata={"search": "odd"}, front_door={"llama_port": 1})
         self.assertEqual(load_settings(self.home).front_door, FrontDoor())
+
+    def test_rate_limits_and_what_sessions_begin_with_are_read(self) -> None:
+        rate = {"calls": 3, "window_seconds": 20, "auto_disable": True}
+        self.put({}, rate_limits={"search": rate}, tool_preview_length=0, tool_suppress=True, gate_mode="ask")
+        settings = load_settings(self.home)
+        self.assertEqual(
+            settings.rate_limits, {"search": RateLimit(calls=3, window_seconds=20, auto_disable=True)}
+        )
+        self.assertEqual(
+            (settings.tool_preview_length, settings.tool_suppress, settings.gate_mode), (0, True, "ask")
+        )
+
+    def test_rate_limit_that_is_none_is_refused_with_its_place(self) -> None:
+        for rate, problem in (
+            ({"calls": -1, "window_seconds": 1}, "rate_limits.search.calls: expected 0 or more"),
+            ({"calls": 1}, "rate_limits[...].window_seconds: is missing"),
+            ("odd", "rate_limits[...]: expected an object"),
+        ):
+            self.put({}, rate_limits={"search": rate})
+            self.assertIn(problem, self.explain(load_settings))
+
+    def test_rights_and_gate_mode_are_words_of_a_few(self) -> None:
+        self.check_key_is_refused("commands", "some", "commands", "expected all or safe or none, got 'some'")
+        self.check_key_is_refused("gate_mode", "maybe", "gate_mode", "expected reject or ask")
+        self.check_key_is_refused(
+            "key_commands", {"anna": "x"}, "key_commands[...]", "expected all or safe or none"
+        )
 
     def test_null_means_the_default(self) -> None:
         self.assertEqual(self.door({"llama_port": None, "listen": None, "api_keys": None}), FrontDoor())
@@ -100,6 +137,30 @@ class SettingsTests(LoadCase):
     def test_enabled_plugins_must_be_a_list(self) -> None:
         self.put({}, enabled_plugins=PLUGIN)
         self.assertIn(": enabled_plugins: expected a list", self.explain(load_settings))
+
+
+class GateTests(LoadCase):
+    def put(self, content: Any) -> None:
+        self.home.gate_defaults_file.write_text(json.dumps(content))
+
+    def test_every_gate_is_closed_without_the_file(self) -> None:
+        self.assertEqual(load_gates(self.home), GateDefaults())
+
+    def test_gates_are_read_with_names_in_lower_case(self) -> None:
+        self.put({"db": {"Users": {"read": True}}, "tools": {"search": {"read": False}}, "more": 1})
+        gates = load_gates(self.home)
+        self.assertEqual((gates.db, gates.tools), ({"users": {"read": True}}, {"search": {"read": False}}))
+
+    def test_what_is_no_gate_is_refused_with_its_place(self) -> None:
+        for content, problem in (
+            ({"db": {"users": {"delete": True}}}, "expected read or write, got 'delete'"),
+            ({"tools": {"search": True}}, "tools[...]: expected an object"),
+            ({"tools": {"search": {"read": "yes"}}}, "expected true or false"),
+        ):
+            self.put(content)
+            message = self.explain(load_gates)
+            self.assertIn(problem, message)
+            self.assertIn("gate-defaults.json", message)
 
 
 class RegistryTests(LoadCase):

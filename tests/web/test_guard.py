@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
+from twisted.internet.address import IPv4Address
 from twisted.trial.unittest import SynchronousTestCase
+from twisted.web.test.requesthelper import DummyRequest
 
 from llamaproxy.web.guard import Guard
 from tests.support import Front, House, Response
@@ -20,6 +22,28 @@ class GuardTests(SynchronousTestCase):
     def session(self, guard: Guard, address: str, **headers: str) -> str:
         body = self.ask(guard, address, **headers).json()["choices"][0]["message"]["content"]
         return str(body.split()[3].rstrip(":"))
+
+    def test_rights_are_those_of_the_key_or_of_everybody(self) -> None:
+        guard = Guard(api_keys={"anna": "a", "ben": "b"}, commands="safe", key_commands={"anna": "all"})
+        self.assertEqual(self.rights(guard, "192.168.1.2"), ("safe", False))
+        self.assertEqual(self.rights(guard, "192.168.1.2", authorization="Bearer b"), ("safe", False))
+        self.assertEqual(self.rights(guard, "192.168.1.2", authorization="Bearer a"), ("all", True))
+
+    def test_owner_comes_from_the_servers_own_machine_and_not_through_a_proxy_there(self) -> None:
+        self.assertEqual(self.rights(Guard(), "127.0.0.1"), ("all", True))
+        self.assertEqual(self.rights(Guard(), "192.168.1.2"), ("all", False))
+        self.assertEqual(self.rights(Guard(), "127.0.0.1", x_forwarded_for="127.0.0.1"), ("all", False))
+        proxied = Guard(trusted_proxies=("127.0.0.1",))
+        self.assertEqual(self.rights(proxied, "127.0.0.1", x_forwarded_for="192.168.1.2"), ("all", False))
+        self.assertEqual(self.rights(proxied, "127.0.0.1", x_forwarded_for="127.0.0.1"), ("all", True))
+
+    def rights(self, guard: Guard, address: str, **headers: str) -> tuple[str, bool]:
+        request = DummyRequest([])
+        request.client = IPv4Address("TCP", address, 1)
+        for name, value in headers.items():
+            request.requestHeaders.setRawHeaders(name.replace("_", "-"), [value])
+        caller = guard.caller(request)  # type: ignore[arg-type]  # DummyRequest does not declare its interface
+        return caller.rights, caller.owner
 
     def test_local_networks_come_in_and_others_do_not(self) -> None:
         local = (
