@@ -5,7 +5,7 @@ with one line and exit status 1.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,7 @@ from .config import (
 from .models.registry import build_embedders, build_models, model_context
 from .service import Part, Stack, give_up
 from .store.sqlite import SqliteSessionStore
+from .web.cors import Cors
 from .web.door import Door, port_problem, reachable_addresses, welcome
 from .web.guard import Guard
 from .web.routes import Routes
@@ -103,9 +104,17 @@ def build(options: Options, home: Home, reactor: Any) -> Stack:
 
     store = SqliteSessionStore(home.sessions_db, reactor)
     agent = _agent(home, settings, registry, default, models, embedders, store, reactor)
-    guard = Guard(door.allow_from, door.api_keys, door.trusted_proxies, door.commands, door.key_commands)
+    guard = Guard(
+        door.allow_from,
+        door.api_keys,
+        door.trusted_proxies,
+        door.commands,
+        door.key_commands,
+        door.llama_hosts,
+    )
     routes = Routes(agent, guard, reactor, door.stall_timeout, door.heartbeat, housekeeping=door.housekeeping)
-    site = FrontSite(routes, guard, reactor, door.max_body_bytes, door.request_timeout)
+    cors = Cors(_origins(door, environ))
+    site = FrontSite(routes, guard, reactor, door.max_body_bytes, door.request_timeout, cors)
 
     stack = Stack()
     for service in (
@@ -176,6 +185,13 @@ def _where(options: Options, door: FrontDoor, reactor: Any) -> tuple[IStreamServ
     kind = TCP6ServerEndpoint if ":" in host else TCP4ServerEndpoint
     urls = [f"http://{f'[{each}]' if ':' in each else each}:{port}" for each in reachable_addresses(host)]
     return kind(reactor, port, interface=host), urls
+
+
+def _origins(door: FrontDoor, environ: Mapping[str, str]) -> Sequence[str]:
+    """The pages that may come in besides local ones: what the file says, else what Ollama's variable says."""
+    if door.llama_origins is not None:
+        return door.llama_origins
+    return [origin for each in environ.get("OLLAMA_ORIGINS", "").split(",") if (origin := each.strip())]
 
 
 def _let_in(door: FrontDoor) -> str:

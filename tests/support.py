@@ -383,8 +383,8 @@ def _chunks(body: bytes) -> Any:
 class Wire:
     """One client connection to a site, in memory."""
 
-    def __init__(self, site: FrontSite, address: str = "192.168.1.20") -> None:
-        self.transport = StringTransport(peerAddress=IPv4Address("TCP", address, 4321))
+    def __init__(self, site: FrontSite, address: str = "192.168.1.20", at: str = "10.0.0.1") -> None:
+        self.transport = StringTransport(IPv4Address("TCP", at, 11434), IPv4Address("TCP", address, 4321))
         self.transport.abortConnection = self._abort  # type: ignore[method-assign]
         self.aborted = False
         self.channel: FrontChannel = site.buildProtocol(self.transport.getPeer())
@@ -433,8 +433,9 @@ class Front:
         )
         self.site = FrontSite(routes, guard, house.clock, **site)
 
-    def connect(self, address: str = "192.168.1.20") -> Wire:
-        return Wire(self.site, address)
+    def connect(self, address: str = "192.168.1.20", at: str = "10.0.0.1") -> Wire:
+        """A client at `address`, connected to the server's address `at`."""
+        return Wire(self.site, address, at)
 
     def ask(self, method: str, path: str, body: bytes | dict[str, Any] = b"", **headers: str) -> Response:
         return self.connect().send(method, path, body, **headers).response()

@@ -49,10 +49,32 @@ def _from_1(value: int) -> bool:
     return value >= 1
 
 
+def _is_network(text: str) -> bool:
+    try:
+        ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        return False
+    return True
+
+
 _DOOR_RULES = (
     _Rule("a port from 1 to 65535", lambda port: 1 <= port <= 65535, ("llama_port",)),
     _Rule("a number above 0", _above_0, ("max_body_bytes", "request_timeout", "stall_timeout")),
     _Rule("0 or more", _from_0, ("heartbeat", "shutdown_grace", "queue_limit")),
+)
+# About each item of a list.
+_DOOR_LIST_RULES = (
+    _Rule("a network like 192.168.0.0/16", _is_network, ("allow_from", "trusted_proxies")),
+    _Rule(
+        "an origin like https://chat.example.org, null or *",
+        lambda text: re.fullmatch(r"\*|null|[\w*+.-]+://[^/\s]*", text) is not None,
+        ("llama_origins",),
+    ),
+    _Rule(
+        "a host name like chat.example.org or *.example.org, or *",
+        lambda text: re.fullmatch(r"\*|(\*\.)?[\w-]+(\.[\w-]+)*\.?", text) is not None,
+        ("llama_hosts",),
+    ),
 )
 _SETTINGS_RULES = (
     _Rule("0 or more", _from_0, ("max_users", "session_idle_timeout_minutes")),
@@ -207,15 +229,12 @@ def _front_door(raw: dict[str, Any], file: Path) -> FrontDoor:
     keys = _named_keys(raw.get("api_keys") or {}, file, f"{where}.api_keys")
     door = as_struct(FrontDoor, {**raw, "api_keys": keys}, file, where)
     _obey(_DOOR_RULES, door, file, where)
-    for name in ("allow_from", "trusted_proxies"):
-        for position, network in enumerate(getattr(door, name)):
-            try:
-                ipaddress.ip_network(network, strict=False)
-            except ValueError:
-                problem = f"expected a network like 192.168.0.0/16, got {network!r}"
-                raise ConfigError(
-                    file, f"{where}.{name}[{position}]", problem, "Correct or remove it."
-                ) from None
+    for rule in _DOOR_LIST_RULES:
+        for key in rule.keys:
+            for position, value in enumerate(getattr(door, key) or ()):
+                if not rule.holds(value):
+                    problem = f"expected {rule.expected}, got {value!r}"
+                    raise ConfigError(file, f"{where}.{key}[{position}]", problem, "Correct or remove it.")
     return door
 
 

@@ -21,11 +21,14 @@ GateMode = Literal["reject", "ask"]
 class FrontDoor(Struct, frozen=True, kw_only=True):
     """`plugin_config.plugin_proxy_llama` of `plugins-enabled.json`: the listener and who may come in.
 
-        `listen` is a Twisted endpoint string and beats host and port. `allow_from` is a list of CIDR networks
-        that replaces the default (loopback, private, link-local, carrier-grade). `api_keys` maps a name to a
-        bearer key; who sends one of them comes in from anywhere. `trusted_proxies` are the networks whose
-        `X-Forwarded-For` is believed. After `heartbeat` of silence a streaming app gets a sign of life (0: never).
-    Times are seconds, sizes bytes.
+    `listen` is a Twisted endpoint string and beats host and port. `allow_from` is a list of CIDR networks
+    that replaces the default (loopback, private, link-local, carrier-grade). `api_keys` maps a name to a
+    bearer key; who sends one of them comes in from anywhere. `trusted_proxies` are the networks whose
+    `X-Forwarded-For` is believed. `llama_origins` are the web pages (`https://chat.example.org`, `*` stands
+    for any text) that may use the server besides local ones; None takes those of `OLLAMA_ORIGINS` in the
+    environment. `llama_hosts` are public names under which the server is reached (`chat.example.org`,
+    `*.example.org`, or `*` for any); addresses and local names need no entry. After `heartbeat` of silence a
+    streaming app gets a sign of life (0: never). Times are seconds, sizes bytes.
 
     `housekeeping` says how apps' own errands (titles, tags, follow-ups; they never enter a session) are answered:
     at once and without a model (`local`), by a call of the model outside any session (`model`), or not at all:
@@ -43,6 +46,8 @@ class FrontDoor(Struct, frozen=True, kw_only=True):
     allow_from: tuple[str, ...] = ()
     api_keys: dict[str, str] = field(default_factory=dict)
     trusted_proxies: tuple[str, ...] = ()
+    llama_origins: tuple[str, ...] | None = None
+    llama_hosts: tuple[str, ...] = ()
     max_body_bytes: int = 32 * 1024 * 1024
     request_timeout: float = 60.0
     stall_timeout: float = 300.0

@@ -71,6 +71,17 @@ def answer(request: "Intake", error: AgentError) -> bytes:
     return body
 
 
+def farewell(request: "Intake", error: AgentError) -> bytes:
+    """A whole response to a request that could not be read to its end; the connection closes after it."""
+    body = answer(request, error)
+    request.setHeader(b"connection", b"close")
+    headers = [
+        (name, value) for name, values in request.responseHeaders.getAllRawHeaders() for value in values
+    ]
+    lines = [b"HTTP/1.1 %d %s" % (request.code, request.code_message), *map(b": ".join, headers), b"", body]
+    return b"\r\n".join(lines)
+
+
 def _status(error: AgentError, quirks: Quirks) -> int:
     if error.status == 401:
         return quirks.unauthorized

@@ -1,4 +1,4 @@
-"""Who may come in, and under which session: decided from the address, the forwarding headers and the bearer key.
+"""Who may come in, and under which session: decided from address, forwarding headers, bearer key and host name.
 
 Phones must reach the server, so it listens on every interface; this guard is what keeps the Internet out.
 """
@@ -8,10 +8,12 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
+from twisted.internet.interfaces import IAddress
 from twisted.web.iweb import IRequest
 
 from ..agent.errors import AgentError, Forbidden, Unauthorized
 from ..agent.types import Caller, Rights
+from .hosts import Hosts
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -52,12 +54,14 @@ class Guard:
         trusted_proxies: Iterable[str] = (),
         commands: Rights = "all",
         key_commands: Mapping[str, Rights] | None = None,
+        hosts: Iterable[str] = (),
     ) -> None:
         self._allowed = _networks(tuple(allow_from) or LOCAL_NETWORKS)
         self._keys = {name: key.encode() for name, key in (api_keys or {}).items()}
         self._proxies = _networks(trusted_proxies)
         self._commands = commands
         self._key_commands = key_commands or {}
+        self._hosts = Hosts(hosts)
 
     def refusal(self, request: IRequest, is_probe: bool) -> AgentError | None:
         """Why this request may not come in, or None.
@@ -65,17 +69,37 @@ class Guard:
         A probe asks only whether a server is there. Apps send it without their key, so it passes wherever a key
         would let them in.
         """
+        knows_key = self.key_name(request) is not None
         address = self.address(request)
-        if any(address in network for network in self._allowed):
+        if not (knows_key or self._is_near(address, request) or (self._keys and is_probe)):
+            return self._stranger(address)
+        host = request.getHeader(b"host") or b""
+        # Who knows a key is no page that a name was bent for, and a proxy knows which names it serves.
+        if knows_key or self._hosts.knows(host) or self._is_proxy(_address_of(request.getClientAddress())):
             return None
-        if not self._keys:
-            return Forbidden(
-                f"The address {address} is not let in here. The operator can add it to allow_from, "
-                "or set api_keys, in plugins-enabled.json."
+        return Forbidden(
+            f"'{host.decode('latin-1')}' is not known here as a name of this server. If it is one, the operator "
+            "can add it to llama_hosts in plugins-enabled.json."
+        )
+
+    def _stranger(self, address: Address) -> AgentError:
+        if self._keys:
+            return Unauthorized(
+                f"The address {address} needs an API key here, as 'Authorization: Bearer KEY'."
             )
-        if is_probe or self.key_name(request) is not None:
-            return None
-        return Unauthorized(f"The address {address} needs an API key here, as 'Authorization: Bearer KEY'.")
+        return Forbidden(
+            f"The address {address} is not let in here. The operator can add it to allow_from, "
+            "or set api_keys, in plugins-enabled.json."
+        )
+
+    def _is_near(self, address: Address, request: IRequest) -> bool:
+        """Whether the address is let in, or is this machine itself: that at which it was asked.
+
+        Not so for loopback, from where a proxy on this machine brings others; `allow_from` decides about that.
+        """
+        if any(address in network for network in self._allowed):
+            return True
+        return not address.is_loopback and address == _address_of(request.getHost())
 
     def caller(self, request: IRequest) -> Caller:
         """Whose session the request belongs to, and what they may command."""
@@ -100,10 +124,10 @@ class Guard:
     def address(self, request: IRequest) -> Address:
         """The client's address: the peer's, or the one that a trusted proxy saw.
 
-        A socket without an address (a Unix socket) counts as loopback. Of `X-Forwarded-For` the last address
-        that is not itself a trusted proxy counts; what stands before it could be made up.
+        Of `X-Forwarded-For` the last address that is not itself a trusted proxy counts; what stands before it
+        could be made up.
         """
-        address = canonical(getattr(request.getClientAddress(), "host", "")) or LOOPBACK
+        address = _address_of(request.getClientAddress())
         if not self._is_proxy(address):
             return address
         forwarded = b",".join(request.requestHeaders.getRawHeaders(b"x-forwarded-for", ()))
@@ -118,11 +142,16 @@ class Guard:
 
     def _is_relayed(self, request: IRequest) -> bool:
         """Whether a proxy that nobody told us of passes on somebody else's request from this machine."""
-        peer = canonical(getattr(request.getClientAddress(), "host", "")) or LOOPBACK
+        peer = _address_of(request.getClientAddress())
         return not self._is_proxy(peer) and any(map(request.requestHeaders.hasHeader, FORWARDING))
 
     def _is_proxy(self, address: Address) -> bool:
         return any(address in network for network in self._proxies)
+
+
+def _address_of(end: IAddress) -> Address:
+    """The address of a connection's end; a socket without one (a Unix socket) counts as loopback."""
+    return canonical(getattr(end, "host", "")) or LOOPBACK
 
 
 def _networks(texts: Iterable[str]) -> tuple[Network, ...]:

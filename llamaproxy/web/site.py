@@ -3,17 +3,19 @@
 from typing import BinaryIO
 from urllib.parse import unquote_to_bytes
 
-from twisted.internet.interfaces import IReactorTime, ITCPTransport
+from twisted.internet.interfaces import IHalfCloseableProtocol, IReactorTime, ITCPTransport
 from twisted.logger import Logger
 from twisted.web.http import HTTPChannel
 from twisted.web.resource import IResource
 from twisted.web.server import Request, Site
+from zope.interface import implementer
 
 from ..agent.errors import AgentError, BadRequest, TooLarge
-from ..dialects import openai
 from ..dialects.detect import normalise
 from . import errors
+from .cors import Cors
 from .guard import Guard
+from .inflate import Inflater, inflater
 
 PROBES = frozenset({"/", "/v1"})
 ALIVE = b"Ollama is running"
@@ -42,34 +44,69 @@ class Intake(Request):
     content: BinaryIO
     refusal: AgentError | None = None
     plain_path = ""
-    _stored = 0
-    _limit = 0
+    _inflater: Inflater | None = None
+    _received = _stored = 0
 
     def gotLength(self, length: int | None) -> None:
-        """The head is there: decides who it is before any of the body is kept."""
+        """The head is there: decides who it is, and whether the body may come, before any of it is kept."""
         super().gotLength(length)
+        self.place()
+        try:
+            self._admit(length or 0)
+        except AgentError as refusal:
+            self.refusal = refusal
+            if self.requestHeaders.hasHeader(b"expect"):
+                # The client waits for a word before it sends the body: it gets the final one.
+                self.requestHeaders.removeHeader(b"expect")
+                self.channel.leave_body()
+
+    def place(self) -> None:
+        """Works out, from as much of the head as there is, which path is meant and which page asks."""
+        self.plain_path = normalise(target_path(getattr(self.channel, "_path", b"")))
+        self.channel.site.cors.mark(self)
+
+    def _admit(self, length: int) -> None:
         site = self.channel.site
-        self.plain_path = normalise(self.channel._path.partition(b"?")[0])
-        self.refusal = site.guard.refusal(self, self.plain_path in PROBES)
-        self._limit = 0 if self.refusal else site.max_body_bytes
+        is_probe = self.plain_path in PROBES or self.channel._command == b"OPTIONS"
+        if refusal := site.guard.refusal(self, is_probe) or site.cors.refusal(self):
+            raise refusal
+        if length > site.max_body_bytes:
+            raise self._too_large()
+        self._inflater = inflater(b", ".join(self.requestHeaders.getRawHeaders(b"content-encoding", ())))
 
     def handleContentChunk(self, data: bytes) -> None:
         """Keeps the body up to the limit, and hangs up on who sends far more."""
-        self._stored += len(data)
-        if self._stored <= self._limit:
-            super().handleContentChunk(data)
-            return
+        self._received += len(data)
         if self.refusal is None:
-            self.refusal = TooLarge(f"The request is larger than the limit of {self._limit} bytes.")
-        if self._stored > PATIENCE * max(self._limit, 1024 * 1024):
+            try:
+                self._store(data)
+            except AgentError as refusal:
+                self.refusal = refusal
+        elif self._received > PATIENCE * max(self.channel.site.max_body_bytes, 1024 * 1024):
             self.channel.transport.abortConnection()
 
+    def _store(self, data: bytes) -> None:
+        limit = self.channel.site.max_body_bytes
+        if self._inflater is not None:
+            data = self._inflater.feed(data, limit - self._stored)
+        self._stored += len(data)
+        if max(self._stored, self._received) > limit:
+            raise self._too_large()
+        super().handleContentChunk(data)
+
+    def _too_large(self) -> TooLarge:
+        return TooLarge(f"The request is larger than the limit of {self.channel.site.max_body_bytes} bytes.")
+
     def process(self) -> None:
-        """Answers refusals and probes on the spot, and hands the rest to the routes."""
-        if self.refusal is None and not _is_utf8(self.path):
-            self.refusal = BadRequest("The path is not UTF-8.")
-        if self.refusal is not None:
-            self._reply(errors.answer(self, self.refusal))
+        """Answers refusals, preflights and probes on the spot, and hands the rest to the routes."""
+        try:
+            self._check()
+        except AgentError as refusal:
+            self._reply(errors.answer(self, refusal))
+            return
+        if self.method == b"OPTIONS":
+            self.channel.site.cors.preflight(self)
+            self._reply(b"")
         elif self.plain_path in PROBES and self.method in (b"GET", b"HEAD"):
             self.setHeader(b"content-type", b"text/plain; charset=utf-8")
             self.setHeader(b"content-length", b"%d" % len(ALIVE))
@@ -81,6 +118,15 @@ class Intake(Request):
             self.path = self.plain_path.encode("ascii")
             super().process()
 
+    def _check(self) -> None:
+        """What stands against an answer, now that the whole request is there; raises it."""
+        if self.refusal is not None:
+            raise self.refusal
+        if not _is_utf8(self.path):
+            raise BadRequest("The path is not UTF-8.")
+        if self._inflater is not None:
+            self._inflater.end()
+
     def getRequestHostname(self) -> bytes:
         """Routing does not depend on the Host header, and must not fail over an odd one."""
         return b"localhost"
@@ -88,6 +134,13 @@ class Intake(Request):
     def _reply(self, body: bytes) -> None:
         self.write(body)
         self.finish()
+
+
+def target_path(target: bytes) -> bytes:
+    """The path of a request target without its query; clients behind a proxy send a whole URL (RFC 9112, 3.2.2)."""
+    if not target.startswith(b"/") and b"://" in target:
+        target = b"/" + target.partition(b"://")[2].partition(b"/")[2]
+    return target.partition(b"?")[0]
 
 
 def _is_utf8(path: bytes) -> bool:
@@ -98,6 +151,7 @@ def _is_utf8(path: bytes) -> bool:
     return path.isascii()
 
 
+@implementer(IHalfCloseableProtocol)
 class FrontChannel(HTTPChannel):
     """HTTP/1.1 with a time limit for the whole request, and JSON where Twisted would drop the line or send HTML."""
 
@@ -135,16 +189,33 @@ class FrontChannel(HTTPChannel):
         else:
             self._give_up(BadRequest("This is not an HTTP request that can be understood."))
 
+    def leave_body(self) -> None:
+        """The body of the request whose head has just come is not read: it is answered now, and the last one."""
+        self.length = 0
+        self.persistent = False
+        self.requests[-1].setHeader(b"connection", b"close")
+
+    def readConnectionLost(self) -> None:
+        """The client sends no more. It gets what is already answered; one that still waits counts as gone.
+
+        That is how Go's server, and with it Ollama, treats a client that closes its half while a reply is made.
+        """
+        if self.requests:
+            self.transport.abortConnection()
+        else:
+            self.loseConnection()
+
+    def writeConnectionLost(self) -> None:
+        """Never: this side closes both halves at once."""
+
     def _give_up(self, error: AgentError) -> None:
         """Answers and closes. What still comes is swallowed for a moment, or the reset would erase the answer."""
         if self._lingering:
             return
         self._lingering = True
-        body = openai.error(error)
-        self.transport.write(
-            b"HTTP/1.1 %d Error\r\nContent-Type: %s\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s"
-            % (error.status, openai.JSON_TYPE, len(body), body)
-        )
+        request = self.requests[-1] if self.requests else Intake(self)
+        request.place()
+        self.transport.write(errors.farewell(request, error))
         self.setTimeout(None)
         self.callLater(LINGER_SECONDS, self.loseConnection)
 
@@ -167,9 +238,18 @@ class FrontSite(Site):
         reactor: IReactorTime,
         max_body_bytes: int = 32 * 1024 * 1024,
         request_timeout: float = 60.0,
+        cors: Cors | None = None,
     ) -> None:
-        super().__init__(resource, requestFactory=Intake, reactor=reactor, timeout=request_timeout)
+        # A body is JSON, whatever its type says; Twisted would take it for a form.
+        super().__init__(
+            resource,
+            requestFactory=Intake,
+            reactor=reactor,
+            timeout=request_timeout,
+            parsePOSTFormSubmission=False,
+        )
         self.guard = guard
+        self.cors = cors or Cors()
         self.max_body_bytes = max_body_bytes
         self.live: set[Intake] = set()
 

@@ -94,6 +94,21 @@ class SettingsTests(LoadCase):
         self.home.plugins_file.write_text(json.dumps({"enabled_plugins": [PLUGIN]}))
         self.assertEqual(load_settings(self.home).front_door, FrontDoor())
 
+    def test_origins_and_hosts_are_read(self) -> None:
+        door = self.door(
+            {"llama_origins": ["https://a.example", "app://*", "*"], "llama_hosts": ["*.a.example"]}
+        )
+        self.assertEqual(door.llama_origins, ("https://a.example", "app://*", "*"))
+        self.assertEqual(door.llama_hosts, ("*.a.example",))
+
+    def test_origin_without_a_scheme_and_host_with_a_port_are_refused(self) -> None:
+        for origin in ("a.example", "", "https://a.example/path"):
+            self.check_key_is_refused(
+                "llama_origins", [origin], "llama_origins[0]", "https://chat.example.org"
+            )
+        for host in ("https://a.example", "a.example:80", "a.*.example", ""):
+            self.check_key_is_refused("llama_hosts", ["ok", host], "llama_hosts[1]", "chat.example.org")
+
     def test_api_keys_by_name_or_as_a_list(self) -> None:
         self.assertEqual(self.door({"api_keys": {"phone": "s3"}}).api_keys, {"phone": "s3"})
         self.assertEqual(self.door({"api_keys": ["a", "b"]}).api_keys, {"key1": "a", "key2": "b"})

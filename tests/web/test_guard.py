@@ -113,3 +113,12 @@ class GuardTests(SynchronousTestCase):
     def test_forwarded_nonsense_is_ignored(self) -> None:
         guard = Guard(trusted_proxies=["127.0.0.0/8"])
         self.assertEqual(self.session(guard, "127.0.0.1", x_forwarded_for="unknown"), "llama-127.0.0.1")
+
+    def test_machine_itself_comes_in_under_the_address_that_it_was_asked_at(self) -> None:
+        for address, code in (("203.0.113.9", 200), ("203.0.113.10", 403)):
+            wire = self.front(Guard()).connect(address, at="203.0.113.9")
+            self.assertEqual(wire.send("GET", "/api/version").response().code, code)
+
+    def test_loopback_is_let_in_by_allow_from_alone_as_a_proxy_may_bring_others_from_there(self) -> None:
+        wire = self.front(Guard(allow_from=["10.0.0.0/8"])).connect("127.0.0.1", at="127.0.0.1")
+        self.assertEqual(wire.send("GET", "/api/version").response().code, 403)

@@ -198,7 +198,7 @@ class BadRequestTests(WebCase):
         for headers in ({"x-big": "a" * 100_000}, {f"x-{number}": "a" * 1000 for number in range(100)}):
             wire = self.front.connect().send("POST", OLLAMA, ask(), **headers)
             self.assertEqual(wire.response().code, 431)
-            self.assertIn("message", wire.response().json()["error"])
+            self.assertIn("too large", wire.response().json()["error"])
             self.house.clock.advance(5)
             self.assertTrue(wire.transport.disconnecting)
 

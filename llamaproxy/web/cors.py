@@ -1,0 +1,82 @@
+"""Which web pages may speak to the server, and how their browsers are told (CORS), as Ollama's users know it.
+
+A browser sends the page's origin along. Without this check any page could make the agent act, since a POST needs no
+permission of its own; so a page from elsewhere is refused, and not only kept from reading the answer.
+"""
+
+import re
+from collections.abc import Iterable
+
+from twisted.web.iweb import IRequest
+
+from ..agent.errors import Forbidden
+
+# As in Ollama's `envconfig/config.go`, and the web views of phone and desktop apps.
+_HOSTS = ("localhost", "*.localhost", "127.0.0.1", "0.0.0.0", "[::1]")
+LOCAL_ORIGINS = (
+    *(f"{scheme}://{host}{port}" for scheme in ("http", "https") for host in _HOSTS for port in ("", ":*")),
+    "app://*",
+    "file://*",
+    "tauri://*",
+    "vscode-webview://*",
+    "vscode-file://*",
+    "capacitor://*",
+    "ionic://*",
+)
+METHODS = b"GET, POST, PUT, PATCH, DELETE, HEAD, OPTIONS"
+# For a preflight that does not say which headers it is about.
+HEADERS = b"Authorization, Content-Type, User-Agent, Accept, X-Requested-With"
+TWELVE_HOURS = b"43200"
+
+
+class Cors:
+    """The origins that may come in besides local ones; a `*` in one stands for any text."""
+
+    def __init__(self, origins: Iterable[str] = ()) -> None:
+        patterns = (
+            re.escape(origin.lower().rstrip("/")).replace(r"\*", ".*")
+            for origin in (*LOCAL_ORIGINS, *origins)
+        )
+        self._allowed = re.compile("|".join(patterns))
+
+    def refusal(self, request: IRequest) -> Forbidden | None:
+        """Why the page behind the request may not come in, or None."""
+        origin = _foreign_origin(request)
+        if origin is None or self._allows(origin):
+            return None
+        return Forbidden(
+            f"Pages from {origin.decode('latin-1')} may not use this server. The operator can add it to "
+            "llama_origins in plugins-enabled.json."
+        )
+
+    def mark(self, request: IRequest) -> None:
+        """Sets the headers with which the page's browser lets it see the answer, whatever that will be."""
+        origin = _foreign_origin(request)
+        if origin is not None:
+            request.setHeader(b"vary", b"Origin")
+            if self._allows(origin):
+                request.setHeader(b"access-control-allow-origin", origin)
+
+    def preflight(self, request: IRequest) -> None:
+        """Answers an OPTIONS request, on any path; every header that a browser asks for is granted."""
+        request.setResponseCode(204)
+        if request.getHeader(b"access-control-request-method") is None or _foreign_origin(request) is None:
+            request.setHeader(b"allow", METHODS)
+            return
+        asked = request.getHeader(b"access-control-request-headers")
+        request.setHeader(b"access-control-allow-methods", METHODS)
+        request.setHeader(b"access-control-allow-headers", asked or HEADERS)
+        request.setHeader(b"access-control-max-age", TWELVE_HOURS)
+        request.setHeader(b"vary", b"Origin, Access-Control-Request-Method, Access-Control-Request-Headers")
+        # A page from the Internet asks for a server in the private network.
+        if request.getHeader(b"access-control-request-private-network") == b"true":
+            request.setHeader(b"access-control-allow-private-network", b"true")
+
+    def _allows(self, origin: bytes) -> bool:
+        return self._allowed.fullmatch(origin.decode("latin-1").lower()) is not None
+
+
+def _foreign_origin(request: IRequest) -> bytes | None:
+    """The origin that the request names, unless it is the server's own or there is none."""
+    origin, host = request.getHeader(b"origin"), request.getHeader(b"host") or b""
+    return None if not origin or origin in (b"http://" + host, b"https://" + host) else origin

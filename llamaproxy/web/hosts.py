@@ -1,0 +1,49 @@
+"""The names that the server goes by: what keeps DNS rebinding out.
+
+A web page can let its own name point to an address in the visitor's network, and then speak to a server there as if
+it were its own. Such a request carries the page's name as its `Host`. It has to be a name that anybody can register,
+so addresses and names that mean something only in a local network are let through.
+"""
+
+from collections.abc import Iterable
+from socket import gethostname
+
+# Reserved for local use (RFC 6761, 6762 and 8375, ICANN's .internal), or given out by Tailscale alone.
+LOCAL_DOMAINS = (
+    "localhost",
+    "local",
+    "lan",
+    "internal",
+    "home.arpa",
+    "home",
+    "corp",
+    "intranet",
+    "localdomain",
+    "private",
+    "ts.net",
+)
+
+
+class Hosts:
+    """The known names. `own` are those of `llama_hosts`: `chat.example.org`, `*.example.org`, or `*` for all."""
+
+    def __init__(self, own: Iterable[str] = (), machine: str | None = None) -> None:
+        names = [name.lower().rstrip(".") for name in own]
+        self._names = {gethostname().lower() if machine is None else machine.lower(), *names}
+        self._any = "*" in names
+        self._domains = tuple(
+            f".{domain}" for domain in (*LOCAL_DOMAINS, *(n[2:] for n in names if n.startswith("*.")))
+        )
+
+    def knows(self, host: bytes) -> bool:
+        """Whether a `Host` header is the server's own, as far as can be told."""
+        name = host.decode("latin-1").partition(":")[0].lower().removesuffix(".")
+        return (
+            self._any or not _can_be_registered(name) or name in self._names or name.endswith(self._domains)
+        )
+
+
+def _can_be_registered(name: str) -> bool:
+    """Whether anybody could make the name point anywhere: several labels, none empty, and no address."""
+    labels = name.split(".")
+    return len(labels) > 1 and all(labels) and not labels[-1].isdigit()
