@@ -55,7 +55,7 @@ class Agent:
         self.sessions = Sessions(store, clock.seconds)
         self.conversation = Conversation(self, message_limits or {}, prompt_folders or {})
         self.started_at = clock.seconds()
-        self._commands = Commands(self)
+        self.commands = Commands(self)
         self._turns: dict[Turn, Deferred[None]] = {}
         self._asides: set[Deferred[str]] = set()
         self._stopping = False
@@ -146,9 +146,9 @@ class Agent:
             running.reply.finish()
             return
         session = self.sessions.obtain(caller)
-        if self._commands.can_run_now(script):
+        if self.commands.can_run_now(script):
             await self._load(session, running)
-            running.reply.say(await self._commands.run(script.commands, session, running))
+            running.reply.say(await self.commands.run(script.commands, session, running))
             running.reply.finish()
             return
         session.enter(self.limits.queue)
@@ -177,12 +177,13 @@ class Agent:
         await self._load(session, running)
         reply = running.reply
         if script.commands:
-            reply.say(await self._commands.run(script.commands, session, running))
+            reply.say(await self.commands.run(script.commands, session, running))
             if not script.prompt:
                 reply.finish()
                 return
             reply.say("\n\n")
         key = script.model or session.model
+        running.gates_open = script.model is not None and running.caller.owner
         if key not in self.backends:
             reply.say(f"Unknown model '{key}'. There are: {', '.join(self.backends)}")
             reply.finish()

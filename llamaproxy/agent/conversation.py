@@ -7,6 +7,7 @@ from twisted.internet.defer import CancelledError
 
 from .errors import ModelError
 from .exchange import Exchange
+from .prompts import Prompt
 from .session import Session
 from .toolloop import ToolLoop
 from .turn import Turn
@@ -31,10 +32,13 @@ class Conversation:
         ceiling = self._agent.limits.history_max_ctx
         return min(ceiling, self._message_limits.get(key, ceiling))
 
+    async def prompt(self, key: str) -> Prompt:
+        """The model's system prompt."""
+        return await self._agent.prompts.prompt(self._prompt_folders.get(key))
+
     async def system_prompt(self, key: str) -> Message:
         """The model's system message."""
-        prompt = await self._agent.prompts.prompt(self._prompt_folders.get(key))
-        return Message(role="system", content=prompt.text)
+        return Message(role="system", content=(await self.prompt(key)).text)
 
     async def ask(self, session: Session, key: str, text: str, asked: ChatTurn, turn: Turn) -> None:
         """Runs `text`, the prompt in what was `asked`, through the model `key` and commits what came of it.

@@ -67,7 +67,7 @@ class Gates:
         """Whether that side is open."""
         own = self._settings.get(SETTING, {}).get(kind, {})
         defaults = self._defaults.get(kind, {})
-        for each in (name.lower(), group, ALL):
+        for each in (name.lower(), group.lower(), ALL):
             for layer in (own, defaults):
                 if each and side in layer.get(each, ()):
                     return bool(layer[each][side])

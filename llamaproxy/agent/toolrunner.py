@@ -27,6 +27,7 @@ REFUSED = (
     "around it. Tell the user what you wanted to do and why, and offer alternatives: to allow it by sending "
     "{commands}, to give you the information themselves, or to go on without it."
 )
+UNFORESEEN = "The tool failed for a reason that nobody foresaw; the server's log has it."
 DENIED = (
     "The user was asked and said no to this call. Do not try it again. Tell the user that it was not done, and "
     "offer to go on without it or to take the information from them."
@@ -71,18 +72,16 @@ class ToolRunner:
         if tool is None:
             raise BadArguments(f"there is no tool '{call.name}'; there are: {', '.join(self._tools)}")
         arguments = self._agent.toolbox.arguments(tool, call.arguments)
-        try:
-            if not approved and (refusal := self._refusal(tool, arguments)):
-                return refusal
-            self.display.begins(tool.name, call.arguments)
-            result = await self._result(tool, arguments)
-        except (NeedsApproval, CancelledError):
-            raise
-        except Exception:
-            self.log.failure("the tool {name} failed", name=tool.name)
-            result = "The tool failed for a reason that nobody foresaw; the server's log has it."
+        if not approved and (refusal := self._refusal(tool, arguments)):
+            return refusal
+        self.display.begins(tool.name, call.arguments)
+        result = await self._result(tool, arguments)
         self.display.returns(tool.name, result)
         return result
+
+    async def run_ungated(self, tool: ITool, arguments: dict[str, Any]) -> str:
+        """The result of a call that a person makes: no limit, no gate, no tags. Raises `BadArguments`."""
+        return await self._result(tool, self._agent.toolbox.check(tool, arguments))
 
     def _refusal(self, tool: ITool, arguments: dict[str, Any]) -> str | None:
         """Why the call may not run, for the model; the user is told here."""
@@ -90,15 +89,23 @@ class ToolRunner:
         if limit is not None:
             self._turn.reply.say(f"[{tool.name} was not called: {limit}]\n\n")
             return f"The call was not made. {limit}"
-        gates = Gates(self._session.settings, self._agent.gate_defaults)
-        closed = gates.closed(tool, tool.access(arguments))
-        if not closed or self._turn.gates_open:
+        if self._turn.gates_open:
             return None
-        if self._agent.limits.gate_mode == "ask":
+        try:
+            access = tool.access(arguments)
+        except Exception:
+            self.log.failure("the tool {name} cannot say what a call would touch", name=tool.name)
+            return UNFORESEEN
+        closed = Gates(self._session.settings, self._agent.gate_defaults).closed(tool, access)
+        if not closed:
+            return None
+        may_open = self._turn.caller.rights == "all"
+        if may_open and self._agent.limits.gate_mode == "ask":
             raise NeedsApproval(closed)
         commands = " and ".join(need.command for need in closed)
         needs = ", ".join(need.what for need in closed)
-        self._turn.reply.say(f"[{tool.name} was refused. To allow it: {commands}]\n\n")
+        how = "To allow it" if may_open else "The operator can allow it"
+        self._turn.reply.say(f"[{tool.name} was refused. {how}: {commands}]\n\n")
         return REFUSED.format(needs=needs, commands=commands)
 
     async def _result(self, tool: ITool, arguments: dict[str, Any]) -> str:
@@ -118,8 +125,14 @@ class ToolRunner:
             if self._turn.cancelled:
                 raise
             return "The tool was cancelled before it had a result."
+        except Exception:
+            self.log.failure("the tool {name} failed", name=tool.name)
+            return UNFORESEEN
         if not isinstance(result, str):
-            raise TypeError(f"the tool {tool.name} gave {type(result).__name__} instead of text")
+            self.log.error(
+                "the tool {name} gave {result} instead of text", name=tool.name, result=type(result)
+            )
+            return UNFORESEEN
         return self._bounded(result) or "[no output]"
 
     def _bounded(self, text: str) -> str:

@@ -28,6 +28,7 @@ async def maxctx(call: Call) -> str:
     """The ceiling of every session's window, in messages."""
     limits = call.agent.limits
     if call.argument:
+        call.needs_all_rights()
         limits.history_max_ctx = _positive(call.argument)
     return f"History window: {limits.history_max_ctx} messages"
 
@@ -37,6 +38,7 @@ async def maxusers(call: Call) -> str:
     """The limit of live sessions."""
     limits = call.agent.limits
     if call.argument:
+        call.needs_all_rights()
         limits.max_users = _not_negative(call.argument)
     return f"Sessions at the same time: {limits.max_users or 'any number'}"
 
@@ -46,6 +48,7 @@ async def sessiontimeout(call: Call) -> str:
     """How long a session may idle in memory."""
     limits = call.agent.limits
     if call.argument:
+        call.needs_all_rights()
         limits.session_idle_minutes = _not_negative(call.argument)
     minutes = limits.session_idle_minutes
     return f"Idle sessions are put away after: {f'{minutes:g} minutes' if minutes else 'never'}"

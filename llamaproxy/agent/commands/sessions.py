@@ -1,17 +1,34 @@
 """Commands about the caller's own session and those of others."""
 
 from ..session import Session
-from .table import TABLE, Call, UsageError, command
+from .table import Call, UsageError, command
 
 
-@command("help", summary="this list")
+@command("help", "[command]", summary="this list, or more about one command", group="Chat")
 async def show_help(call: Call) -> str:
-    """Lists all commands, a line each, short enough for a phone."""
-    lines = [f"{entry.line}: {entry.summary}" for entry in TABLE.values()]
-    return "Commands:\n" + "\n".join([*lines, "@<key> <text>: ask another model once"])
+    """Lists all commands by group, short enough for a phone, or explains one."""
+    commands = call.agent.commands
+    if call.argument:
+        entry = commands.find(call.argument.lstrip("!"))
+        return f"{entry.line}\n{entry.summary}" if entry else f"There is no command '{call.argument}'."
+    owner = call.turn.caller.owner
+    names: dict[str, list[str]] = {}
+    for entry in commands:
+        if owner or not entry.owner:
+            names.setdefault(entry.group, []).append(f"!{entry.name}")
+    lines = [f"{group}: {' '.join(each)}" for group, each in names.items()]
+    tools = ", ".join(tool.name for tool in call.agent.toolbox)
+    return "\n".join(
+        [
+            *lines,
+            *([f"The model's tools: {tools}"] if tools else []),
+            "@<key> <text> asks another model once.",
+            "!help <command> explains one.",
+        ]
+    )
 
 
-@command("reset", summary="forget this conversation", waits=True)
+@command("reset", summary="forget this conversation", group="Chat", waits=True)
 async def reset(call: Call) -> str:
     """Clears the session's history, here and in the store."""
     count = await call.agent.store.clear(call.session.session_id)
@@ -20,7 +37,7 @@ async def reset(call: Call) -> str:
     return f"Forgotten: {count} message{'' if count == 1 else 's'}."
 
 
-@command("stop", summary="end the reply that is being written")
+@command("stop", summary="end the reply that is being written", group="Chat")
 async def stop(call: Call) -> str:
     """Cancels the session's running turn."""
     running = call.session.running
@@ -30,7 +47,7 @@ async def stop(call: Call) -> str:
     return "Stopped."
 
 
-@command("session", "[<id> delete]", summary="list the sessions, or delete one")
+@command("session", "[<id> delete]", summary="list the sessions, or delete one", group="Chat")
 async def session(call: Call) -> str:
     """Lists the live sessions or deletes one by its short or full id."""
     if not call.argument:
@@ -50,6 +67,8 @@ def _line(call: Call, each: Session) -> str:
 
 async def _delete(call: Call, session_id: str) -> str:
     found = call.agent.sessions.get(session_id)
+    if found is not call.session:
+        call.needs_all_rights()
     if found is not None:
         session_id = found.session_id
         if found.running is not None and found.running is not call.turn:

@@ -1,11 +1,12 @@
 """The table of commands, and the one place that looks a command up and runs it."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from difflib import get_close_matches
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct
 
+from ..gates import Gates
 from ..session import Session
 from ..turn import Turn
 from .script import Invocation, Script
@@ -13,9 +14,16 @@ from .script import Invocation, Script
 if TYPE_CHECKING:
     from ..agent import Agent
 
+# The sections of `!help`, in their order.
+Group = Literal["Chat", "Models", "Tools", "Gates", "Server"]
+
 
 class UsageError(Exception):
     """The argument is not what the command takes; the message says why, the usage line is added to it."""
+
+
+class NotAllowed(Exception):
+    """The caller has no right to do this; the message says who has."""
 
 
 class Call(Struct, frozen=True, kw_only=True):
@@ -26,19 +34,41 @@ class Call(Struct, frozen=True, kw_only=True):
     turn: Turn
     argument: str
 
+    @property
+    def gates(self) -> Gates:
+        """The session's gates."""
+        return Gates(self.session.settings, self.agent.gate_defaults)
+
+    def needs_all_rights(self) -> None:
+        """Called before a command changes more than the caller's own conversation. Raises `NotAllowed`."""
+        if self.turn.caller.rights != "all":
+            raise NotAllowed("You may look at this, but not change it; ask the operator.")
+
+    async def save(self) -> None:
+        """Makes the session's settings outlive the process."""
+        session = self.session
+        await self.agent.store.save_settings(session.session_id, session.model, session.settings)
+
+
+Run = Callable[[Call], Awaitable[str]]
+
 
 class Command(Struct, frozen=True, kw_only=True):
     """One entry of the table.
 
     `waits` says that the command needs the session to itself and so takes its place in the queue; the others
-    answer at once, also while a turn runs.
+    answer at once, also while a turn runs. `owner` commands are for the operator only. `hidden` ones are other
+    names of a command, which `!help` does not list.
     """
 
     name: str
     usage: str
     summary: str
-    run: Callable[[Call], Awaitable[str]]
+    run: Run
+    group: Group
     waits: bool = False
+    owner: bool = False
+    hidden: bool = False
 
     @property
     def line(self) -> str:
@@ -50,30 +80,54 @@ TABLE: dict[str, Command] = {}
 
 
 def command(
-    name: str, usage: str = "", *, summary: str, waits: bool = False
-) -> Callable[[Callable[[Call], Awaitable[str]]], Callable[[Call], Awaitable[str]]]:
+    name: str,
+    usage: str = "",
+    *,
+    summary: str,
+    group: Group = "Server",
+    waits: bool = False,
+    owner: bool = False,
+    aliases: Sequence[str] = (),
+) -> Callable[[Run], Run]:
     """Puts the decorated coroutine function into the table, which `!help` lists in the order of entry."""
 
-    def register(run: Callable[[Call], Awaitable[str]]) -> Callable[[Call], Awaitable[str]]:
-        entry = Command(name=name, usage=usage, summary=summary, run=run, waits=waits)
-        TABLE[name.lower()] = entry
+    def register(run: Run) -> Run:
+        for each in (name, *aliases):
+            TABLE[each.lower()] = Command(
+                name=each,
+                usage=usage,
+                summary=summary,
+                run=run,
+                group=group,
+                waits=waits,
+                owner=owner,
+                hidden=each != name,
+            )
         return run
 
     return register
 
 
 class Commands:
-    """Runs commands on behalf of one agent."""
+    """Runs commands on behalf of one agent: those of the table, and those that its tools bring along."""
 
     def __init__(self, agent: "Agent") -> None:
         # The modules that fill the table use `Call` and `command` from here; their order is that of `!help`.
-        from . import sessions, models, operator  # noqa: F401, I001
+        from . import sessions, models, prompts, gates, display, limits, operator  # noqa: F401, I001
 
         self._agent = agent
 
+    def __iter__(self) -> Iterator[Command]:
+        """What there is, without the hidden ones."""
+        return (entry for entry in self._all().values() if not entry.hidden)
+
+    def find(self, name: str) -> Command | None:
+        """The command of that name, in whatever case."""
+        return self._all().get(name.lower())
+
     def can_run_now(self, script: Script) -> bool:
         """Whether the message is nothing but commands that need not wait for the turn that runs."""
-        known = [TABLE.get(invocation.name) for invocation in script.commands]
+        known = [self.find(invocation.name) for invocation in script.commands]
         return bool(known) and not script.prompt and not any(entry and entry.waits for entry in known)
 
     async def run(self, invocations: Sequence[Invocation], session: Session, turn: Turn) -> str:
@@ -81,14 +135,41 @@ class Commands:
         return "\n".join([await self._run(invocation, session, turn) for invocation in invocations])
 
     async def _run(self, invocation: Invocation, session: Session, turn: Turn) -> str:
-        entry = TABLE.get(invocation.name)
+        if turn.caller.rights == "none":
+            return "Commands are turned off here."
+        entry = self.find(invocation.name)
         if entry is None:
-            near = get_close_matches(invocation.name, TABLE, n=1)
-            hint = f"Did you mean {TABLE[near[0]].line}?" if near else "!help lists all commands."
+            near = get_close_matches(invocation.name, self._all(), n=1)
+            hint = f"Did you mean {self._all()[near[0]].line}?" if near else "!help lists all commands."
             return f"Unknown command !{invocation.name}. {hint}"
+        if entry.owner and not turn.caller.owner:
+            return (
+                f"!{entry.name} is for the operator only: from the server's own machine, or with an API key "
+                "that has all rights."
+            )
         try:
             return await entry.run(
                 Call(agent=self._agent, session=session, turn=turn, argument=invocation.argument)
             )
         except UsageError as error:
             return f"{error}\nUsage: {entry.line}"
+        except NotAllowed as refusal:
+            return str(refusal)
+
+    def _all(self) -> dict[str, Command]:
+        from .direct import tool_commands
+
+        return TABLE | tool_commands(self._agent.toolbox)
+
+
+def truth(word: str) -> bool | None:
+    """What a boolean word means, None if it is none."""
+    return {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}.get(word.lower())
+
+
+def required_truth(word: str) -> bool:
+    """What a boolean word means. Raises `UsageError`."""
+    value = truth(word)
+    if value is None:
+        raise UsageError(f"'{word}' is neither true nor false.")
+    return value

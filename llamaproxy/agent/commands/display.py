@@ -1,0 +1,30 @@
+"""Commands about what the chat shows of tools; they are kept with the session."""
+
+from ..tooldisplay import PREVIEW_LENGTH, SUPPRESS
+from .table import Call, UsageError, command, required_truth
+
+
+@command(
+    "tool_preview_length", "[n]", summary="how much of a tool's result is shown, 0 for all", group="Tools"
+)
+async def tool_preview_length(call: Call) -> str:
+    """Shows or sets the length in characters; -1 stands for all, too."""
+    if call.argument:
+        try:
+            length = int(call.argument)
+        except ValueError:
+            raise UsageError(f"'{call.argument}' is not a whole number.") from None
+        call.session.settings[PREVIEW_LENGTH] = max(0, length)
+        await call.save()
+    length = call.session.settings.get(PREVIEW_LENGTH, call.agent.limits.display[PREVIEW_LENGTH])
+    return f"Shown of a tool's result: {f'{length} characters' if length > 0 else 'all of it'}"
+
+
+@command("tool_suppress", "[bool]", summary="hide what tools do, show answers only", group="Tools")
+async def tool_suppress(call: Call) -> str:
+    """Shows or sets whether tags and previews are hidden."""
+    if call.argument:
+        call.session.settings[SUPPRESS] = required_truth(call.argument)
+        await call.save()
+    hidden = call.session.settings.get(SUPPRESS, call.agent.limits.display[SUPPRESS])
+    return f"Tool tags are {'hidden' if hidden else 'shown'}."
