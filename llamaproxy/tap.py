@@ -92,7 +92,7 @@ def build(options: Options, home: Home, reactor: Any) -> Stack:
     if not door.enabled:
         give_up("plugin_proxy_llama is disabled; run: agentctl enable plugin_proxy_llama")
     environ = {**home.read_env(), **os.environ}
-    context = model_context(reactor, environ.get, home.weights)
+    context = model_context(reactor, environ.get, home)
     models, embedders = build_models(registry, context), build_embedders(registry, context)
     back_ends: dict[str, IBackEnd] = {**models, **embedders}
     default = options["model"] or registry.default_model
@@ -118,6 +118,7 @@ def build(options: Options, home: Home, reactor: Any) -> Stack:
 
     stack = Stack()
     for service in (
+        Part(lambda: None, context.pool.closeCachedConnections),
         Part(store.open, store.close),
         Part(partial(_start_models, back_ends, default), partial(_stop_models, back_ends)),
         Part(agent.start, lambda: Deferred.fromCoroutine(agent.stop())),
