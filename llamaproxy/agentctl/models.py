@@ -11,7 +11,7 @@ from .command import Option, Refused, command, option
 from .printer import Printer
 from .registry import BROKEN, entries_in, status_of
 
-_BUILT_IN = ("OPENAI", "OLLAMA", "LOCAL")
+_BUILT_IN = ("OPENAI", "OLLAMA", "ANTHROPIC", "LOCAL")
 
 
 @command("models", "show the models and their state")

@@ -17,7 +17,12 @@ from .schema import PLUGIN, FrontDoor, GateDefaults, ModelEntry, ModelRegistry, 
 Shape = TypeVar("Shape", bound=msgspec.Struct)
 
 _CORRECT = "Correct it; an optional key may also be deleted."
-_HOSTED = ("OPENAI", "OLLAMA")
+# Types whose entry needs a `host`, with an example of one.
+_HOSTED = {
+    "OPENAI": "http://localhost:8080/v1",
+    "OLLAMA": "http://localhost:11434",
+    "ANTHROPIC": "https://api.anthropic.com",
+}
 # What msgspec calls the types of JSON, in words.
 _WORDS = {
     "int": "a whole number",
@@ -156,10 +161,12 @@ def load_entry(file: Path, key: str, raw: Any, *, from_text: bool = False) -> Mo
     entry = as_struct(ModelEntry, raw, file, where, strict=not from_text)
     _obey(_MODEL_RULES, entry, file, where)
     if entry.type in _HOSTED and not _is_web_address(entry.host):
-        like = "http://localhost:8080/v1" if entry.type == "OPENAI" else "http://localhost:11434"
         problem = f"expected an http or https URL, got {entry.host!r}"
         raise ConfigError(
-            file, f"{where}.host", problem, f"A model of type {entry.type} needs one, like {like}"
+            file,
+            f"{where}.host",
+            problem,
+            f"A model of type {entry.type} needs one, like {_HOSTED[entry.type]}",
         )
     return entry
 

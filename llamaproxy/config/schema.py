@@ -99,7 +99,7 @@ class Settings(Struct, frozen=True, kw_only=True):
 class ModelEntry(Struct, frozen=True, kw_only=True):
     """One entry of `llm-models.json`.
 
-    - `type`: `OPENAI`, `OLLAMA`, `LOCAL`, or the name of an installed `IModelType` plugin.
+    - `type`: `OPENAI`, `OLLAMA`, `ANTHROPIC`, `LOCAL`, or the name of an installed `IModelType` plugin.
     - `model_id`: the provider's name of the model; for `LOCAL` the weights' name in the home's `models`
       folder (`smollm2` is `models/smollm2.gguf`) or an absolute path.
     - `host`: base URL; for `OPENAI` up to and with `/v1`. Not used by `LOCAL`.

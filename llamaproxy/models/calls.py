@@ -1,6 +1,9 @@
-"""Tool calls that arrive in pieces."""
+"""Tool calls: put together from pieces, and their arguments."""
 
 from secrets import token_hex
+from typing import Any
+
+from msgspec import DecodeError, json
 
 from ..agent.types import ToolCall, ToolCallDelta
 
@@ -40,3 +43,12 @@ class CallCollector:
             ToolCall(id=call_id, name=name, arguments="".join(pieces) or "{}")
             for call_id, name, pieces in self._calls
         )
+
+
+def arguments_of(call: ToolCall) -> dict[str, Any]:
+    """The arguments as the object that some servers want; empty if the model wrote something else."""
+    try:
+        arguments = json.decode(call.arguments)
+    except DecodeError:
+        return {}
+    return arguments if isinstance(arguments, dict) else {}

@@ -5,12 +5,12 @@ Source of the format: https://github.com/ollama/ollama/blob/main/docs/api.md#gen
 
 from typing import Any
 
-from msgspec import DecodeError, Raw, Struct, json
+from msgspec import Raw, Struct, json
 
 from ..agent.interfaces import IDeltaReceiver
-from ..agent.types import Message, ModelDelta, ModelRequest, ModelResult, Reasoning, Text, ToolCall, Usage
+from ..agent.types import Message, ModelDelta, ModelRequest, ModelResult, Reasoning, Text, Usage
 from ..config.schema import ModelEntry
-from .calls import CallCollector
+from .calls import CallCollector, arguments_of
 from .refusals import error_of, first_line
 from .sse import LineSplitter
 from .upstream import Upstream
@@ -133,17 +133,8 @@ def _message(message: Message) -> dict[str, Any]:
         fields["images"] = [image.data for image in message.images]
     if message.tool_calls:
         fields["tool_calls"] = [
-            {"function": {"name": call.name, "arguments": _arguments(call)}} for call in message.tool_calls
+            {"function": {"name": call.name, "arguments": arguments_of(call)}} for call in message.tool_calls
         ]
     if message.tool_call_id is not None:
         fields["tool_call_id"] = message.tool_call_id
     return fields
-
-
-def _arguments(call: ToolCall) -> Any:
-    """The arguments as the object that Ollama wants; none if the model wrote something else."""
-    try:
-        arguments = json.decode(call.arguments)
-    except DecodeError:
-        return {}
-    return arguments if isinstance(arguments, dict) else {}

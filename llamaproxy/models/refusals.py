@@ -13,6 +13,9 @@ from twisted.web.http_headers import Headers
 
 from ..agent.errors import ContextTooLong, ModelError, ModelRateLimited, ModelUnavailable
 
+# Another try may succeed. 529 is Anthropic's own.
+_OVERLOADED = (502, 503, 504, 529)
+
 # The beginning of an error body that is read, in bytes, and of its message that is shown, in characters.
 MAX_BODY = 64 * 1024
 MAX_MESSAGE = 300
@@ -20,11 +23,12 @@ MAX_MESSAGE = 300
 # llama.cpp and OpenAI have a word for it; the others only a sentence, each its own.
 _TOO_LONG = re.compile(
     r"exceed_context_size|context_length_exceeded|maximum (?:context|prompt) length|"
-    r"context (?:length|size|window)|prompt (?:is )?too long|input token count .* exceeds",
+    r"context (?:length|size|window|limit)|prompt (?:is )?too long|input token count .* exceeds",
     re.IGNORECASE,
 )
 _ASKED = re.compile(
-    r"(?:requested|resulted in|contains|total length|count \(|too long:)\s*(\d+)", re.IGNORECASE
+    r"(?:requested|resulted in|contains|total length|count \(|too long:|context limit:)\s*(\d+)",
+    re.IGNORECASE,
 )
 _LIMIT = re.compile(r"(?:length(?: is| of only)?|tokens allowed \(|>)\s*(\d+)", re.IGNORECASE)
 
@@ -62,7 +66,7 @@ def error_of(who: str, details: Any, said: str, status: int = 0) -> ModelError:
             _count(known.get("n_prompt_tokens"), _ASKED, said),
             _count(known.get("n_ctx"), _LIMIT, said),
         )
-    kind = ModelUnavailable if status in (502, 503, 504) else ModelError
+    kind = ModelUnavailable if status in _OVERLOADED else ModelError
     return kind(f"{who} answered {status}: {said}" if status else f"{who} failed: {said}")
 
 

@@ -1,7 +1,6 @@
 """From the entries of `llm-models.json` to models that can be asked."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, cast
 
 from msgspec import Struct
@@ -9,39 +8,41 @@ from treq.client import HTTPClient
 from twisted.web.client import HTTPConnectionPool
 
 from ..agent.interfaces import IEmbedder, IModel, IModelType
-from ..config.schema import ModelEntry, ModelRegistry
+from ..config import ConfigError, Home, ModelEntry, ModelRegistry
+from .anthropic import AnthropicChat, anthropic_headers
 from .client import connection_pool, http_client
 from .embedding import Embedding, read_ollama, read_openai
 from .local import LocalEmbedder, LocalModel
 from .ollama import OllamaChat
 from .openai import OpenAIChat
 from .remote import RemoteEmbedder, RemoteModel, locator, who_is
-from .upstream import Upstream
+from .upstream import Upstream, bearer
 
 
 class ModelContext(Struct, frozen=True, kw_only=True):
     """What a model may use of the server that it lives in.
 
     `pool` holds the connections of all models; `environ` looks a variable up in the environment, then in `.env`;
-    `weights` is the folder of local weights.
+    `home` is where the entries stand and the local weights lie.
     """
 
     reactor: Any
     pool: HTTPConnectionPool
     environ: Callable[[str], str | None]
-    weights: Path
+    home: Home
 
     def http(self, connect_timeout: float) -> HTTPClient:
         """A treq client on the shared pool; `connect_timeout` is in seconds."""
         return http_client(self.reactor, self.pool, connect_timeout)
 
 
-def model_context(reactor: Any, environ: Callable[[str], str | None], weights: Path) -> ModelContext:
+def model_context(reactor: Any, environ: Callable[[str], str | None], home: Home) -> ModelContext:
     """The context of a real server."""
-    return ModelContext(reactor=reactor, pool=connection_pool(reactor), environ=environ, weights=weights)
+    return ModelContext(reactor=reactor, pool=connection_pool(reactor), environ=environ, home=home)
 
 
 BackEnd = IModel | IEmbedder
+Builder = Callable[[str, ModelEntry, ModelContext], BackEnd]
 
 
 def _openai(key: str, entry: ModelEntry, context: ModelContext) -> BackEnd:
@@ -58,17 +59,25 @@ def _ollama(key: str, entry: ModelEntry, context: ModelContext) -> BackEnd:
     return RemoteModel(key, entry, OllamaChat(entry, upstream))
 
 
-def _upstream(key: str, entry: ModelEntry, context: ModelContext) -> Upstream:
+def _upstream(
+    key: str, entry: ModelEntry, context: ModelContext, headers: Callable[[str], dict[str, str]] = bearer
+) -> Upstream:
+    locate = locator(key, entry, context.environ)
     http = context.http(entry.connect_timeout)
-    return Upstream(who_is(key, entry), entry, http, context.reactor, locator(key, entry, context.environ))
+    return Upstream(who_is(key, entry), entry, http, context.reactor, locate, headers)
 
 
 def _local(key: str, entry: ModelEntry, context: ModelContext) -> BackEnd:
     kind = LocalEmbedder if entry.embedding else LocalModel
-    return kind(key, entry, context.reactor, context.http(entry.connect_timeout), context.weights)
+    return kind(key, entry, context.reactor, context.http(entry.connect_timeout), context.home.weights)
 
 
-_BUILT_IN: dict[str, Callable[[str, ModelEntry, ModelContext], BackEnd]] = {
+def _anthropic(key: str, entry: ModelEntry, context: ModelContext) -> BackEnd:
+    return RemoteModel(key, entry, AnthropicChat(entry, _upstream(key, entry, context, anthropic_headers)))
+
+
+_BUILT_IN: dict[str, Builder] = {
+    "ANTHROPIC": _anthropic,
     "OPENAI": _openai,
     "OLLAMA": _ollama,
     "LOCAL": _local,
@@ -78,7 +87,7 @@ _BUILT_IN: dict[str, Callable[[str, ModelEntry, ModelContext], BackEnd]] = {
 def build_models(registry: ModelRegistry, context: ModelContext) -> dict[str, IModel]:
     """The enabled models to talk to, by key, in the registry's order.
 
-    Raises `ValueError` in words for the operator.
+    Raises `ConfigError` for an entry that no server could make a model of.
     """
     return cast(dict[str, IModel], _build(registry, context, embedding=False))
 
@@ -89,24 +98,27 @@ def build_embedders(registry: ModelRegistry, context: ModelContext) -> dict[str,
 
 
 def _build(registry: ModelRegistry, context: ModelContext, *, embedding: bool) -> dict[str, BackEnd]:
-    return {
-        key: _builder(key, entry.type)(key, entry, context)
-        for key, entry in registry.models.items()
-        if entry.enabled and entry.embedding is embedding
-    }
+    built: dict[str, BackEnd] = {}
+    for key, entry in registry.models.items():
+        if entry.enabled and entry.embedding is embedding:
+            built[key] = _builder(key, entry, context)(key, entry, context)
+            if embedding and not IEmbedder.providedBy(built[key]):
+                where, problem = f"models.{key}.embedding", f"type {entry.type} makes no embeddings"
+                raise ConfigError(context.home.models_file, where, problem, "Remove the key.")
+    return built
 
 
-def _builder(key: str, kind: str) -> Callable[[str, ModelEntry, ModelContext], BackEnd]:
-    if kind in _BUILT_IN:
-        return _BUILT_IN[kind]
+def _builder(key: str, entry: ModelEntry, context: ModelContext) -> Builder:
+    if entry.type in _BUILT_IN:
+        return _BUILT_IN[entry.type]
     # Looked for only now: reading every plugin folder would cost each start of the server.
     from twisted.plugin import getPlugins
 
     from .. import plugins
 
     types = {plugin.name: plugin.build for plugin in getPlugins(IModelType, plugins)}
-    if kind not in types:
-        raise ValueError(
-            f"models.{key}.type is {kind!r}; it can be {', '.join(sorted({*_BUILT_IN, *types}))}"
-        )
-    return types[kind]
+    if entry.type not in types:
+        problem = f"expected {' or '.join(sorted({*_BUILT_IN, *types}))}, got {entry.type!r}"
+        remedy = "Correct it, or install the plugin that it needs."
+        raise ConfigError(context.home.models_file, f"models.{key}.type", problem, remedy)
+    return types[entry.type]

@@ -23,7 +23,7 @@ class Chat(Protocol):
 
 
 class _Remote:
-    """One `OPENAI` or `OLLAMA` entry; there is nothing to start and nothing to stop."""
+    """One entry with a `host`; there is nothing to start and nothing to stop."""
 
     def __init__(self, key: str, entry: ModelEntry) -> None:
         self._key = key

@@ -29,6 +29,8 @@ from .streaming import Decoder, DeltaStream, Watch, root_cause
 # Seconds before the second attempt: what broke off may be starting again, or has yet to be seen to be gone.
 RETRY_PAUSE = 0.25
 
+_COMMON_HEADERS = {"content-type": "application/json", "user-agent": "llamaproxy"}
+
 # A key shorter than this is not hidden from a server's words: it would blank out parts of them by chance.
 MIN_SECRET = 8
 
@@ -46,10 +48,16 @@ class Server(Struct, frozen=True):
     key: str = ""
 
 
+def bearer(key: str) -> dict[str, str]:
+    """How most servers want to see a key."""
+    return {"authorization": f"Bearer {key}"} if key else {}
+
+
 class Upstream:
     """The server of one model entry; `who` names the model in errors.
 
-    `locate` is asked before each attempt, since a server may move; it fails with a `ModelError`.
+    `locate` is asked before each attempt, since a server may move; it fails with a `ModelError`. `headers` makes
+    those of the server's own from the key.
     """
 
     _log = Logger()
@@ -61,12 +69,14 @@ class Upstream:
         http: HTTPClient,
         clock: IReactorTime,
         locate: Callable[[], Deferred[Server]],
+        headers: Callable[[str], dict[str, str]] = bearer,
     ) -> None:
         self.who = who
         self._entry = entry
         self._http = http
         self._clock = clock
         self._locate = locate
+        self._headers = headers
 
     async def ask(
         self, path: str, body: bytes, decoder: Callable[[], Decoder], receiver: IDeltaReceiver
@@ -109,9 +119,8 @@ class Upstream:
         patience = self._entry.first_token_timeout
         watch.expect(patience, f"did not begin its reply within {patience:g} seconds")
         server = await watch.over(self._locate())
-        headers = Headers({"content-type": ["application/json"], "user-agent": ["llamaproxy"]})
-        if server.key:
-            headers.setRawHeaders("authorization", [f"Bearer {server.key}"])
+        own = self._headers(server.key)
+        headers = Headers({name: [value] for name, value in {**_COMMON_HEADERS, **own}.items()})
         try:
             response = await watch.over(
                 self._http.post(

@@ -14,7 +14,7 @@ from zope.interface import implementer
 
 from llamaproxy.agent.interfaces import IDeltaReceiver, IEmbedder, IModel
 from llamaproxy.agent.types import Message, ModelDelta, ModelRequest, ModelResult, Text
-from llamaproxy.config.schema import ModelEntry, ModelRegistry
+from llamaproxy.config import Home, ModelEntry, ModelRegistry
 from llamaproxy.models.registry import ModelContext, build_embedders, build_models, model_context
 
 KEY = "sk-very-secret"
@@ -127,7 +127,7 @@ class Network:
         host = "http://127.0.0.1:8080/v1" if kind == "OPENAI" else "http://127.0.0.1:8080"
         fields = {"type": kind, "model_id": "tiny", "host": host, **fields}
         registry = ModelRegistry(default_model="m", models={"m": ModelEntry(**fields)})
-        return registry, model_context(self.clock, self.environ.get, Path("/nowhere"))
+        return registry, model_context(self.clock, self.environ.get, Home(Path("/nowhere")))
 
     @property
     def attempts(self) -> int:

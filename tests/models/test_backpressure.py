@@ -17,7 +17,7 @@ from zope.interface import implementer
 
 from llamaproxy.agent.interfaces import IModel
 from llamaproxy.agent.types import ModelDelta
-from llamaproxy.config.schema import ModelEntry, ModelRegistry
+from llamaproxy.config import Home, ModelEntry, ModelRegistry
 from llamaproxy.models.registry import build_models, model_context
 
 from .fakes import DONE, HELLO, Listener, event, finish
@@ -102,7 +102,7 @@ class BackpressureTests(TestCase):
         self.addCleanup(port.stopListening)
         self.addCleanup(lambda: fountain.socket.abortConnection() if not fountain.gone.called else None)
         entry = ModelEntry(type="OPENAI", model_id="tiny", host=f"http://127.0.0.1:{port.getHost().port}/v1")
-        context = model_context(reactor, lambda name: None, Path("/nowhere"))
+        context = model_context(reactor, lambda name: None, Home(Path("/nowhere")))
         self.addCleanup(context.pool.closeCachedConnections)
         return build_models(ModelRegistry(default_model="m", models={"m": entry}), context)["m"], fountain
 

@@ -17,7 +17,7 @@ from twisted.trial.unittest import SkipTest, TestCase
 from llamaproxy.agent.errors import ContextTooLong, ModelError, ModelUnavailable
 from llamaproxy.agent.interfaces import IEmbedder, IModel
 from llamaproxy.agent.types import Message, ModelRequest, Options
-from llamaproxy.config.schema import ModelEntry, ModelRegistry
+from llamaproxy.config import Home, ModelEntry, ModelRegistry
 from llamaproxy.models.registry import build_embedders, build_models, model_context
 
 from .fakes import HELLO, Listener
@@ -30,7 +30,7 @@ WEIGHTS = Path(os.environ.get("LLAMAPROXY_TEST_WEIGHTS", HOME / "models" / "smol
 NO_WEIGHTS = f"no weights at {WEIGHTS}; run: agentctl model-pull smollm2, or set LLAMAPROXY_TEST_WEIGHTS"
 SKIP = None if WEIGHTS.exists() else NO_WEIGHTS
 
-CONTEXT = model_context(reactor, lambda name: None, Path("models"))
+CONTEXT = model_context(reactor, lambda name: None, Home(Path("home")))
 
 
 def local_model(path: Path | str, **fields: Any) -> IModel:

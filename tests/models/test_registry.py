@@ -6,8 +6,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from llamaproxy.agent.interfaces import IDeltaReceiver, IModel
-from llamaproxy.config.schema import ModelEntry, ModelRegistry
-from llamaproxy.models.registry import ModelContext, build_models, model_context
+from llamaproxy.config import ConfigError, Home, ModelEntry, ModelRegistry
+from llamaproxy.models.registry import ModelContext, build_embedders, build_models, model_context
 
 from .fakes import HELLO, Listener, Network
 
@@ -22,13 +22,14 @@ def registry(**kinds: str) -> ModelRegistry:
 
 class RegistryTests(SynchronousTestCase):
     def setUp(self) -> None:
-        self.context: ModelContext = model_context(Network().clock, lambda name: None, Path("/nowhere"))
+        self.context: ModelContext = model_context(Network().clock, lambda name: None, Home(Path("/nowhere")))
 
     def test_every_built_in_type_is_a_model(self) -> None:
-        models = build_models(registry(a="OPENAI", b="OLLAMA", c="LOCAL"), self.context)
+        kinds = {"a": "OPENAI", "b": "OLLAMA", "c": "LOCAL", "d": "ANTHROPIC"}
+        models = build_models(registry(**kinds), self.context)
         for model in models.values():
             verifyObject(IModel, model)
-        self.assertEqual([model.info().kind for model in models.values()], ["OPENAI", "OLLAMA", "LOCAL"])
+        self.assertEqual([model.info().kind for model in models.values()], list(kinds.values()))
         verifyObject(IDeltaReceiver, Listener())
 
     def test_disabled_entries_are_left_out(self) -> None:
@@ -51,8 +52,17 @@ class RegistryTests(SynchronousTestCase):
         self.assertEqual(models, {"e": ("e", "tiny", self.context)})
 
     def test_unknown_type_names_the_key_and_the_types_that_exist(self) -> None:
-        error = self.assertRaises(ValueError, build_models, registry(x="LLAMMA"), self.context)
-        self.assertEqual(str(error), "models.x.type is 'LLAMMA'; it can be LOCAL, OLLAMA, OPENAI")
+        error = self.assertRaises(ConfigError, build_models, registry(x="LLAMMA"), self.context)
+        self.assertRegex(
+            str(error),
+            "^/nowhere/llm-models.json: models.x.type: expected .*LOCAL or OLLAMA or OPENAI.*, got 'LLAMMA'. ",
+        )
+
+    def test_type_without_embeddings_cannot_be_asked_for_them(self) -> None:
+        entry = ModelEntry(type="ANTHROPIC", model_id="x", host="http://127.0.0.1:1", embedding=True)
+        models = ModelRegistry(default_model="", models={"x": entry})
+        error = self.assertRaises(ConfigError, build_embedders, models, self.context)
+        self.assertIn("models.x.embedding: type ANTHROPIC makes no embeddings", str(error))
 
 
 class ConnectTests(SynchronousTestCase):

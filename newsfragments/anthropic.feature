@@ -1,0 +1,1 @@
+Models of type `ANTHROPIC` speak the Messages API: streaming, tools, thinking and pictures.
