@@ -18,6 +18,7 @@ from llamaproxy.agent.errors import ContextTooLong, ModelError, ModelUnavailable
 from llamaproxy.agent.interfaces import IEmbedder, IModel
 from llamaproxy.agent.types import Message, ModelRequest, Options
 from llamaproxy.config import Home, ModelEntry, ModelRegistry
+from llamaproxy.models.keeper import SCRIPT
 from llamaproxy.models.registry import build_embedders, build_models, model_context
 
 from .fakes import HELLO, Listener
@@ -44,11 +45,16 @@ def local_embedder(path: Path | str) -> IEmbedder:
 
 
 def children(pid: int) -> list[int]:
-    """The child processes of `pid`, from Linux's /proc."""
+    """The embedded models' servers among the child processes of `pid`, from Linux's /proc."""
     listed = Path(f"/proc/{pid}/task/{pid}/children")
     if not listed.exists():
         raise SkipTest("the kernel does not list child processes")
-    return [int(child) for child in listed.read_text().split()]
+    # Libraries keep children of their own, such as the resource tracker of multiprocessing.
+    return [int(child) for child in listed.read_text().split() if runs_the_server(child)]
+
+
+def runs_the_server(pid: str) -> bool:
+    return SCRIPT.name.encode() in Path(f"/proc/{pid}/cmdline").read_bytes()
 
 
 async def until(condition: Any) -> None:
