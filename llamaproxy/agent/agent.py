@@ -8,6 +8,7 @@ from twisted.internet.task import LoopingCall
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from .approvals import parked_turn, reminder
 from .aside import ask_aside
 from .commands import Commands
 from .commands.script import Script, read
@@ -177,11 +178,21 @@ class Agent:
         await self._load(session, running)
         reply = running.reply
         if script.commands:
-            reply.say(await self.commands.run(script.commands, session, running))
+            if answer := await self.commands.run(script.commands, session, running):
+                reply.say(answer)
+            if running.then is not None:
+                await running.then()
+                return
             if not script.prompt:
                 reply.finish()
                 return
             reply.say("\n\n")
+        if (parked := parked_turn(session)) is not None:
+            if self.clock.seconds() < parked.expires:
+                reply.say(reminder(parked))
+                reply.finish()
+                return
+            await self.conversation.give_up(session)
         key = script.model or session.model
         running.gates_open = script.model is not None and running.caller.owner
         if key not in self.backends:

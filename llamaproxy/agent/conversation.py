@@ -5,11 +5,14 @@ from typing import TYPE_CHECKING
 
 from twisted.internet.defer import CancelledError
 
+from .approvals import UNANSWERED, Decision, Parked, open_for_good, park, parked_turn, unpark
 from .errors import ModelError
 from .exchange import Exchange
+from .gates import Gates
 from .prompts import Prompt
 from .session import Session
 from .toolloop import ToolLoop
+from .toolrunner import DENIED
 from .turn import Turn
 from .types import ChatTurn, Message
 
@@ -54,16 +57,47 @@ class Conversation:
             turn.reply.finish()
             return
         user = Message(role="user", content=text, images=asked.images)
-        exchange = Exchange(key=key, messages=[user], options=asked.options)
+        await self._carry_on(session, Exchange(key=key, messages=[user], options=asked.options), turn)
+
+    async def resume(self, session: Session, parked: Parked, decision: Decision, turn: Turn) -> None:
+        """Takes up a turn that waited for the user's leave, from where it stood; it is not parked any more."""
+        exchange = parked.exchange
+        if exchange.key not in self._agent.backends:
+            exchange.key = session.model
+        if decision == "always":
+            open_for_good(parked, Gates(session.settings, self._agent.gate_defaults))
+            await self._save(session)
+        if decision == "no":
+            exchange.settle(DENIED)
+        await self._carry_on(session, exchange, turn)
+
+    async def give_up(self, session: Session, result: str = UNANSWERED) -> None:
+        """Ends a parked turn without an answer, if there is one; what was said and done goes into the history."""
+        parked = parked_turn(session)
+        if parked is not None:
+            parked.exchange.settle(result)
+            unpark(session)
+            await self._save(session)
+            await self._remember(session, parked.exchange.conclude("", interrupted=True))
+
+    async def _carry_on(self, session: Session, exchange: Exchange, turn: Turn) -> None:
+        reply = turn.reply
+        loop = ToolLoop(self._agent, session, exchange, turn)
         try:
-            await ToolLoop(self._agent, session, exchange, turn).run()
+            waiting = await loop.run()
         except (ModelError, CancelledError):
             await self._commit(session, exchange, turn, interrupted=True)
             raise
-        if not turn.reply.transcript:
-            turn.reply.say("[the model gave no answer; ask again, or choose another model with !model]")
-        await self._commit(session, exchange, turn)
-        turn.reply.finish()
+        if waiting:
+            turn.seal()
+            question = park(session, exchange, waiting, self._agent.clock.seconds())
+            await self._save(session)
+            reply.say(question)
+        else:
+            if not reply.transcript:
+                reply.say("[the model gave no answer; ask again, or choose another model with !model]")
+            await self._commit(session, exchange, turn)
+        reply.finish()
 
     async def _commit(
         self, session: Session, exchange: Exchange, turn: Turn, interrupted: bool = False
@@ -71,7 +105,12 @@ class Conversation:
         turn.seal()
         # The words before a round's calls are part of that round.
         answer = "" if exchange.calls else turn.reply.transcript.text()
-        messages = exchange.conclude(answer, interrupted)
+        await self._remember(session, exchange.conclude(answer, interrupted))
+
+    async def _remember(self, session: Session, messages: list[Message]) -> None:
         if messages:
             await self._agent.store.append(session.session_id, messages)
             session.remember(messages, self._agent.limits.history_max_ctx)
+
+    async def _save(self, session: Session) -> None:
+        await self._agent.store.save_settings(session.session_id, session.model, session.settings)

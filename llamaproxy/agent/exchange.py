@@ -39,6 +39,10 @@ class Exchange(Struct, kw_only=True):
         """The calls of the round that have no result yet."""
         return [call for call in self.calls if call.id not in self.results]
 
+    def settle(self, result: str) -> None:
+        """Gives every pending call this result."""
+        self.results.update((call.id, result) for call in self.pending())
+
     def close(self) -> None:
         """Makes the round under way part of the messages; a call without a result counts as interrupted."""
         if not self.calls:

@@ -55,9 +55,12 @@ class ToolLoop:
     async def run(self) -> list[tuple[ToolCall, list[Need]]]:
         """Runs until the model has answered; the answer is the reply's transcript.
 
-        Stops before that, with the calls and their gates, where the user has to be asked. Raises `ModelError`.
+        Stops before that, with the calls and their gates, where the user has to be asked. A round under way is
+        one that the user was asked about: what is pending in it has been allowed. Raises `ModelError`.
         """
         exchange, reply = self._exchange, self._turn.reply
+        await self._run_calls(exchange.pending(), approved=True)
+        exchange.close()
         while True:
             calls = await self._ask()
             tools_were_offered = not self._is_last
@@ -66,9 +69,9 @@ class ToolLoop:
                     reply.say("\n\n")
                 if exchange.begin(reply.transcript.text(), _distinct(calls)):
                     exchange.last = True
-                    self._settle(REPEATED)
+                    exchange.settle(REPEATED)
                     self._runner.display.remarks("the same call twice; no more tools for this answer")
-                elif waiting := await self.run_calls(exchange.pending()):
+                elif waiting := await self._run_calls(exchange.pending()):
                     return waiting
                 exchange.close()
             elif exchange.rounds and tools_were_offered and not reply.transcript:
@@ -76,7 +79,7 @@ class ToolLoop:
             else:
                 return []
 
-    async def run_calls(
+    async def _run_calls(
         self, calls: Sequence[ToolCall], approved: bool = False
     ) -> list[tuple[ToolCall, list[Need]]]:
         """Runs calls of the round under way at the same time; gives those for which the user has to be asked."""
@@ -108,9 +111,6 @@ class ToolLoop:
             wrong.add(call.name)
             exchange.results[call.id] = WRONG.format(problem=str(problem).rstrip("."))
             self._runner.display.remarks(f"{call.name}: {problem}")
-
-    def _settle(self, result: str) -> None:
-        self._exchange.results.update((call.id, result) for call in self._exchange.pending())
 
     # -- the model
 

@@ -1,6 +1,6 @@
 """One turn under way: a reply, the coroutine that makes it, and the ways it can end early."""
 
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -16,7 +16,8 @@ class Turn:
     """Runs a coroutine that writes into `reply`, and sees to it that the reply always ends, exactly once.
 
     `stopped` says that the user asked for the end (`!stop`): the reply then ends well. A client that left is
-    owed nothing; `cancelled` is true for both. With `gates_open`, no tool call has to pass a gate.
+    owed nothing; `cancelled` is true for both. With `gates_open`, no tool call has to pass a gate. `then` is
+    what a command leaves to be done once it has answered.
     """
 
     log = Logger()
@@ -26,6 +27,7 @@ class Turn:
         self.reply = Reply(clock, self.cancel)
         self.stopped = self.cancelled = False
         self.gates_open = False
+        self.then: Callable[[], Awaitable[None]] | None = None
         self._sealed = False
         self._running: Deferred[None] | None = None
 

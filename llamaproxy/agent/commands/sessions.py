@@ -1,5 +1,6 @@
 """Commands about the caller's own session and those of others."""
 
+from ..approvals import WITHDRAWN, parked_turn, unpark
 from ..session import Session
 from .table import Call, UsageError, command
 
@@ -32,6 +33,9 @@ async def show_help(call: Call) -> str:
 async def reset(call: Call) -> str:
     """Clears the session's history, here and in the store."""
     count = await call.agent.store.clear(call.session.session_id)
+    if parked_turn(call.session) is not None:
+        unpark(call.session)
+        await call.save()
     call.session.forget()
     call.session.meter.reset()
     return f"Forgotten: {count} message{'' if count == 1 else 's'}."
@@ -42,7 +46,10 @@ async def stop(call: Call) -> str:
     """Cancels the session's running turn."""
     running = call.session.running
     if running is None or running is call.turn:
-        return "Nothing is running."
+        if parked_turn(call.session) is None:
+            return "Nothing is running."
+        await call.agent.conversation.give_up(call.session, WITHDRAWN)
+        return "Stopped; the question is withdrawn."
     running.stop()
     return "Stopped."
 

@@ -1,0 +1,43 @@
+"""Commands that answer the agent's question whether a tool call may run."""
+
+from functools import partial
+
+from ..approvals import Decision, parked_turn, unpark
+from .table import Call, command
+
+
+@command("yes", "<code>", summary="allow the call that was asked about", group="Gates", waits=True)
+async def yes(call: Call) -> str:
+    """The calls run, and the turn goes on in this reply."""
+    return await _decide(call, "yes")
+
+
+@command("no", "<code>", summary="refuse the call that was asked about", group="Gates", waits=True)
+async def no(call: Call) -> str:
+    """The model hears of the refusal, and the turn goes on in this reply."""
+    return await _decide(call, "no")
+
+
+@command("always", "<code>", summary="allow it, and its like in this session", group="Gates", waits=True)
+async def always(call: Call) -> str:
+    """The gates are opened for the session, the calls run, and the turn goes on in this reply."""
+    return await _decide(call, "always")
+
+
+async def _decide(call: Call, decision: Decision) -> str:
+    if decision != "no":
+        call.needs_all_rights()
+    parked = parked_turn(call.session)
+    if parked is None:
+        return "No question is open; nothing was run."
+    conversation = call.agent.conversation
+    if call.agent.clock.seconds() >= parked.expires:
+        await conversation.give_up(call.session)
+        return "That question has expired; nothing was run."
+    if call.argument.upper() != parked.code:
+        return f"The open question has the code {parked.code}; nothing was run."
+    # Before anything runs, so that no crash makes a call run twice.
+    unpark(call.session)
+    await call.save()
+    call.turn.then = partial(conversation.resume, call.session, parked, decision, call.turn)
+    return ""
