@@ -15,13 +15,14 @@ from .commands.script import Script, read
 from .conversation import Conversation
 from .errors import NoEmbedder, Stopping
 from .gates import GateMap
+from .history import estimate_all
 from .interfaces import IAgent, IEmbedder, IModel, IReply, ISessionStore
 from .limits import Limits
 from .prompts import PromptFiles
 from .session import Session, Sessions
 from .toolbox import Toolbox
 from .turn import Turn
-from .types import Caller, ChatTurn, Embeddings, ModelInfo
+from .types import Caller, ChatTurn, Embeddings, Message, ModelInfo
 
 REAPER_INTERVAL = 60.0
 
@@ -75,6 +76,10 @@ class Agent:
         done = self._turns[running] = running.run(self._run(running, caller, turn))
         done.addCallback(lambda _: self._turns.__delitem__(running))
         return running.reply.ready
+
+    def estimate(self, messages: Sequence[Message]) -> int:
+        """About how many tokens the messages are."""
+        return estimate_all(messages)
 
     def embedders(self) -> Sequence[ModelInfo]:
         """The enabled models that make embeddings, in the registry's order."""

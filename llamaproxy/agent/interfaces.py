@@ -128,6 +128,9 @@ class IAgent(Interface):
     def models() -> Sequence[ModelInfo]:
         """The enabled models to talk to, in the registry's order."""
 
+    def estimate(messages: Sequence[Message]) -> int:
+        """About how many tokens the messages are."""
+
     def embedders() -> Sequence[ModelInfo]:
         """The enabled models that make embeddings, in the registry's order."""
 

@@ -5,6 +5,7 @@ about the wire than that.
 """
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from json.encoder import encode_basestring_ascii
 from typing import Any, Literal, Protocol
@@ -30,6 +31,14 @@ class ChatRequest(Struct, frozen=True, kw_only=True):
     include_usage: bool = False
     lifecycle: Literal["load", "unload"] | None = None
     lone_system: str | None = None
+
+
+class EmbedRequest(Struct, frozen=True):
+    """What is to be embedded, and by which model in the client's spelling; `dimensions` None is the model's own."""
+
+    model: str
+    texts: tuple[str, ...]
+    dimensions: int | None = None
 
 
 class Encoder(Protocol):
@@ -85,6 +94,51 @@ class FrameEncoder:
         return "".join(
             [f"{text if type(event) is Text else reasoning}{quote(event.text)}{tail}" for event in events]
         ).encode("ascii")
+
+
+class BlockEncoder(ABC):
+    """The token path of formats that keep text and reasoning in blocks, opened and closed around their pieces."""
+
+    def __init__(self) -> None:
+        self._kind: type[AgentEvent] | None = None
+
+    def events(self, events: Sequence[AgentEvent]) -> bytes:
+        """One frame per event, and those between blocks."""
+        frames = []
+        for event in events:
+            if type(event) is not self._kind:
+                frames.append(self._turn_to(type(event)))
+            frames.append(self._piece(event.text))
+        return "".join(frames).encode("ascii")
+
+    def _turn_to(self, kind: type[AgentEvent] | None) -> str:
+        """The frames that close the block that is open, if one is, and open one of `kind`, if it is one."""
+        frames = self._close() if self._kind is not None else ""
+        self._kind = kind
+        return frames + (self._open(kind) if kind is not None else "")
+
+    @abstractmethod
+    def _open(self, kind: type[AgentEvent]) -> str:
+        """The frames that open a block."""
+
+    @abstractmethod
+    def _piece(self, text: str) -> str:
+        """The frame of a piece of the open block."""
+
+    @abstractmethod
+    def _close(self) -> str:
+        """The frames that close the open block."""
+
+
+# The content type of server-sent events (WHATWG HTML, section 9.2).
+EVENT_STREAM = b"text/event-stream"
+# A comment, which every reader of an event stream skips.
+COMMENT = b": keep-alive\n\n"
+
+
+def named_event(name: str, data: dict[str, Any]) -> str:
+    """A server-sent event of a format that repeats the event's name as the `type` in its data."""
+    return f"event: {name}\ndata: {to_json({'type': name, **data}).decode()}\n\n"
 
 
 # A str as an ASCII-only JSON string, written in C. It keeps U+0085, U+2028 and U+2029 off the wire, where

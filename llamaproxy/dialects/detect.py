@@ -4,7 +4,10 @@ import re
 from enum import Enum
 
 _SLASHES = re.compile(rb"/{2,}")
-_OPENAI_ENDPOINTS = ("/models", "/chat/completions")
+# Endpoints under `/v1` that apps also ask for without it; those in the second line after `/api` as well, where
+# Ollama has no endpoint of that name.
+_BARE = ("/embeddings",)
+_BARE_OR_API = ("/models", "/chat/completions", "/completions", "/responses", "/messages")
 
 
 class Dialect(Enum):
@@ -33,17 +36,18 @@ def detect(path: bytes, user_agent: bytes) -> Dialect:
 
 
 def normalise(path: bytes) -> str:
-    """The path that a client means: `/api/...` for Ollama's endpoints, `/v1/...` for OpenAI's.
+    """The path that a client means: `/api/...` for Ollama's endpoints, `/v1/...` for OpenAI's and Anthropic's.
 
     Forgives double and trailing slashes and the ways in which people mistype a base URL. Percent-escapes
     stay, since `a%2Fb` is one segment and `a/b` is two; bytes map to the characters of the same number.
     """
     text = _SLASHES.sub(b"/", path).rstrip(b"/").decode("latin-1") or "/"
-    if _is_under(text, "/v1/api"):
+    while _is_under(text, "/v1/v1") or _is_under(text, "/v1/api"):
         text = text.removeprefix("/v1")
-    for endpoint in _OPENAI_ENDPOINTS:
+    for endpoint in (*_BARE, *_BARE_OR_API):
         if _is_under(text, endpoint):
             return f"/v1{text}"
+    for endpoint in _BARE_OR_API:
         if _is_under(text, f"/api{endpoint}"):
             return text.replace("/api", "/v1", 1)
     return text

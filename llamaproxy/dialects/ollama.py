@@ -16,6 +16,7 @@ from ..agent.errors import AgentError, BadRequest
 from ..agent.types import ChatTurn, Options, ReplyEnd
 from .base import ChatRequest, FrameEncoder, message_of, quote, to_json
 from .ollama_models import rfc3339
+from .options import stop_texts, token_limit
 from .parsing import Name, WireMessage, decode_body, last_user_turn, pictures, system_beside
 
 JSON_TYPE = b"application/json; charset=utf-8"
@@ -96,12 +97,9 @@ def _request(body: _TurnBody, turn: ChatTurn | None, system: str | None) -> Chat
 
 def _options(body: _TurnBody) -> Options:
     asked = body.options or _OptionsBody()
-    # -1 and -2 ask for as much as the model likes, and some apps send 0 for that.
-    limit = int(asked.num_predict or 0)
-    stop = (asked.stop,) if isinstance(asked.stop, str) else asked.stop or ()
     return Options(
-        max_tokens=limit if limit > 0 else None,
-        stop=tuple(text for text in stop if text),
+        max_tokens=token_limit(asked.num_predict),
+        stop=stop_texts(asked.stop),
         json_schema=_schema(body.format),
         think=_think(body.think),
     )

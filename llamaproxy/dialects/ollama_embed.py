@@ -8,18 +8,11 @@ from typing import Annotated
 from msgspec import Meta, Struct, json
 
 from ..agent.types import Embeddings
+from .base import EmbedRequest
 from .parsing import Name, decode_body
 
 # In one request; more would make Python objects of a body's every comma.
 MAX_TEXTS = 2**16
-
-
-class EmbedRequest(Struct, frozen=True):
-    """What is to be embedded, and by which model in the client's spelling; `dimensions` None is the model's own."""
-
-    model: str
-    texts: tuple[str, ...]
-    dimensions: int | None = None
 
 
 class _EmbedBody(Struct):

@@ -1,19 +1,22 @@
 """OpenAI's dialect: chat completions as JSON and as server-sent events, model lists, errors.
 
-Source: OpenAI's API reference for chat completions and models, narrowed to what strict clients (openai-python
-and openai-node, MacPaw/OpenAI, the AI SDK) are known to require, and what Ollama's own `/v1` sends.
+Source: OpenAI's API reference for chat completions and models, with all that its OpenAPI document requires, narrowed
+to what strict clients (openai-python and openai-node, MacPaw/OpenAI, the AI SDK) are known to take, and what Ollama's
+own `/v1` sends.
 """
 
 import secrets
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from msgspec import Struct
 from msgspec.json import Decoder
 
 from ..agent.errors import AgentError, BadRequest
 from ..agent.types import ModelInfo, ReplyEnd, Usage
-from .base import ChatRequest, FrameEncoder, message_of, to_json
+from .base import COMMENT, EVENT_STREAM, ChatRequest, FrameEncoder, message_of, to_json
+from .options import Format, Reasoning, read_options
 from .parsing import Name, WireMessage, decode_body, last_user_turn, system_beside
 
 JSON_TYPE = b"application/json"
@@ -21,7 +24,9 @@ JSON_TYPE = b"application/json"
 _DONE = b"data: [DONE]\n\n"
 
 
-class _StreamOptions(Struct):
+class StreamOptions(Struct):
+    """`stream_options`."""
+
     include_usage: bool | None = None
 
 
@@ -31,7 +36,13 @@ class _ChatBody(Struct):
     model: Name | None = None
     messages: list[WireMessage] | None = None
     stream: bool | None = None
-    stream_options: _StreamOptions | None = None
+    stream_options: StreamOptions | None = None
+    max_tokens: int | None = None
+    max_completion_tokens: int | None = None
+    stop: str | list[str] | None = None
+    response_format: Format | None = None
+    reasoning_effort: Name | None = None
+    reasoning: Reasoning | None = None
 
 
 _chat_body = Decoder(_ChatBody)
@@ -42,8 +53,14 @@ def parse_chat(body: bytes) -> ChatRequest:
     chat = decode_body(body, _chat_body)
     if not chat.messages:
         raise BadRequest("messages: at least one message is needed")
+    options = read_options(
+        max_tokens=chat.max_completion_tokens or chat.max_tokens,
+        stop=chat.stop,
+        form=chat.response_format,
+        effort=chat.reasoning_effort or (chat.reasoning.effort if chat.reasoning else None),
+    )
     return ChatRequest(
-        turn=last_user_turn(chat.messages),
+        turn=last_user_turn(chat.messages, options),
         model=chat.model or "",
         stream=bool(chat.stream),
         include_usage=bool(chat.stream_options and chat.stream_options.include_usage),
@@ -51,39 +68,50 @@ def parse_chat(body: bytes) -> ChatRequest:
     )
 
 
-class ChatEncoder(FrameEncoder):
-    """A chat completion; `now` is in Unix seconds.
+class ChunkEncoder(FrameEncoder, ABC):
+    """A completion in chunks; `now` is in Unix seconds.
 
-    The order of frames satisfies all known parsers: the role, the text, a finish reason, the usage if asked
-    for, `[DONE]`. No `event:` or `id:` lines, which break some.
+    The order of frames satisfies all known parsers: the text, a finish reason, the usage if asked for, `[DONE]`.
+    No `event:` or `id:` lines, which break some. A subclass says how its kind of completion looks: its names, and
+    what of a choice stands before and after the text, or with no text at all.
     """
 
-    content_type = b"text/event-stream"
+    content_type = EVENT_STREAM
+    prefix: ClassVar[str]
+    kind: ClassVar[str]
+    chunk_kind: ClassVar[str]
+    text: ClassVar[str]
+    reasoning: ClassVar[str]
+    silence: ClassVar[str]
+    closing: ClassVar[str]
 
     def __init__(self, model: str, now: float, include_usage: bool) -> None:
-        self._identity = {"id": f"chatcmpl-{secrets.token_hex(12)}", "created": int(now), "model": model}
+        self._identity = {
+            "id": f"{self.prefix}-{secrets.token_hex(12)}",
+            "created": int(now),
+            "model": model,
+        }
         self._include_usage = include_usage
-        chunk = to_json({"object": "chat.completion.chunk", **self._identity})[:-1].decode()
+        chunk = to_json({"object": self.chunk_kind, **self._identity})[:-1].decode()
         self._chunk = f'data: {chunk},"choices":['
-        delta = f'{self._chunk}{{"index":0,"delta":{{'
+        self._choice = f'{self._chunk}{{"index":0,'
         super().__init__(
-            text=f'{delta}"content":',
-            reasoning=f'{delta}"reasoning_content":',
-            tail='},"finish_reason":null}]}\n\n',
+            text=f"{self._choice}{self.text}",
+            reasoning=f"{self._choice}{self.reasoning}",
+            tail=f'{self.closing},"finish_reason":null}}]}}\n\n',
         )
-        self._role = f'{delta}"role":"assistant","content":""{self._tail}'
 
     def start(self) -> bytes:
-        """The role."""
-        return self._role.encode("ascii")
+        """Nothing."""
+        return b""
 
     def heartbeat(self) -> bytes:
-        """A comment, which every event-stream parser skips."""
-        return b": keep-alive\n\n"
+        """A comment."""
+        return COMMENT
 
     def finish(self, end: ReplyEnd) -> bytes:
         """The finish reason, the usage if asked for, and the closing mark."""
-        frames = f'{self._chunk}{{"index":0,"delta":{{}},"finish_reason":"{end.finish_reason}"}}]}}\n\n'
+        frames = f'{self._choice}{self.silence}{self.closing},"finish_reason":"{end.finish_reason}"}}]}}\n\n'
         if self._include_usage:
             frames += f'{self._chunk}],"usage":{to_json(_usage(end.usage)).decode()}}}\n\n'
         return frames.encode("ascii") + _DONE
@@ -93,18 +121,38 @@ class ChatEncoder(FrameEncoder):
         return b"data: " + error(reason) + b"\n\n" + _DONE
 
     def whole(self, text: str, reasoning: str, end: ReplyEnd) -> bytes:
-        """The one choice of a completion."""
-        message = {"role": "assistant", "content": text}
-        if reasoning:
-            message["reasoning_content"] = reasoning
+        """A completion with one choice."""
+        choice = {"index": 0, **self._answer(text, reasoning), "logprobs": None}
         return to_json(
             {
-                "object": "chat.completion",
+                "object": self.kind,
                 **self._identity,
-                "choices": [{"index": 0, "message": message, "finish_reason": end.finish_reason}],
+                "choices": [{**choice, "finish_reason": end.finish_reason}],
                 "usage": _usage(end.usage),
             }
         )
+
+    @abstractmethod
+    def _answer(self, text: str, reasoning: str) -> dict[str, Any]:
+        """What a choice that is not streamed holds of the answer."""
+
+
+class ChatEncoder(ChunkEncoder):
+    """A chat completion."""
+
+    prefix, kind, chunk_kind = "chatcmpl", "chat.completion", "chat.completion.chunk"
+    text, reasoning = '"delta":{"content":', '"delta":{"reasoning_content":'
+    silence, closing = '"delta":{', "}"
+
+    def start(self) -> bytes:
+        """The role."""
+        return f'{self._choice}"delta":{{"role":"assistant","content":""{self._tail}'.encode("ascii")
+
+    def _answer(self, text: str, reasoning: str) -> dict[str, Any]:
+        message = {"role": "assistant", "content": text, "refusal": None}
+        if reasoning:
+            message["reasoning_content"] = reasoning
+        return {"message": message}
 
 
 def models(models: Sequence[ModelInfo]) -> bytes:

@@ -6,17 +6,18 @@ pictures costs one scan of its bytes.
 
 import json
 from collections.abc import Sequence
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from msgspec import DecodeError, Meta, Raw, Struct, ValidationError
 from msgspec.json import Decoder
 
 from ..agent.errors import BadRequest
-from ..agent.types import ChatTurn, Image
+from ..agent.types import ChatTurn, Image, Message, Options
 
 _ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "function"})
 _BOM = b"\xef\xbb\xbf"
 _NULL = Raw(b"null")
+_PLAIN = Options()
 
 _BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 # How base64 of each format's first bytes begins.
@@ -46,12 +47,23 @@ class _ImageUrl(Struct):
     url: str
 
 
+class _Source(Struct):
+    """Where Anthropic has a picture."""
+
+    type: Name = "base64"
+    media_type: Name = ""
+    data: str = ""
+    url: str = ""
+
+
 class _Part(Struct):
-    """One part of a `content` list (OpenAI's chat completions, user messages)."""
+    """One part of a `content` list, in any of the vendors' forms."""
 
     type: Name = "text"
     text: str | None = None
     image_url: _ImageUrl | str | None = None
+    source: _Source | None = None
+    content: Raw = _NULL
 
 
 _content: Decoder[str | list[_Part] | None] = Decoder(str | list[_Part] | None)
@@ -71,24 +83,50 @@ def decode_body(body: bytes, decoder: Decoder[T]) -> T:
     return _decode(_without_lone_surrogates(body), decoder)
 
 
-def last_user_turn(messages: Sequence[WireMessage]) -> ChatTurn:
-    """What the last user message says; others may follow it, as when an app has the assistant continue."""
+def last_user_turn(
+    messages: Sequence[WireMessage], options: Options = _PLAIN, field: str = "messages"
+) -> ChatTurn:
+    """What the last user message says; others may follow it, as when an app has the assistant continue.
+
+    `field` is what the list is called in errors.
+    """
     latest = None
     for index, message in enumerate(messages):
         role = message.role.lower()
         if role not in _ROLES:
-            raise BadRequest(f"messages[{index}].role: unknown role '{message.role}'")
+            raise BadRequest(f"{field}[{index}].role: unknown role '{message.role}'")
         if role == "user":
             latest = index
     if latest is None:
-        raise BadRequest("messages: there is no user message")
-    at = f"messages[{latest}]"
-    text, shown = _read_content(messages[latest].content, f"{at}.content")
+        raise BadRequest(f"{field}: there is no user message")
+    at = f"{field}[{latest}]"
+    text, shown = read_content(messages[latest].content, f"{at}.content")
     sent = _decode(messages[latest].images, _images, f"{at}.images") or ()
     images = (*shown, *pictures(sent, f"{at}.images"))
     if not text.strip() and not images:
         raise BadRequest(f"{at}.content: the message is empty")
-    return ChatTurn(text=text, images=images)
+    return ChatTurn(text=text, images=images, options=options)
+
+
+def size_of(message: WireMessage, at: str) -> Message:
+    """The message in full, so that its tokens can be estimated. What the model itself said counts as it came."""
+    if message.role.lower() == "assistant":
+        return Message(role="assistant", content=bytes(message.content).decode())
+    text, images = read_content(message.content, f"{at}.content")
+    return Message(role="user", content=text, images=tuple(images))
+
+
+def texts_of(given: str | Sequence[Any] | None, at: str) -> list[str]:
+    """A text or a list of texts, as a list; `at` is the field's name."""
+    if given is None:
+        raise BadRequest(f"{at}: a text is needed")
+    texts = [given] if isinstance(given, str) else list(given)
+    for text in texts:
+        if isinstance(text, int | list):
+            raise BadRequest(f"{at}: tokens are not understood here; please send the text itself")
+        if not isinstance(text, str):
+            raise BadRequest(f"{at}: expected a text or a list of texts")
+    return texts
 
 
 def system_beside(messages: Sequence[WireMessage]) -> str | None:
@@ -111,7 +149,8 @@ def pictures(sources: Sequence[str], at: str) -> tuple[Image, ...]:
     return tuple(_picture(source, f"{at}[{index}]") for index, source in enumerate(sources))
 
 
-def _read_content(raw: Raw, at: str) -> tuple[str, list[Image]]:
+def read_content(raw: Raw, at: str) -> tuple[str, list[Image]]:
+    """The text and the pictures of a message's `content`, which is called `at` in errors."""
     content = _decode(raw, _content, at)
     if not isinstance(content, list):
         return content or "", []
@@ -120,18 +159,28 @@ def _read_content(raw: Raw, at: str) -> tuple[str, list[Image]]:
     for index, part in enumerate(content):
         here = f"{at}[{index}]"
         match part.type:
-            case "text":
+            case "text" | "input_text" | "output_text":
                 texts.append(part.text or "")
-            case "image_url":
+            case "image_url" | "input_image":
                 url = part.image_url.url if isinstance(part.image_url, _ImageUrl) else part.image_url
                 images.append(_picture(url or "", f"{here}.image_url"))
+            case "image":
+                images.append(_picture(_source_url(part.source or _Source()), f"{here}.source"))
+            case "tool_result":
+                told, shown = read_content(part.content, f"{here}.content")
+                texts.append(told)
+                images += shown
             case "input_audio":
                 raise BadRequest(f"{here}: audio is not understood here; please send text or pictures")
-            case "file":
+            case "file" | "input_file" | "document":
                 raise BadRequest(f"{here}: files are not understood here; please send their text")
             case _:
                 raise BadRequest(f"{here}.type: unknown kind of content '{part.type}'")
     return "\n".join(texts), images
+
+
+def _source_url(source: _Source) -> str:
+    return source.url if source.type == "url" else f"data:{source.media_type};base64,{source.data}"
 
 
 def _picture(source: str, at: str) -> Image:

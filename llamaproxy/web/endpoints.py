@@ -3,7 +3,7 @@
 Each dialect's endpoints are a class with a Klein app of its own; `routes` hands it the requests of that dialect.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from time import time
 
 from klein import Klein
@@ -12,9 +12,10 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
 from ..agent.interfaces import IAgent
-from ..agent.types import ReplyEnd, Text
+from ..agent.types import Embeddings, ModelInfo, ReplyEnd, Text
 from ..config.schema import Housekeeping
-from ..dialects.base import ChatRequest, Encoder, WireDialect
+from ..dialects.base import ChatRequest, EmbedRequest, Encoder, WireDialect
+from ..dialects.names import matches
 from . import errors
 from .guard import Guard
 from .housekeeping import Housekeeper
@@ -61,6 +62,16 @@ class Endpoints:
         request.setHeader(b"content-type", self.dialect.JSON_TYPE)
         request.setHeader(b"content-length", b"%d" % len(body))
         return body
+
+    def _known(self) -> Sequence[ModelInfo]:
+        """The models that have a card. Lists show only those to talk to: apps offer all of a list for that."""
+        return [*self._agent.models(), *self._agent.embedders()]
+
+    async def _embed(self, asked: EmbedRequest) -> Embeddings:
+        """Vectors, by the embedder that the client named, or else the first one."""
+        embedders = self._agent.embedders()
+        key = next((info.key for info in embedders if matches(asked.model, info.key)), "")
+        return await self._agent.embed(asked.texts, key, asked.dimensions)
 
     async def _converse(self, request: Intake, parsed: ChatRequest, encoder: Encoder) -> bytes:
         """Takes the turn to the agent and carries the reply back. Klein cancels this when the client leaves."""

@@ -8,7 +8,7 @@ from twisted.python.failure import Failure
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from ..agent.errors import AgentError, NotFound, Stopping
-from ..dialects import ollama, openai
+from ..dialects import anthropic, ollama, openai
 from ..dialects.base import WireDialect
 from ..dialects.detect import Dialect, detect
 from .quirks import Quirks, quirks_of
@@ -32,8 +32,12 @@ class WrongMethod(AgentError):
 def dialect_of(request: "Intake") -> WireDialect:
     """The dialect to answer in: the endpoint's own, or for a path that is nobody's the likely one of the app."""
     path = request.plain_path
-    if path.startswith(("/api/", "/v1/")):
-        return ollama if path.startswith("/api/") else openai
+    if path.startswith("/v1/"):
+        # Every request of Anthropic's clients has this header; it tells their model lists from OpenAI's.
+        lists = path.startswith("/v1/models") and request.getHeader(b"anthropic-version")
+        return anthropic if lists or path.startswith("/v1/messages") else openai
+    if path.startswith("/api/"):
+        return ollama
     user_agent = request.getHeader(b"user-agent") or b""
     return openai if detect(path.encode(), user_agent) is Dialect.OPENAI else ollama
 

@@ -113,9 +113,14 @@ class Guard:
         )
 
     def key_name(self, request: IRequest) -> str | None:
-        """The name of the API key that the request carries, if it is one of ours."""
+        """The name of the API key that the request carries, if it is one of ours.
+
+        It comes as a bearer key, or in the header where Anthropic's clients have it.
+        """
         scheme, _, sent = (request.getHeader(b"authorization") or b"").partition(b" ")
-        if scheme.lower() != b"bearer" or not (sent := sent.strip()):
+        if scheme.lower() != b"bearer":
+            sent = request.getHeader(b"x-api-key") or b""
+        if not (sent := sent.strip()):
             return None
         # Every key is compared, in constant time, so that timing tells nothing.
         names = [name for name, key in self._keys.items() if hmac.compare_digest(key, sent)]

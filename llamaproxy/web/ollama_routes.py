@@ -6,9 +6,8 @@ from typing import Literal
 from ..agent.errors import AgentError
 from ..agent.types import Embeddings
 from ..dialects import ollama, ollama_embed, ollama_manage, ollama_models
-from ..dialects.base import ChatRequest, Encoder
-from ..dialects.names import find_model, matches
-from ..dialects.ollama_embed import EmbedRequest
+from ..dialects.base import ChatRequest, EmbedRequest, Encoder
+from ..dialects.names import find_model
 from .endpoints import Endpoints, new_app
 from .site import Intake
 
@@ -60,8 +59,7 @@ class OllamaEndpoints(Endpoints):
     def show(self, request: Intake) -> bytes:
         """One model's card."""
         name = ollama_models.parse_name(request.content.read())
-        known = [*self._agent.models(), *self._agent.embedders()]
-        return self._json(request, ollama_models.show(find_model(name, known)))
+        return self._json(request, ollama_models.show(find_model(name, self._known())))
 
     @app.route("/api/pull", methods=["POST"])
     def pull(self, request: Intake) -> bytes:
@@ -111,21 +109,20 @@ class OllamaEndpoints(Endpoints):
         """Vectors of texts."""
         began = self._clock.seconds()
         asked = ollama_embed.parse_embed(request.content.read())
-        made = await self._embeddings(asked)
+        made = await self._vectors(asked)
         return self._json(request, ollama_embed.embed(asked, made, self._clock.seconds() - began))
 
     @app.route("/api/embeddings", methods=["POST"])
     async def old_embed(self, request: Intake) -> bytes:
         """The vector of one text."""
         asked = ollama_embed.parse_old_embed(request.content.read())
-        return self._json(request, ollama_embed.old_embed(await self._embeddings(asked)))
+        return self._json(request, ollama_embed.old_embed(await self._vectors(asked)))
 
-    async def _embeddings(self, asked: EmbedRequest) -> Embeddings:
-        embedders = self._agent.embedders()
-        if embedders and not asked.texts:
+    async def _vectors(self, asked: EmbedRequest) -> Embeddings:
+        """Ollama has no vectors for no text, rather than an error."""
+        if self._agent.embedders() and not asked.texts:
             return Embeddings(vectors=())
-        key = next((info.key for info in embedders if matches(asked.model, info.key)), "")
-        return await self._agent.embed(asked.texts, key, asked.dimensions)
+        return await self._embed(asked)
 
     # -- conversation
 

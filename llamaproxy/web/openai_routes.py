@@ -1,6 +1,7 @@
 """OpenAI's endpoints."""
 
-from ..dialects import openai
+from ..agent.errors import NotFound
+from ..dialects import openai, openai_completions, openai_embeddings, openai_responses
 from ..dialects.names import find_model
 from .endpoints import Endpoints, new_app
 from .site import Intake
@@ -20,7 +21,7 @@ class OpenAIEndpoints(Endpoints):
     @app.route("/v1/models/<path:name>", methods=["GET"])
     def model(self, request: Intake, name: str) -> bytes:
         """One model."""
-        return self._json(request, openai.model(find_model(name, self._agent.models())))
+        return self._json(request, openai.model(find_model(name, self._known())))
 
     @app.route("/v1/chat/completions", methods=["POST"])
     async def chat(self, request: Intake) -> bytes:
@@ -28,3 +29,27 @@ class OpenAIEndpoints(Endpoints):
         parsed = openai.parse_chat(request.content.read())
         encoder = openai.ChatEncoder(parsed.model, self._now(), parsed.include_usage)
         return await self._converse(request, parsed, encoder)
+
+    @app.route("/v1/completions", methods=["POST"])
+    async def completion(self, request: Intake) -> bytes:
+        """A turn from a bare prompt, streamed if the client asks for it."""
+        parsed = openai_completions.parse(request.content.read())
+        encoder = openai_completions.CompletionEncoder(parsed.model, self._now(), parsed.include_usage)
+        return await self._converse(request, parsed, encoder)
+
+    @app.route("/v1/responses", methods=["POST"])
+    async def response(self, request: Intake) -> bytes:
+        """A turn in the form of a response, streamed if the client asks for it."""
+        parsed = openai_responses.parse(request.content.read())
+        return await self._converse(request, parsed, openai_responses.ResponseEncoder(parsed, self._now()))
+
+    @app.route("/v1/responses/<path:_>", methods=["GET", "POST", "DELETE"])
+    def kept_response(self, request: Intake, _: str) -> bytes:
+        """Nothing: what was said is in the session."""
+        raise NotFound("Responses are not kept here; the conversation goes on in the agent's own session.")
+
+    @app.route("/v1/embeddings", methods=["POST"])
+    async def embeddings(self, request: Intake) -> bytes:
+        """Vectors of texts, outside any session."""
+        parsed = openai_embeddings.parse(request.content.read())
+        return self._json(request, openai_embeddings.answer(parsed, await self._embed(parsed)))

@@ -10,6 +10,7 @@ from typing import Any, cast
 from twisted.web.iweb import IRequest
 from twisted.web.resource import Resource
 
+from .anthropic_routes import AnthropicEndpoints
 from .endpoints import Endpoints
 from .errors import dialect_of
 from .ollama_routes import OllamaEndpoints
@@ -24,7 +25,7 @@ class Routes(Resource):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__()
-        kinds: tuple[type[Endpoints], ...] = (OllamaEndpoints, OpenAIEndpoints)
+        kinds: tuple[type[Endpoints], ...] = (OllamaEndpoints, OpenAIEndpoints, AnthropicEndpoints)
         self._resources = {kind.dialect: kind(*args, **kwargs).resource() for kind in kinds}
 
     def render(self, request: IRequest) -> Any:

@@ -109,8 +109,9 @@ class EncoderTests(SynchronousTestCase):
         read = ChatCompletion.model_validate_json(wire, strict=True)
         self.assertEqual((read.created, read.model, read.object), (1700000000, "M:latest", "chat.completion"))
         (choice,) = json.loads(wire)["choices"]
-        message = {"role": "assistant", "content": "Hi\u2028"}
-        self.assertEqual(choice, {"index": 0, "message": message, "finish_reason": "stop"})
+        message = {"role": "assistant", "content": "Hi\u2028", "refusal": None}
+        expected = {"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}
+        self.assertEqual(choice, expected)
         wire.decode("ascii")
         assert read.usage is not None
         self.assertEqual(read.usage.total_tokens, 10)

@@ -1,0 +1,226 @@
+"""Anthropic's dialect: messages as JSON and as named server-sent events, token counts, model lists, errors.
+
+Source: https://docs.anthropic.com/en/api/messages, .../messages-streaming and .../errors.
+"""
+
+import secrets
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta, Raw, Struct
+from msgspec.json import Decoder
+
+from ..agent.errors import AgentError, BadRequest
+from ..agent.types import AgentEvent, Message, ModelInfo, Options, Reasoning, ReplyEnd, Text, Usage
+from .base import EVENT_STREAM, BlockEncoder, ChatRequest, message_of, named_event, quote, to_json
+from .options import stop_texts
+from .parsing import Name, WireMessage, decode_body, last_user_turn, size_of
+
+JSON_TYPE = b"application/json"
+
+_STOP_REASONS = {"stop": "end_turn", "length": "max_tokens"}
+_ERROR_TYPES = {
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    503: "overloaded_error",
+    504: "timeout_error",
+}
+
+
+class _Thinking(Struct):
+    type: Literal["enabled", "disabled", "adaptive"]
+
+
+class _Body(Struct):
+    """Body of POST /v1/messages, as far as it is read; the system prompt and the tools are the agent's own."""
+
+    model: Name | None = None
+    max_tokens: Annotated[int, Meta(ge=1)] | None = None
+    messages: list[WireMessage] | None = None
+    stream: bool | None = None
+    stop_sequences: list[str] | None = None
+    thinking: _Thinking | None = None
+
+
+class _CountBody(Struct):
+    """Body of POST /v1/messages/count_tokens; what is only weighed stays as it came."""
+
+    model: Name | None = None
+    messages: list[WireMessage] | None = None
+    system: Raw = Raw()
+    tools: Raw = Raw()
+
+
+_body = Decoder(_Body)
+_count_body = Decoder(_CountBody)
+
+
+def parse(body: bytes) -> ChatRequest:
+    """Body of POST /v1/messages; streams only when asked to."""
+    asked = decode_body(body, _body)
+    if asked.max_tokens is None:
+        raise BadRequest("max_tokens: Field required")
+    options = Options(
+        max_tokens=asked.max_tokens,
+        stop=stop_texts(asked.stop_sequences),
+        think=None if asked.thinking is None else asked.thinking.type != "disabled",
+    )
+    return ChatRequest(
+        turn=last_user_turn(_messages(asked), options), model=_model(asked), stream=bool(asked.stream)
+    )
+
+
+def parse_count(body: bytes) -> list[Message]:
+    """Body of POST /v1/messages/count_tokens: all that is to be weighed, as messages."""
+    asked = decode_body(body, _count_body)
+    _model(asked)
+    return [
+        *(Message(role="system", content=bytes(raw).decode()) for raw in (asked.system, asked.tools) if raw),
+        *(size_of(message, f"messages[{n}]") for n, message in enumerate(_messages(asked))),
+    ]
+
+
+def _model(asked: _Body | _CountBody) -> str:
+    if not asked.model:
+        raise BadRequest("model: Field required")
+    return asked.model
+
+
+def _messages(asked: _Body | _CountBody) -> list[WireMessage]:
+    if not asked.messages:
+        raise BadRequest("messages: at least one message is required")
+    return asked.messages
+
+
+class MessageEncoder(BlockEncoder):
+    """A message."""
+
+    content_type = EVENT_STREAM
+
+    def __init__(self, model: str) -> None:
+        super().__init__()
+        self._index = -1
+        self._head = ""
+        self._message: dict[str, Any] = {
+            "id": f"msg_{secrets.token_hex(12)}",
+            "type": "message",
+            "role": "assistant",
+            "model": model,
+            "stop_sequence": None,
+        }
+
+    def start(self) -> bytes:
+        """The message before its first block."""
+        message = {**self._message, "content": [], "stop_reason": None, "usage": _usage(Usage())}
+        return named_event("message_start", {"message": message}).encode("ascii")
+
+    def heartbeat(self) -> bytes:
+        """A ping, which the official clients skip."""
+        return named_event("ping", {}).encode("ascii")
+
+    def finish(self, end: ReplyEnd) -> bytes:
+        """The end of the open block, the reason of the end with the usage, and the end of the message."""
+        delta = {"stop_reason": _STOP_REASONS[end.finish_reason], "stop_sequence": None}
+        return (
+            self._turn_to(None)
+            + named_event("message_delta", {"delta": delta, "usage": _usage(end.usage)})
+            + named_event("message_stop", {})
+        ).encode("ascii")
+
+    def fail(self, reason: AgentError) -> bytes:
+        """An error event, which the official clients raise."""
+        return b"event: error\ndata: " + error(reason) + b"\n\n"
+
+    def whole(self, text: str, reasoning: str, end: ReplyEnd) -> bytes:
+        """The whole message."""
+        thoughts = [{**_block(Reasoning), "thinking": reasoning}] if reasoning else []
+        return to_json(
+            {
+                **self._message,
+                "content": [*thoughts, {**_block(Text), "text": text}],
+                "stop_reason": _STOP_REASONS[end.finish_reason],
+                "usage": _usage(end.usage),
+            }
+        )
+
+    def _open(self, kind: type[AgentEvent]) -> str:
+        self._index += 1
+        name, field = ("text_delta", "text") if kind is Text else ("thinking_delta", "thinking")
+        self._head = (
+            "event: content_block_delta\n"
+            f'data: {{"type":"content_block_delta","index":{self._index},"delta":{{"type":"{name}","{field}":'
+        )
+        return named_event("content_block_start", {"index": self._index, "content_block": _block(kind)})
+
+    def _piece(self, text: str) -> str:
+        return f"{self._head}{quote(text)}}}}}\n\n"
+
+    def _close(self) -> str:
+        return named_event("content_block_stop", {"index": self._index})
+
+
+def token_count(tokens: int) -> bytes:
+    """Body of the answer to POST /v1/messages/count_tokens."""
+    return to_json({"input_tokens": tokens})
+
+
+def models(models: Sequence[ModelInfo]) -> bytes:
+    """Body of GET /v1/models, all on one page."""
+    return to_json(
+        {
+            "data": [_card(info) for info in models],
+            "has_more": False,
+            "first_id": models[0].key if models else None,
+            "last_id": models[-1].key if models else None,
+        }
+    )
+
+
+def model(info: ModelInfo) -> bytes:
+    """Body of GET /v1/models/{id}."""
+    return to_json(_card(info))
+
+
+def error(reason: AgentError) -> bytes:
+    """The error object."""
+    kind = _ERROR_TYPES.get(reason.status, "invalid_request_error" if reason.status < 500 else "api_error")
+    return to_json(
+        {
+            "type": "error",
+            "error": {"type": kind, "message": message_of(reason)},
+            "request_id": f"req_{secrets.token_hex(12)}",
+        }
+    )
+
+
+def _block(kind: type[AgentEvent]) -> dict[str, Any]:
+    """An empty block. Nothing here signs what a model thought."""
+    if kind is Text:
+        return {"type": "text", "text": "", "citations": None}
+    return {"type": "thinking", "thinking": "", "signature": ""}
+
+
+def _usage(usage: Usage) -> dict[str, Any]:
+    return {
+        "input_tokens": usage.prompt_tokens,
+        "output_tokens": usage.completion_tokens,
+        "cache_creation_input_tokens": 0,
+        "cache_read_input_tokens": 0,
+        "cache_creation": None,
+        "server_tool_use": None,
+        "service_tier": None,
+    }
+
+
+def _card(info: ModelInfo) -> dict[str, Any]:
+    return {
+        "type": "model",
+        "id": info.key,
+        "display_name": info.key,
+        "created_at": datetime.fromtimestamp(int(info.modified_at), UTC).isoformat().replace("+00:00", "Z"),
+        "lifecycle": "active",
+    }

@@ -1,0 +1,239 @@
+"""OpenAI's responses: a turn as JSON and as named server-sent events.
+
+Source: https://platform.openai.com/docs/api-reference/responses and .../responses-streaming. Nothing is kept under a
+response's id: the conversation is the agent's own session, so `previous_response_id` and `store` change nothing.
+"""
+
+import secrets
+from itertools import count
+from typing import Any
+
+from msgspec import Raw, Struct
+from msgspec.json import Decoder
+
+from ..agent.errors import AgentError, BadRequest
+from ..agent.types import AgentEvent, ChatTurn, Reasoning, ReplyEnd, Text, Usage
+from .base import COMMENT, EVENT_STREAM, BlockEncoder, ChatRequest, message_of, named_event, quote, to_json
+from .options import Format, read_options
+from .options import Reasoning as ReasoningOptions
+from .parsing import Name, WireMessage, decode_body, last_user_turn, system_beside
+
+
+class _TextOptions(Struct):
+    format: Format | None = None
+
+
+class _Item(Struct):
+    """One entry of `input`: a message, or something from an earlier answer, which is passed over."""
+
+    type: Name = "message"
+    role: Name = "user"
+    content: Raw = Raw(b"null")
+
+
+class _Body(Struct):
+    """Body of POST /v1/responses, as far as it is read or given back."""
+
+    model: Name | None = None
+    input: str | list[_Item] | None = None
+    stream: bool | None = None
+    max_output_tokens: int | None = None
+    text: _TextOptions | None = None
+    reasoning: ReasoningOptions | None = None
+    instructions: Raw = Raw(b"null")
+    previous_response_id: Name | None = None
+    metadata: dict[str, str] | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+
+
+_body = Decoder(_Body)
+
+
+class ResponseRequest(ChatRequest, frozen=True, kw_only=True):
+    """`echo` are the fields of the request that a response repeats."""
+
+    echo: dict[str, Any]
+
+
+def parse(body: bytes) -> ResponseRequest:
+    """Body of POST /v1/responses; streams only when asked to."""
+    asked = decode_body(body, _body)
+    options = read_options(
+        max_tokens=asked.max_output_tokens,
+        form=asked.text.format if asked.text else None,
+        effort=asked.reasoning.effort if asked.reasoning else None,
+    )
+    lone_system: str | None = ""
+    if isinstance(asked.input, str):
+        if not asked.input.strip():
+            raise BadRequest("input: the message is empty")
+        turn = ChatTurn(text=asked.input, options=options)
+    else:
+        items = [item for item in asked.input or () if item.type == "message"]
+        if not items:
+            raise BadRequest("input: a message is needed")
+        messages = [WireMessage(item.role, item.content) for item in items]
+        turn, lone_system = last_user_turn(messages, options, "input"), system_beside(messages)
+    return ResponseRequest(
+        turn=turn,
+        model=asked.model or "",
+        stream=bool(asked.stream),
+        lone_system=lone_system,
+        echo={
+            "max_output_tokens": asked.max_output_tokens,
+            "metadata": asked.metadata or {},
+            "previous_response_id": asked.previous_response_id,
+            "temperature": asked.temperature,
+            "text": {"format": {"type": "text"}},
+            "top_p": asked.top_p,
+        },
+    )
+
+
+class ResponseEncoder(BlockEncoder):
+    """A response; `now` is in Unix seconds. Each block of reasoning or text is an item of its `output`."""
+
+    content_type = EVENT_STREAM
+
+    def __init__(self, request: ResponseRequest, now: float) -> None:
+        super().__init__()
+        self._numbers = count()
+        self._items: list[dict[str, Any]] = []
+        # Of the item that is open.
+        self._pieces: list[str] = []
+        self._head = ""
+        self._response = {
+            "id": _new_id("resp"),
+            "object": "response",
+            "created_at": int(now),
+            "model": request.model,
+            "error": None,
+            "incomplete_details": None,
+            "instructions": None,
+            "parallel_tool_calls": False,
+            "store": False,
+            "tool_choice": "auto",
+            "tools": [],
+            **request.echo,
+        }
+
+    def start(self) -> bytes:
+        """The response before its first item."""
+        begun = {**self._response, "status": "in_progress", "output": [], "usage": None}
+        return (
+            self._event("response.created", response=begun)
+            + self._event("response.in_progress", response=begun)
+        ).encode("ascii")
+
+    def heartbeat(self) -> bytes:
+        """A comment."""
+        return COMMENT
+
+    def finish(self, end: ReplyEnd) -> bytes:
+        """The end of the open item, and the whole response."""
+        frames = self._turn_to(None)
+        done = self._done(end)
+        return (frames + self._event(f"response.{done['status']}", response=done)).encode("ascii")
+
+    def fail(self, reason: AgentError) -> bytes:
+        """The response as far as it came, as failed, with the reason."""
+        frames = self._turn_to(None)
+        code = "rate_limit_exceeded" if reason.status == 429 else "server_error"
+        failed = {
+            **self._response,
+            "status": "failed",
+            "error": {"code": code, "message": message_of(reason)},
+            "output": self._items,
+            "usage": None,
+        }
+        return (frames + self._event("response.failed", response=failed)).encode("ascii")
+
+    def whole(self, text: str, reasoning: str, end: ReplyEnd) -> bytes:
+        """The whole response."""
+        blocks: tuple[tuple[type[AgentEvent], str], ...] = ((Reasoning, reasoning), (Text, text))
+        self._items = [_item(kind, _id_for(kind), said) for kind, said in blocks if said]
+        return to_json(self._done(end))
+
+    def _done(self, end: ReplyEnd) -> dict[str, Any]:
+        done = {**self._response, "status": "completed", "output": self._items, "usage": _usage(end.usage)}
+        if end.finish_reason == "length":
+            done |= {"status": "incomplete", "incomplete_details": {"reason": "max_output_tokens"}}
+        return done
+
+    def _open(self, kind: type[AgentEvent]) -> str:
+        self._pieces = []
+        self._id = _id_for(kind)
+        self._place = {"item_id": self._id, "output_index": len(self._items), _NAMES[kind].index: 0}
+        empty = _item(kind, self._id, None)
+        frames = self._event("response.output_item.added", output_index=len(self._items), item=empty)
+        part, delta = f"response.{_NAMES[kind].part}.added", f"response.{_NAMES[kind].text}.delta"
+        fields = {"type": delta, **self._place, **_NAMES[kind].more}
+        self._head = f'event: {delta}\ndata: {to_json(fields)[:-1].decode()},"delta":'
+        return frames + self._event(part, **self._place, part=_part(kind, ""))
+
+    def _piece(self, text: str) -> str:
+        self._pieces.append(text)
+        return f'{self._head}{quote(text)},"sequence_number":{next(self._numbers)}}}\n\n'
+
+    def _close(self) -> str:
+        assert self._kind is not None
+        kind, names, text = self._kind, _NAMES[self._kind], "".join(self._pieces)
+        item = _item(kind, self._id, text)
+        self._items.append(item)
+        return (
+            self._event(f"response.{names.text}.done", **self._place, **names.more, text=text)
+            + self._event(f"response.{names.part}.done", **self._place, part=_part(kind, text))
+            + self._event("response.output_item.done", output_index=self._place["output_index"], item=item)
+        )
+
+    def _event(self, name: str, **data: Any) -> str:
+        return named_event(name, {**data, "sequence_number": next(self._numbers)})
+
+
+class _Names(Struct, frozen=True):
+    """What the events of an item are called, what counts its parts, and what else its text events hold."""
+
+    text: str
+    part: str
+    index: str
+    more: dict[str, Any]
+
+
+_NAMES: dict[type[AgentEvent], _Names] = {
+    Text: _Names("output_text", "content_part", "content_index", {"logprobs": []}),
+    Reasoning: _Names("reasoning_summary_text", "reasoning_summary_part", "summary_index", {}),
+}
+
+
+def _item(kind: type[AgentEvent], item_id: str, text: str | None) -> dict[str, Any]:
+    """An item of the output; `text` None is one that has just been opened."""
+    parts = [] if text is None else [_part(kind, text)]
+    status = "in_progress" if text is None else "completed"
+    if kind is Reasoning:
+        return {"id": item_id, "type": "reasoning", "status": status, "summary": parts}
+    return {"id": item_id, "type": "message", "status": status, "role": "assistant", "content": parts}
+
+
+def _part(kind: type[AgentEvent], text: str) -> dict[str, Any]:
+    if kind is Reasoning:
+        return {"type": "summary_text", "text": text}
+    return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
+
+
+def _id_for(kind: type[AgentEvent]) -> str:
+    return _new_id("rs" if kind is Reasoning else "msg")
+
+
+def _new_id(prefix: str) -> str:
+    return f"{prefix}_{secrets.token_hex(12)}"
+
+
+def _usage(usage: Usage) -> dict[str, Any]:
+    return {
+        "input_tokens": usage.prompt_tokens,
+        "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
+        "output_tokens": usage.completion_tokens,
+        "output_tokens_details": {"reasoning_tokens": 0},
+        "total_tokens": usage.prompt_tokens + usage.completion_tokens,
+    }
