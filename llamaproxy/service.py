@@ -1,64 +1,146 @@
-"""Services that start in order, stop in the opposite order, and turn a failure to start into one line."""
+"""What the tree of services is made of: an order to start and stop in, signals, and one line for a failed start."""
 
+import atexit
+import os
+import signal
 import sys
 from collections.abc import Callable
+from types import FrameType
 from typing import Any, NoReturn
 
 from twisted.application.service import MultiService, Service
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import CancelledError, Deferred, maybeDeferred, succeed
+from twisted.internet.error import CannotListenError
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from .agent.errors import AgentError
+
 
 class Stack(MultiService):
-    """A tree of services, each of which may use those added before it until it has stopped."""
+    """Services of which each may use those added before it, from its own start to its own stop.
+
+    Each is started once those before it have. One that cannot start ends the program: with one line on stderr and
+    exit status 1.
+    """
+
+    log = Logger()
+
+    def __init__(self, reactor: Any) -> None:
+        super().__init__()
+        self._reactor = reactor
+        self._starting: Deferred[None] = succeed(None)
+        self._complaint = ""
+
+    def startService(self) -> None:
+        """Starts the services; what fails before the reactor runs ends the program from in here."""
+        Service.startService(self)
+        self._starting = Deferred.fromCoroutine(self._start()).addErrback(self._not_started)
+        if self._complaint and not self._reactor.running:
+            give_up(self._complaint)
 
     def stopService(self) -> Deferred[None]:
-        """Stops the services one after another, the last one first."""
+        """Stops the services that have started, one after another, the last one first."""
         Service.stopService(self)
+        self._starting.cancel()
         return Deferred.fromCoroutine(self._stop())
+
+    async def _start(self) -> None:
+        for service in self:
+            await maybeDeferred(service.startService)
 
     async def _stop(self) -> None:
         for service in reversed(list(self)):
-            await maybeDeferred(service.stopService)
+            if service.running:
+                await maybeDeferred(service.stopService).addErrback(
+                    lambda failure: self.log.failure("while stopping", failure)
+                )
+
+    def _not_started(self, failure: Failure) -> None:
+        if failure.check(CancelledError):
+            return
+        if not failure.check(AgentError, CannotListenError):
+            self.log.failure("while starting", failure)
+        self._complaint = failure.getErrorMessage()
+        self.log.critical("{line}", line=self._complaint)
+        if self._reactor.running:
+            _fail_at_exit(self._complaint)
+            self._reactor.stop()
 
 
 class Part(Service):
     """A part of the server that has no other reason to be a Service: `start` and `stop` may give Deferreds."""
 
-    log = Logger()
-
-    def __init__(self, start: Callable[[], Any], stop: Callable[[], Any]) -> None:
+    def __init__(self, start: Callable[[], Any], stop: Callable[[], Any] = lambda: None) -> None:
         self._start = start
         self._stop = stop
 
-    def startService(self) -> None:
-        """Starts it; see `started`."""
+    def startService(self) -> Any:
+        """Starts it."""
         super().startService()
-        started(maybeDeferred(self._start))
+        return self._start()
 
-    def stopService(self) -> Deferred[None]:
-        """Stops it; a failure is logged, so that the others still stop."""
+    def stopService(self) -> Any:
+        """Stops it."""
         super().stopService()
-        return maybeDeferred(self._stop).addErrback(
-            lambda failure: self.log.failure("while stopping", failure)
-        )
+        return self._stop()
 
 
-def started(starting: Deferred[Any]) -> None:
-    """Ends the program with one line when a start has failed.
+class Interrupts(Service):
+    """SIGTERM and Ctrl-C stop the reactor, and the program ends with status 0; a second one calls `hurry`.
 
-    That works for what fails at once: nothing runs yet, and twistd leaves with status 1. What fails later is
-    logged, and the server goes on with what it has.
+    Twisted's own handlers would end the program by the signal itself, and have no use for a second one.
     """
-    failures: list[Failure] = []
-    if starting.called:
-        starting.addErrback(failures.append)
-        if failures:
-            give_up(failures[0].getErrorMessage())
-    starting.addErrback(lambda failure: Part.log.critical("{line}", line=failure.getErrorMessage()))
+
+    log = Logger()
+
+    def __init__(self, reactor: Any, hurry: Callable[[], None]) -> None:
+        self._reactor = reactor
+        self._hurry = hurry
+        self._stopping = False
+
+    def startService(self) -> None:
+        """Takes the signals over as soon as the reactor has set up its own handlers."""
+        super().startService()
+        self._reactor.callWhenRunning(self._install)
+
+    def _install(self) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._received)
+
+    def _received(self, number: int, frame: FrameType | None) -> None:
+        self._reactor.callFromThread(self._obey, signal.Signals(number).name)
+
+    def _obey(self, name: str) -> None:
+        if self._stopping:
+            self.log.info("{signal} again: not waiting any longer", signal=name)
+            self._hurry()
+        else:
+            self._stopping = True
+            self.log.info("{signal}: stopping", signal=name)
+            self._reactor.stop()
 
 
 def give_up(line: str) -> NoReturn:
     """Ends the program before it runs: one line on stderr, exit status 1."""
-    sys.exit(f"llamaproxy: {line}")
+    sys.exit(_told(line))
+
+
+def _fail_at_exit(line: str) -> None:
+    """Says why on stderr, and has the program end with status 1 once twistd has cleaned up after the reactor.
+
+    twistd offers no status of one's own there.
+    """
+    print(_told(line), file=sys.__stderr__)
+    atexit.register(_exit_with_failure)
+
+
+def _exit_with_failure() -> None:
+    for stream in (sys.__stdout__, sys.__stderr__):
+        if stream is not None:
+            stream.flush()
+    os._exit(1)
+
+
+def _told(line: str) -> str:
+    return f"llamaproxy: {line}"

@@ -37,7 +37,7 @@ from .config import (
     load_settings,
 )
 from .models.registry import build_embedders, build_models, model_context
-from .service import Part, Stack, give_up
+from .service import Interrupts, Part, Stack, give_up
 from .store.sqlite import SqliteSessionStore
 from .web.cors import Cors
 from .web.door import Door, port_problem, reachable_addresses, welcome
@@ -64,6 +64,13 @@ class Options(usage.Options):
         ["model", "m", None, "Key of the model that new sessions start with"],
     ]
 
+    def parseOptions(self, options: Sequence[str] | None = None) -> None:
+        """Reads the flags; a wrong one ends the program in one line, where twistd would print all of its help."""
+        try:
+            super().parseOptions(options)
+        except usage.UsageError as error:
+            give_up(f"{error}; see twistd llamaproxy --help")
+
     def postOptions(self) -> None:
         """Checks what can be checked without the files."""
         if self["port"] is not None and not 0 < self["port"] < 65536:
@@ -80,12 +87,15 @@ def makeService(options: Options) -> IService:
     try:
         home.ensure()
         return build(options, home, reactor)
-    except (ConfigError, AgentError, OSError) as error:
+    except (ConfigError, AgentError, OSError, ValueError) as error:
         give_up(str(error))
 
 
 def build(options: Options, home: Home, reactor: Any) -> Stack:
-    """The tree of services. Raises `ConfigError` or `AgentError` with a line for the operator."""
+    """The tree of services.
+
+    Raises `ConfigError`, `AgentError`, `OSError` or `ValueError` with a line for the operator.
+    """
     settings = load_settings(home)
     registry = load_registry(home)
     door = settings.front_door
@@ -100,9 +110,12 @@ def build(options: Options, home: Home, reactor: Any) -> Stack:
         give_up(
             f"there is no enabled model '{default}' in {home.models_file}; there are: {', '.join(models)}"
         )
+    if (entry := registry.models[default]).type == "LOCAL":
+        _check_weights(default, home.weights_file(entry.model_id))
     endpoint, urls = _where(options, door, reactor)
 
     store = SqliteSessionStore(home.sessions_db, reactor)
+    store.check()
     agent = _agent(home, settings, registry, default, models, embedders, store, reactor)
     guard = Guard(
         door.allow_from,
@@ -116,19 +129,22 @@ def build(options: Options, home: Home, reactor: Any) -> Stack:
     cors = Cors(_origins(door, environ))
     site = FrontSite(routes, guard, reactor, door.max_body_bytes, door.request_timeout, cors)
 
-    stack = Stack()
+    entrance = Door(endpoint, site, reactor, door.shutdown_grace)
+    stack = Stack(reactor)
     for service in (
         Part(lambda: None, context.pool.closeCachedConnections),
         Part(store.open, store.close),
         Part(partial(_start_models, back_ends, default), partial(_stop_models, back_ends)),
         Part(agent.start, lambda: Deferred.fromCoroutine(agent.stop())),
-        Door(endpoint, site, reactor, door.shutdown_grace),
-        Part(partial(_greet, welcome(urls, default, _let_in(door))), lambda: None),
+        entrance,
+        Interrupts(reactor, entrance.hurry),
+        Part(partial(_greet, welcome(urls, default, _let_in(door)))),
     ):
         service.setServiceParent(stack)
     return stack
 
 
+    store.check()
 def _agent(
     home: Home,
     settings: Settings,
@@ -179,7 +195,7 @@ def _where(options: Options, door: FrontDoor, reactor: Any) -> tuple[IStreamServ
     flagged = options["port"] or options["host"]
     listen = options["listen"] or (None if flagged else door.listen)
     if listen:
-        return serverFromString(reactor, listen), [f"the endpoint {listen}"]
+        return _endpoint(listen, reactor), [f"the endpoint {listen}"]
     host, port = options["host"] or door.llama_host, options["port"] or door.llama_port
     if problem := port_problem(host, port):
         give_up(f"{problem}; end what runs there, or choose another port with --port or agentctl port-set")
@@ -193,6 +209,13 @@ def _origins(door: FrontDoor, environ: Mapping[str, str]) -> Sequence[str]:
     if door.llama_origins is not None:
         return door.llama_origins
     return [origin for each in environ.get("OLLAMA_ORIGINS", "").split(",") if (origin := each.strip())]
+
+
+def _endpoint(description: str, reactor: Any) -> IStreamServerEndpoint:
+    try:
+        return serverFromString(reactor, description)
+    except Exception as error:  # whatever its parser, plugin or TLS library comes up with
+        give_up(f"the endpoint {description} cannot be used: {error}")
 
 
 def _let_in(door: FrontDoor) -> str:

@@ -1,7 +1,7 @@
 """What tests of several rooms share: a model that says what the test tells it, a store in memory, a wire."""
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 from msgspec import json
@@ -370,14 +370,16 @@ class Response:
         return [payload.decode() if payload == b"[DONE]" else json.decode(payload) for payload in payloads]
 
 
-def _chunks(body: bytes) -> Any:
-    while body:
-        size, _, rest = body.partition(b"\r\n")
-        length = int(size, 16)
+def _chunks(body: bytes) -> Iterator[bytes]:
+    start = 0
+    while start < len(body):
+        line_end = body.index(b"\r\n", start)
+        length = int(body[start:line_end], 16)
         if length == 0:
             return
-        yield rest[:length]
-        body = rest[length + 2 :]
+        start = line_end + 2
+        yield body[start : start + length]
+        start += length + 2
 
 
 class Wire:

@@ -52,10 +52,15 @@ class SqliteSessionStore:
     ) -> None:
         self._path, self._reactor, self._now = Path(path), reactor, now
         self._thread = _OneThread()
+        # The thread's own.
         self._database: Database | None = None
 
+    def check(self) -> None:
+        """Opens the file and closes it again, here and now: for the time before the reactor runs."""
+        self._explained(lambda: Database(self._path, self._now).close())
+
     def open(self) -> Deferred[None]:
-        """Opens the file, making it and its tables if need be."""
+        """Opens the file, making it and its tables if need be. What is asked meanwhile waits for that."""
         return Deferred.fromCoroutine(self._open())
 
     def close(self) -> Deferred[None]:
@@ -87,35 +92,47 @@ class SqliteSessionStore:
     async def _open(self) -> None:
         self._thread.start()
         try:
-            self._database = await self._run(lambda: Database(self._path, self._now))
+            await self._run(self._connect)
         except BaseException:
             self._thread.stop()
             raise
 
     async def _close(self) -> None:
-        database, self._database = self._database, None
-        if database is None:
+        if not self._thread.started:
             return
         try:
-            await self._run(database.close)
+            await self._run(self._disconnect)
         finally:
             # Joins the thread, which has nothing left to do.
             self._thread.stop()
 
+    def _connect(self) -> None:
+        self._database = Database(self._path, self._now)
+
+    def _disconnect(self) -> None:
+        database, self._database = self._database, None
+        if database is not None:
+            database.close()
+
     def _ask(self, work: Callable[[Database], T]) -> Deferred[T]:
-        database = self._database
-        if database is None:
-            return fail(StoreError(f"the session database {self._path} is not open"))
-        return self._run(lambda: work(database))
+        def asked() -> T:
+            if self._database is None:
+                raise self._not_open()
+            return work(self._database)
+
+        return self._run(asked) if self._thread.started else fail(self._not_open())
 
     def _run(self, work: Callable[[], T]) -> Deferred[T]:
-        def explained() -> T:
-            try:
-                return work()
-            except (sqlite3.Error, OSError, ValueError, ValidationError) as error:
-                raise StoreError(self._advice(error)) from error
+        return deferToThreadPool(self._reactor, self._thread, self._explained, work)
 
-        return deferToThreadPool(self._reactor, self._thread, explained)
+    def _explained(self, work: Callable[[], T]) -> T:
+        try:
+            return work()
+        except (sqlite3.Error, OSError, ValueError, ValidationError) as error:
+            raise StoreError(self._advice(error)) from error
+
+    def _not_open(self) -> StoreError:
+        return StoreError(f"the session database {self._path} is not open")
 
     def _advice(self, error: Exception) -> str:
         """One line for the operator: which file, what happened, what to do."""

@@ -7,19 +7,14 @@ import ifaddr
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import IListeningPort, IReactorTime, IStreamServerEndpoint
-from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
-from ..service import started
 from .guard import canonical
 from .site import FrontSite
-from .streaming import hang_up
-
-DRAIN_STEP = 0.1
 
 
 class Door(Service):
-    """Listens on `endpoint`. Stopping waits at most `grace` seconds for the requests under way."""
+    """Listens on `endpoint`. Stopping waits at most `grace` seconds for the replies under way."""
 
     log = Logger()
 
@@ -30,34 +25,41 @@ class Door(Service):
         self._site = site
         self._clock = clock
         self._grace = grace
-        self._port: IListeningPort | None = None
+        self._listening: Deferred[IListeningPort] | None = None
 
     def privilegedStartService(self) -> None:
-        """Binds the port while the process still may; a port that is taken ends the program in one line."""
-        started(self._endpoint.listen(self._site).addCallback(self._bound))
+        """Binds the port while the process still may."""
+        self._listening = self._endpoint.listen(self._site)
 
-    def _bound(self, port: IListeningPort) -> None:
-        self._port = port
+    def startService(self) -> Deferred[None]:
+        """Fires once the port is bound; fails if it cannot be."""
+        super().startService()
+        return Deferred.fromCoroutine(self._bound())
 
     def stopService(self) -> Deferred[None]:
-        """Refuses new clients, waits for the replies under way, then hangs up on the rest."""
+        """Refuses new clients, lets the replies under way finish and reach theirs, then hangs up on the rest."""
         super().stopService()
         return Deferred.fromCoroutine(self._drain())
 
+    def hurry(self) -> None:
+        """Hangs up on everybody now."""
+        self._site.hang_up()
+
+    async def _bound(self) -> None:
+        if self._listening is None:
+            self.privilegedStartService()
+        assert self._listening is not None
+        self._port = await self._listening
+
     async def _drain(self) -> None:
-        if self._port is not None:
-            await maybeDeferred(self._port.stopListening)
-        until = self._clock.seconds() + self._grace
-        if live := self._site.live:
-            self.log.info(
-                "stopping; {count} replies may finish for {grace:g} s", count=len(live), grace=self._grace
-            )
-        while self._site.live and self._clock.seconds() < until:
-            await deferLater(self._clock, DRAIN_STEP)
-        for request in list(self._site.live):
-            hang_up(request)
-        # The last bytes leave.
-        await deferLater(self._clock, DRAIN_STEP)
+        await maybeDeferred(self._port.stopListening)
+        closed = self._site.close()
+        if not closed.called:
+            self.log.info("replies under way may finish for {grace:g} s", grace=self._grace)
+        patience = self._clock.callLater(self._grace, self.hurry)
+        await closed
+        if patience.active():
+            patience.cancel()
 
 
 def port_problem(host: str, port: int) -> str | None:

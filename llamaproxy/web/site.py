@@ -3,8 +3,11 @@
 from typing import BinaryIO
 from urllib.parse import unquote_to_bytes
 
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IHalfCloseableProtocol, IReactorTime, ITCPTransport
+from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 from twisted.web.http import HTTPChannel
 from twisted.web.resource import IResource
 from twisted.web.server import Request, Site
@@ -112,9 +115,6 @@ class Intake(Request):
             self.setHeader(b"content-length", b"%d" % len(ALIVE))
             self._reply(ALIVE)
         else:
-            live = self.channel.site.live
-            live.add(self)
-            self.notifyFinish().addBoth(lambda _: live.discard(self))
             self.path = self.plain_path.encode("ascii")
             super().process()
 
@@ -158,6 +158,22 @@ class FrontChannel(HTTPChannel):
     site: "FrontSite"
     transport: ITCPTransport
     _lingering = False
+
+    def connectionMade(self) -> None:
+        """Somebody called."""
+        super().connectionMade()
+        self.site.connections.add(self)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """The connection is gone, with all that was sent on it."""
+        super().connectionLost(reason)
+        self.site.disconnected(self)
+
+    def close(self) -> None:
+        """Takes no more requests, and closes the connection behind the reply under way, if there is one."""
+        self.persistent = False
+        if not self._handlingRequest:
+            self.loseConnection()
 
     def dataReceived(self, data: bytes) -> None:
         """Parses, unless the connection was given up."""
@@ -223,9 +239,10 @@ class FrontChannel(HTTPChannel):
 class FrontSite(Site):
     """The factory of the front door's connections.
 
-    `live` are the requests that are being answered, probes excepted. HTTP/2 stays off: its streams do not tell a
-    producer when the client leaves.
+    `connections` are the open ones. HTTP/2 stays off: its streams do not tell a producer when the client leaves.
     """
+
+    noisy = False
 
     # Without Twisted's generic wrapper, which is there to switch to HTTP/2.
     protocol = FrontChannel  # type: ignore[assignment]
@@ -251,7 +268,30 @@ class FrontSite(Site):
         self.guard = guard
         self.cors = cors or Cors()
         self.max_body_bytes = max_body_bytes
-        self.live: set[Intake] = set()
+        self.connections: set[FrontChannel] = set()
+        self._closed: Deferred[None] | None = None
+
+    def close(self) -> Deferred[None]:
+        """Takes no more requests; fires once the replies under way are out and the last connection is closed."""
+        self._closed = Deferred()
+        for connection in list(self.connections):
+            connection.close()
+        self._tell_if_closed()
+        return self._closed
+
+    def hang_up(self) -> None:
+        """Drops every connection, unsent bytes and all."""
+        for connection in list(self.connections):
+            connection.transport.abortConnection()
+
+    def disconnected(self, connection: FrontChannel) -> None:
+        """A connection is gone."""
+        self.connections.discard(connection)
+        self._tell_if_closed()
+
+    def _tell_if_closed(self) -> None:
+        if self._closed is not None and not self._closed.called and not self.connections:
+            self._closed.callback(None)
 
     def acceptableProtocols(self) -> list[bytes]:
         """What TLS offers by ALPN."""

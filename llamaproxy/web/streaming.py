@@ -126,9 +126,10 @@ class Outlet(ABC):
             self._done.callback(None)
 
     def _cancel_stall(self) -> None:
-        if self._stall is not None:
-            self._stall.cancel()
-            self._stall = None
+        stall, self._stall = self._stall, None
+        # Hanging up on a stalled client leads back here.
+        if stall is not None and stall.active():
+            stall.cancel()
 
 
 class StreamedReply(Outlet):

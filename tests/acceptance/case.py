@@ -1,0 +1,48 @@
+"""What the tests of this folder start from: a home, a scripted model, and a server between it and the phones."""
+
+from pathlib import Path
+
+from twisted.internet.defer import Deferred
+from twisted.trial.unittest import TestCase
+
+from .phone import Dialect, Phone, dial
+from .program import HOST, Program, ServerHome
+from .upstream import Upstream
+
+
+class AcceptanceCase(TestCase):
+    """A test with a home and an upstream; `serve` starts the server."""
+
+    timeout = 60
+
+    async def setUp(self) -> None:
+        self.upstream = Upstream()
+        await self.upstream.listen()
+        self.addCleanup(lambda: Deferred.fromCoroutine(self.upstream.stop()))
+        self.home = ServerHome(Path(self.mktemp()))
+        self.home.models = {"m": self.upstream.entry()}
+
+    async def serve(self, *flags: str) -> Program:
+        """A server on the home, with `home.door` and `home.models` in its files."""
+        self.home.write()
+        server = await self.home.serve(*flags)
+        self.addCleanup(lambda: Deferred.fromCoroutine(server.put_down()))
+        return server
+
+    async def dial(self, address: str = HOST) -> Phone:
+        phone = await dial(self.home.port, address)
+        self.addCleanup(self.end, phone)
+        return phone
+
+    async def ask(self, dialect: Dialect, text: str, address: str = HOST, stream: bool = True) -> Phone:
+        """A phone that has sent a chat turn."""
+        phone = await self.dial(address)
+        phone.ask(dialect, text, stream)
+        return phone
+
+    @staticmethod
+    def end(phone: Phone) -> Deferred[bytes]:
+        """Closes a connection, and waits for that."""
+        if not phone.is_closed:
+            phone.hang_up()
+        return phone.closed()

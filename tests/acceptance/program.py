@@ -1,0 +1,176 @@
+"""The server as an operator runs it: `twistd llamaproxy` in a child process, on a home folder of its own."""
+
+import signal
+import socket
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+from msgspec import json
+from twisted.internet import reactor as installed_reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ProcessDone
+from twisted.internet.interfaces import IProcessTransport
+from twisted.internet.protocol import ProcessProtocol
+from twisted.internet.task import deferLater
+from twisted.python.failure import Failure
+
+reactor: Any = installed_reactor
+
+TWISTD = (sys.executable, "-c", "from twisted.scripts.twistd import run; run()")
+HOST = "127.0.0.1"
+
+_POLL = 0.02
+
+
+class Program(ProcessProtocol):
+    """A child process with its output; `status` is its exit status, negative for the signal that ended it."""
+
+    def __init__(self, arguments: Sequence[str], folder: Path) -> None:
+        self.output = b""
+        self.errors = b""
+        self.status: int | None = None
+        self._expected: list[tuple[bytes, Deferred[None]]] = []
+        self._ended: list[Deferred[int]] = []
+        reactor.spawnProcess(self, arguments[0], arguments, env=None, path=str(folder))
+
+    @property
+    def pid(self) -> int:
+        pid = self._process.pid
+        assert pid is not None
+        return pid
+
+    def said(self, text: str) -> Deferred[None]:
+        """Fires once the program has written `text` to its standard output; fails if it ends before that."""
+        said: Deferred[None] = Deferred()
+        self._expected.append((text.encode(), said))
+        self._look()
+        return said
+
+    def ended(self) -> Deferred[int]:
+        """Fires with the exit status."""
+        ended: Deferred[int] = Deferred()
+        self._ended.append(ended)
+        self._look()
+        return ended
+
+    def signal(self, number: signal.Signals) -> None:
+        self._process.signalProcess(number.name.removeprefix("SIG"))
+
+    async def put_down(self) -> None:
+        """Ends it by force, if it still runs."""
+        if self.status is None:
+            self.signal(signal.SIGKILL)
+        await self.ended()
+
+    def outReceived(self, data: bytes) -> None:
+        self.output += data
+        self._look()
+
+    def errReceived(self, data: bytes) -> None:
+        self.errors += data
+
+    def processEnded(self, reason: Failure) -> None:
+        ended = cast(ProcessDone, reason.value)
+        self.status = ended.exitCode if ended.signal is None else -ended.signal
+        self._look()
+
+    def _look(self) -> None:
+        waiting, self._expected = self._expected, []
+        for text, said in waiting:
+            if text in self.output:
+                said.callback(None)
+            elif self.status is not None:
+                said.errback(AssertionError(f"the program ended with {self.status}: {self.errors.decode()}"))
+            else:
+                self._expected.append((text, said))
+        if self.status is not None:
+            ended, self._ended = self._ended, []
+            for each in ended:
+                each.callback(self.status)
+
+    @property
+    def _process(self) -> IProcessTransport:
+        return cast(IProcessTransport, self.transport)
+
+
+class ServerHome:
+    """A home folder, and the port that servers on it listen on."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder.absolute()
+        self.path.mkdir(parents=True, exist_ok=True)
+        self.port = free_port()
+        self.door: dict[str, Any] = {}
+        self.models: dict[str, dict[str, Any]] = {}
+
+    def write(self) -> None:
+        """Puts `door` and `models`, whose first one is the default, into the operator's files."""
+        plugins = {
+            "enabled_plugins": ["plugin_proxy_llama"],
+            "plugin_config": {"plugin_proxy_llama": self.door},
+        }
+        models = {"default_model": next(iter(self.models)), "models": self.models}
+        (self.path / "plugins-enabled.json").write_bytes(json.encode(plugins))
+        (self.path / "llm-models.json").write_bytes(json.encode(models))
+
+    def arguments(self, *flags: str) -> list[str]:
+        """The flags of `twistd llamaproxy` for this home."""
+        where = [] if "--listen" in flags else ["--host", HOST, "--port", str(self.port)]
+        return ["llamaproxy", "--home", str(self.path), *where, *flags]
+
+    def launch(self, *flags: str) -> Program:
+        """`twistd -n llamaproxy`, which may or may not come up."""
+        return Program([*TWISTD, "-n", "--pidfile=", *self.arguments(*flags)], self.path)
+
+    async def serve(self, *flags: str) -> Program:
+        """A server that is ready."""
+        program = self.launch(*flags)
+        await program.said("Ready at")
+        return program
+
+
+def free_port() -> int:
+    """A port of the loopback interface that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Returns once something outside of this process is so; the test's timeout bounds it."""
+    while not condition():
+        await deferLater(reactor, _POLL)
+
+
+async def settled(reading: Callable[[], int]) -> int:
+    """The value at which a reading has stood still for 25 looks in a row."""
+    last, still = reading(), 0
+    while still < 25:
+        await deferLater(reactor, _POLL)
+        value = reading()
+        last, still = value, still + 1 if value == last else 0
+    return last
+
+
+def memory(pid: int) -> int:
+    """The resident memory of a process, in bytes (Linux)."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    (line,) = [line for line in status.splitlines() if line.startswith("VmRSS:")]
+    return int(line.split()[1]) * 1024
+
+
+def children(pid: int) -> list[int]:
+    """The child processes of a process (Linux)."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process still runs; one that nobody has waited for does not (Linux)."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
