@@ -24,8 +24,8 @@ SCRIPT = Path(__file__).with_name("local_server.py")
 READY = 3
 
 # Seconds: the pause before a dead child is started again doubles from the first to the last, and is short again
-# after a child that lived for the third. A child that does not end when it is asked to is killed after the fourth.
-FIRST_PAUSE, LAST_PAUSE, HEALTHY, GRACE = 1.0, 30.0, 60.0, 5.0
+# after a child that lived for the third.
+FIRST_PAUSE, LAST_PAUSE, HEALTHY = 1.0, 30.0, 60.0
 
 # The end of the child's output that is kept to explain why it died, in bytes.
 LAST_WORDS = 4096
@@ -78,9 +78,8 @@ class Keeper:
         if self._child is None:
             stopped.callback(None)
             return stopped
-        self._child.signal("TERM")
-        killing = self._reactor.callLater(GRACE, self._child.signal, "KILL")
-        return stopped.addCallback(lambda _: killing.cancel() if killing.active() else None)
+        self._child.kill()
+        return stopped
 
     def child_ready(self, url: str) -> None:
         """The child answers at `url`."""
@@ -165,10 +164,10 @@ class _Child(ProcessProtocol):
             str(reason.value).rstrip("."), self._last_words.decode("utf-8", "replace").strip()
         )
 
-    def signal(self, name: str) -> None:
-        """Sends TERM or KILL, if there still is somebody to hear it."""
+    def kill(self) -> None:
+        """Ends it; it has nothing to save, and hears no milder signal."""
         with suppress(ProcessExitedAlready):
-            self._process.signalProcess(name)
+            self._process.signalProcess("KILL")
 
     @property
     def _process(self) -> IProcessTransport:

@@ -21,9 +21,10 @@ _PR_SET_PDEATHSIG = 1
 
 def main() -> None:
     """Loads the model and serves it until the parent ends it, or ends."""
-    signal.signal(
-        signal.SIGINT, signal.SIG_IGN
-    )  # Ctrl-C reaches the whole group; the parent decides when we go
+    # Ctrl-C reaches the whole group, and systemd's SIGTERM every process of the service; but replies may still
+    # finish then, and the parent decides when we go.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     _die_with_parent()
     settings = json.loads(sys.stdin.readline())
     Thread(target=_exit_at_end_of_input, daemon=True).start()

@@ -1,7 +1,7 @@
 from typing import Any
 
 from msgspec import json
-from twisted.internet.error import ProcessDone, ProcessExitedAlready, ProcessTerminated
+from twisted.internet.error import ProcessExitedAlready, ProcessTerminated
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
@@ -123,15 +123,12 @@ class KeeperTests(SynchronousTestCase):
         self.keeper.serving()
         self.assertEqual(len(self.kernel.children), 2)
 
-    def test_stopping_asks_and_then_kills(self) -> None:
+    def test_stopping_kills_the_child_and_waits_for_its_end(self) -> None:
         child = self.served()
         stopped = self.keeper.stop()
-        self.kernel.advance(4.9)
-        self.assertEqual(child.signals, ["TERM"])
-        self.kernel.advance(0.1)
-        self.assertEqual(child.signals, ["TERM", "KILL"])
+        self.assertEqual(child.signals, ["KILL"])
         self.assertNoResult(stopped)
-        child.protocol.processEnded(Failure(ProcessDone(0)))
+        child.protocol.processEnded(Failure(ProcessTerminated(signal=9)))
         self.successResultOf(stopped)
 
     def test_nothing_starts_after_stopping(self) -> None:
