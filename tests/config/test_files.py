@@ -1,7 +1,8 @@
 """JSON files: written whole, keeping what they do not know, one writer at a time."""
 
-import multiprocessing
 import os
+import subprocess
+import sys
 from pathlib import Path
 from unittest import mock
 
@@ -9,11 +10,15 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from llamaproxy.config import ConfigError, JsonFile
 
-
-def add_many(path: Path, name: str) -> None:
-    for number in range(20):
-        with JsonFile(path).update() as content:
-            content[f"{name}{number}"] = number
+# Adds twenty keys that begin with a name to a file, one at a time.
+WRITER = """
+import sys
+from pathlib import Path
+from llamaproxy.config import JsonFile
+for number in range(20):
+    with JsonFile(Path(sys.argv[1])).update() as content:
+        content[f"{sys.argv[2]}{number}"] = number
+"""
 
 
 class JsonFileTests(SynchronousTestCase):
@@ -68,12 +73,10 @@ class JsonFileTests(SynchronousTestCase):
 
     def test_two_processes_lose_no_change_of_each_other(self) -> None:
         self.file.write({})
-        fork = multiprocessing.get_context("spawn")
-        writers = [fork.Process(target=add_many, args=(self.path, name)) for name in "ab"]
-        for writer in writers:
-            writer.start()
-        for writer in writers:
-            writer.join()
+        writers = [
+            subprocess.Popen([sys.executable, "-c", WRITER, os.fspath(self.path), name]) for name in "ab"
+        ]
+        self.assertEqual([writer.wait() for writer in writers], [0, 0])
         self.assertEqual(len(self.file.read()), 40)
 
     def test_byte_order_mark_is_forgiven(self) -> None:
