@@ -15,7 +15,7 @@ class AcceptanceCase(TestCase):
 
     timeout = 60
 
-    async def setUp(self) -> None:
+    async def setUp(self) -> None:  # type: ignore[override]  # trial waits for it
         self.upstream = Upstream()
         await self.upstream.listen()
         self.addCleanup(lambda: Deferred.fromCoroutine(self.upstream.stop()))

@@ -8,6 +8,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.internet.tcp import Connection as TCPConnection
 from twisted.python.failure import Failure
 
 from tests.support import Response
@@ -33,7 +34,9 @@ class Dialect(NamedTuple):
         if not self.is_openai:
             return "".join(line["message"]["content"] for line in response.lines())
         events = [event for event in response.events() if event != "[DONE]"]
-        return "".join(event["choices"][0]["delta"].get("content", "") for event in events if "choices" in event)
+        return "".join(
+            event["choices"][0]["delta"].get("content", "") for event in events if "choices" in event
+        )
 
     def error(self, response: Response) -> str:
         """What a response that is an error says, in the form that this dialect's clients need."""
@@ -63,6 +66,8 @@ DIALECTS = (OLLAMA, OPENAI)
 class Phone(Protocol):
     """One connection to the server and all that came over it."""
 
+    transport: TCPConnection
+
     def __init__(self) -> None:
         self.received = bytearray()
         self.is_closed = False
@@ -75,7 +80,12 @@ class Phone(Protocol):
 
     def request(self, method: str, path: str, body: bytes = b"", *headers: str) -> None:
         """Sends one request, on a connection that is closed after the answer."""
-        head = [f"{method} {path} HTTP/1.1", "Host: server", "Connection: close", f"Content-Length: {len(body)}"]
+        head = [
+            f"{method} {path} HTTP/1.1",
+            "Host: server",
+            "Connection: close",
+            f"Content-Length: {len(body)}",
+        ]
         self.send("\r\n".join([*head, *headers, "", ""]).encode() + body)
 
     def send(self, data: bytes) -> None:

@@ -1,9 +1,8 @@
 """The server as an operator runs it: `twistd llamaproxy` in a child process, on a home folder of its own."""
 
 import signal
-import socket
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,15 +12,14 @@ from twisted.internet.defer import Deferred
 from twisted.internet.error import ProcessDone
 from twisted.internet.interfaces import IProcessTransport
 from twisted.internet.protocol import ProcessProtocol
-from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
+
+from tests.machine import free_port
 
 reactor: Any = installed_reactor
 
 TWISTD = (sys.executable, "-c", "from twisted.scripts.twistd import run; run()")
 HOST = "127.0.0.1"
-
-_POLL = 0.02
 
 
 class Program(ProcessProtocol):
@@ -101,7 +99,7 @@ class ServerHome:
     def __init__(self, folder: Path) -> None:
         self.path = folder.absolute()
         self.path.mkdir(parents=True, exist_ok=True)
-        self.port = free_port()
+        self.port = free_port(HOST)
         self.door: dict[str, Any] = {}
         self.models: dict[str, dict[str, Any]] = {}
 
@@ -129,48 +127,3 @@ class ServerHome:
         program = self.launch(*flags)
         await program.said("Ready at")
         return program
-
-
-def free_port() -> int:
-    """A port of the loopback interface that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Returns once something outside of this process is so; the test's timeout bounds it."""
-    while not condition():
-        await deferLater(reactor, _POLL)
-
-
-async def settled(reading: Callable[[], int]) -> int:
-    """The value at which a reading has stood still for 25 looks in a row."""
-    last, still = reading(), 0
-    while still < 25:
-        await deferLater(reactor, _POLL)
-        value = reading()
-        last, still = value, still + 1 if value == last else 0
-    return last
-
-
-def memory(pid: int) -> int:
-    """The resident memory of a process, in bytes (Linux)."""
-    status = Path(f"/proc/{pid}/status").read_text()
-    (line,) = [line for line in status.splitlines() if line.startswith("VmRSS:")]
-    return int(line.split()[1]) * 1024
-
-
-def children(pid: int) -> list[int]:
-    """The child processes of a process (Linux)."""
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
-def is_alive(pid: int) -> bool:
-    """Whether a process still runs; one that nobody has waited for does not (Linux)."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
-

@@ -3,17 +3,18 @@
 import os
 import signal
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 
 from twisted.internet.defer import gatherResults
 from twisted.internet.error import ConnectError
 
+from tests.machine import NO_WEIGHTS, WEIGHTS, children, is_alive, until
 from tests.support import Response
-from tests.weights import weights
 
 from .case import AcceptanceCase
 from .phone import DIALECTS, OLLAMA, OPENAI, dial
-from .program import TWISTD, Program, children, is_alive, until
+from .program import TWISTD, Program
 
 TURNS = 20
 
@@ -42,7 +43,12 @@ class SignalTests(AcceptanceCase):
         await self.serve()
         phone = await self.ask(OLLAMA, "again")
         call = await self.upstream.call()
-        said = [("user", "hello"), ("assistant", "Good morning"), ("user", "hello"), ("assistant", "Good evening")]
+        said = [
+            ("user", "hello"),
+            ("assistant", "Good morning"),
+            ("user", "hello"),
+            ("assistant", "Good evening"),
+        ]
         self.assertEqual(call.history, said)
         call.answer("Hi")
         await phone.closed()
@@ -66,7 +72,7 @@ class SignalTests(AcceptanceCase):
         self.home.door = {"shutdown_grace": 0.2}
         await self.hang_up_on_a_reply(lambda server: None)
 
-    async def hang_up_on_a_reply(self, press: "Callable[[Program], None]") -> None:
+    async def hang_up_on_a_reply(self, press: Callable[[Program], None]) -> None:
         server = await self.serve()
         phone = await self.ask(OLLAMA, "hello")
         call = await self.upstream.call()
@@ -86,20 +92,6 @@ class SignalTests(AcceptanceCase):
         call.answer("morning")
         await phone.closed()
 
-    async def test_sigterm_to_the_whole_group_lets_the_embedded_model_finish_its_reply(self) -> None:
-        self.home.models = {"m": {"type": "LOCAL", "model_id": str(weights()), "max_tokens": 60}}
-        server = await self.serve()
-        phone = await self.ask(OLLAMA, "Tell me a long story about a dog.")
-        await phone.until(b'"done":false')
-        (child,) = children(server.pid)
-        server.signal(signal.SIGTERM)
-        os.kill(child, signal.SIGTERM)
-        reply = await phone.response()
-        self.assertTrue(reply.lines()[-1]["done"])
-        self.assertNotIn("[error", OLLAMA.text(reply))
-        self.assertEqual((await server.ended(), server.errors), (0, b""))
-        self.assertFalse(is_alive(child))
-
 
 class DaemonTests(AcceptanceCase):
     async def test_daemon_writes_its_files_answers_and_removes_its_pidfile_at_sigterm(self) -> None:
@@ -109,7 +101,7 @@ class DaemonTests(AcceptanceCase):
         launcher = Program([*TWISTD, *flags, *self.home.arguments()], self.home.path)
         self.assertEqual((await launcher.ended(), launcher.errors), (0, b""))
         pid = int(pidfile.read_text())
-        self.addCleanup(lambda: is_alive(pid) and os.kill(pid, signal.SIGKILL))
+        self.addCleanup(self.kill, pid)
         await until(lambda: logfile.exists() and "Ready at" in logfile.read_text())
         phone = await self.ask(OLLAMA, "hello")
         (await self.upstream.call()).answer("hi")
@@ -118,6 +110,11 @@ class DaemonTests(AcceptanceCase):
         await until(lambda: not is_alive(pid))
         self.assertFalse(pidfile.exists())
         self.assertNotIn("Traceback", logfile.read_text())
+
+    @staticmethod
+    def kill(pid: int) -> None:
+        if is_alive(pid):
+            os.kill(pid, signal.SIGKILL)
 
 
 class KillTests(AcceptanceCase):
@@ -152,8 +149,26 @@ class KillTests(AcceptanceCase):
             call.answer("You know.")
             self.assertEqual(OLLAMA.text(await phone.response()), "You know.")
 
+
+class EmbeddedModelTests(AcceptanceCase):
+    skip = NO_WEIGHTS
+
+    async def test_sigterm_to_the_whole_group_lets_the_embedded_model_finish_its_reply(self) -> None:
+        self.home.models = {"m": {"type": "LOCAL", "model_id": str(WEIGHTS), "max_tokens": 60}}
+        server = await self.serve()
+        phone = await self.ask(OLLAMA, "Tell me a long story about a dog.")
+        await phone.until(b'"done":false')
+        (child,) = children(server.pid)
+        server.signal(signal.SIGTERM)
+        os.kill(child, signal.SIGTERM)
+        reply = await phone.response()
+        self.assertTrue(reply.lines()[-1]["done"])
+        self.assertNotIn("[error", OLLAMA.text(reply))
+        self.assertEqual((await server.ended(), server.errors), (0, b""))
+        self.assertFalse(is_alive(child))
+
     async def test_kill_leaves_no_embedded_model_behind(self) -> None:
-        self.home.models = {"m": {"type": "LOCAL", "model_id": str(weights())}}
+        self.home.models = {"m": {"type": "LOCAL", "model_id": str(WEIGHTS)}}
         server = await self.serve()
         phone = await self.ask(OLLAMA, "Tell me a long story about a dog.")
         await phone.until(b'"done":false')

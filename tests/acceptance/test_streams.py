@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterator
 
 from twisted.internet.defer import gatherResults
 
+from tests.machine import memory, settled
 from tests.support import Response
 
 from .case import AcceptanceCase
 from .phone import DIALECTS, OLLAMA, OPENAI, Dialect
-from .program import memory, settled
 from .upstream import frames
 
 PHONES = 50
@@ -60,7 +60,7 @@ class StalledReaderTests(AcceptanceCase):
         pour = (await self.upstream.call()).pour(batches(pieces))
         await phone.until(piece(batch).encode())
         phone.stall()
-        stopped_at = await settled(lambda: pour.sent)
+        stopped_at = await settled(pour.position)
         self.assertFalse(pour.done)
         grown = memory(server.pid) - before
         self.assertLess(grown, MEGABYTE)
@@ -69,7 +69,7 @@ class StalledReaderTests(AcceptanceCase):
         other = await self.ask(dialect, "hello", "127.0.1.2")
         (await self.upstream.call()).answer("hi")
         self.assertEqual(dialect.text(await other.response()), "hi")
-        self.assertEqual(pour.sent, stopped_at)
+        self.assertEqual(pour.position(), stopped_at)
 
         phone.read_on()
         reply = await phone.closed()
@@ -91,7 +91,9 @@ class StalledReaderTests(AcceptanceCase):
 
 
 class LeavingTests(AcceptanceCase):
-    async def test_leaving_in_the_middle_hangs_up_on_the_model_and_keeps_the_turn_as_interrupted(self) -> None:
+    async def test_leaving_in_the_middle_hangs_up_on_the_model_and_keeps_the_turn_as_interrupted(
+        self,
+    ) -> None:
         server = await self.serve()
         for dialect in DIALECTS:
             phone = await self.ask(dialect, f"tell me, {dialect.path}")
@@ -102,7 +104,9 @@ class LeavingTests(AcceptanceCase):
             await call.dropped
         phone = await self.ask(OLLAMA, "go on")
         call = await self.upstream.call()
-        told = [turn for d in DIALECTS for turn in (("user", f"tell me, {d.path}"), ("assistant", "Once upon"))]
+        told = [
+            turn for d in DIALECTS for turn in (("user", f"tell me, {d.path}"), ("assistant", "Once upon"))
+        ]
         self.assertEqual(call.history, told)
         call.answer("...")
         await phone.closed()
@@ -125,7 +129,7 @@ class LeavingTests(AcceptanceCase):
             pour = call.pour(iter([frames(("." * 8192,))] * 6400))
             await phone.until(b"...")
             phone.stall()
-            await settled(lambda: pour.sent)
+            await settled(pour.position)
             phone.hang_up()
             await call.dropped
             self.assertFalse(pour.done)
@@ -156,5 +160,3 @@ class LeavingTests(AcceptanceCase):
         await call.dropped
         phone.read_on()
         self.assertFalse((await phone.closed()).endswith(OLLAMA.end))
-
-

@@ -1,13 +1,14 @@
 """The model's side: an HTTP server in OpenAI's format whose every answer is the test's."""
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, cast
 
 from msgspec import json
 from twisted.internet import reactor as installed_reactor
-from twisted.internet.defer import Deferred, DeferredQueue
+from twisted.internet.address import IPv4Address
+from twisted.internet.defer import Deferred, DeferredQueue, maybeDeferred
 from twisted.internet.endpoints import TCP4ServerEndpoint
-from twisted.internet.interfaces import IListeningPort, IPullProducer
+from twisted.internet.interfaces import IListeningPort, IPullProducer, ITCPTransport
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request, Site
 from zope.interface import implementer
@@ -60,7 +61,7 @@ class Call:
 
     def cut(self) -> None:
         """Pulls the cable, after what was sent has left."""
-        self._request.channel.transport.loseConnection()
+        cast(ITCPTransport, self._request.transport).loseConnection()
 
     def pour(self, batches: Iterator[bytes]) -> "Pour":
         """Sends an answer as fast as the server takes it, and ends it well."""
@@ -69,11 +70,11 @@ class Call:
 
 @implementer(IPullProducer)
 class Pour:
-    """Writes the next batch whenever the socket has taken the one before; `sent` counts bytes."""
+    """Writes the next batch whenever the socket has taken the one before."""
 
     def __init__(self, call: Call, request: Request, batches: Iterator[bytes]) -> None:
-        self.sent = 0
         self.done = False
+        self._sent = 0
         self._call = call
         self._request = request
         self._batches = batches
@@ -86,11 +87,15 @@ class Pour:
             self._request.unregisterProducer()
             self._call.finish()
         else:
-            self.sent += len(batch)
+            self._sent += len(batch)
             self._request.write(batch)
 
     def stopProducing(self) -> None:
         """The server hung up."""
+
+    def position(self) -> int:
+        """How many bytes have been sent."""
+        return self._sent
 
 
 class Upstream(Resource):
@@ -102,7 +107,7 @@ class Upstream(Resource):
         super().__init__()
         self.script: Callable[[Call], None] | None = None
         self._calls: DeferredQueue[Call] = DeferredQueue()
-        self._port: IListeningPort | None = None
+        self._port: IListeningPort
 
     async def listen(self) -> None:
         site = Site(self, parsePOSTFormSubmission=False)
@@ -110,13 +115,11 @@ class Upstream(Resource):
         self._port = await TCP4ServerEndpoint(reactor, 0, interface=HOST).listen(site)
 
     async def stop(self) -> None:
-        assert self._port is not None
-        await self._port.stopListening()
+        await maybeDeferred(self._port.stopListening)
 
     def entry(self, **fields: Any) -> dict[str, Any]:
         """Its entry in `llm-models.json`."""
-        assert self._port is not None
-        host = f"http://{HOST}:{self._port.getHost().port}/v1"
+        host = f"http://{HOST}:{cast(IPv4Address, self._port.getHost()).port}/v1"
         return {"type": "OPENAI", "model_id": "scripted", "host": host, **fields}
 
     def call(self) -> Deferred[Call]:
@@ -134,4 +137,6 @@ class Upstream(Resource):
 
 def frames(pieces: tuple[str, ...]) -> bytes:
     """Text as the events of a stream."""
-    return b"".join(b'data: {"choices":[{"delta":{"content":%b}}]}\n\n' % json.encode(piece) for piece in pieces)
+    return b"".join(
+        b'data: {"choices":[{"delta":{"content":%b}}]}\n\n' % json.encode(piece) for piece in pieces
+    )

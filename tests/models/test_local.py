@@ -10,26 +10,20 @@ from typing import Any
 from twisted.internet import reactor as installed_reactor
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.protocol import ProcessProtocol
-from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
-from twisted.trial.unittest import SkipTest, TestCase
+from twisted.trial.unittest import TestCase
 
 from llamaproxy.agent.errors import ContextTooLong, ModelError, ModelUnavailable
 from llamaproxy.agent.interfaces import IEmbedder, IModel
 from llamaproxy.agent.types import Message, ModelRequest, Options
 from llamaproxy.config import Home, ModelEntry, ModelRegistry
-from llamaproxy.models.keeper import SCRIPT
 from llamaproxy.models.registry import build_embedders, build_models, model_context
+from tests.machine import NO_WEIGHTS, WEIGHTS, children, until
 
 from .fakes import HELLO, Listener
 
 reactor: Any = installed_reactor
 
-
-HOME = Path(os.environ.get("LLAMAPROXY_HOME", Path.home() / ".llamaproxy"))
-WEIGHTS = Path(os.environ.get("LLAMAPROXY_TEST_WEIGHTS", HOME / "models" / "smollm2.gguf")).absolute()
-NO_WEIGHTS = f"no weights at {WEIGHTS}; run: agentctl model-pull smollm2, or set LLAMAPROXY_TEST_WEIGHTS"
-SKIP = None if WEIGHTS.exists() else NO_WEIGHTS
 
 CONTEXT = model_context(reactor, lambda name: None, Home(Path("home")))
 
@@ -42,25 +36,6 @@ def local_model(path: Path | str, **fields: Any) -> IModel:
 def local_embedder(path: Path | str) -> IEmbedder:
     entry = ModelEntry(type="LOCAL", model_id=str(path), context_length=512, embedding=True)
     return build_embedders(ModelRegistry(default_model="m", models={"m": entry}), CONTEXT)["m"]
-
-
-def children(pid: int) -> list[int]:
-    """The embedded models' servers among the child processes of `pid`, from Linux's /proc."""
-    listed = Path(f"/proc/{pid}/task/{pid}/children")
-    if not listed.exists():
-        raise SkipTest("the kernel does not list child processes")
-    # Libraries keep children of their own, such as the resource tracker of multiprocessing.
-    return [int(child) for child in listed.read_text().split() if runs_the_server(child)]
-
-
-def runs_the_server(pid: str) -> bool:
-    return SCRIPT.name.encode() in Path(f"/proc/{pid}/cmdline").read_bytes()
-
-
-async def until(condition: Any) -> None:
-    """Returns once `condition()` holds; the test's own timeout bounds it."""
-    while not condition():
-        await deferLater(reactor, 0.02)
 
 
 class Teller(Listener):
@@ -82,7 +57,7 @@ STORY = ModelRequest(
 
 
 class LocalCase(TestCase):
-    skip = SKIP
+    skip = NO_WEIGHTS
     timeout = 60
 
     def setUp(self) -> None:
@@ -164,11 +139,12 @@ class LocalModelTests(LocalCase):
             await done
         self.assertIn("broke off in the middle", str(caught.exception))
 
-    async def test_ctrl_c_is_left_to_the_server(self) -> None:
+    async def test_signals_to_the_whole_group_are_left_to_the_server(self) -> None:
         model = self.model(max_tokens=8)
         await model.chat(HELLO, Listener())
         (child,) = children(os.getpid())
         os.kill(child, signal.SIGINT)
+        os.kill(child, signal.SIGTERM)
         await model.chat(HELLO, Listener())
         self.assertEqual(children(os.getpid()), [child])
 
@@ -239,7 +215,7 @@ class Parent(ProcessProtocol):
 
 
 class OrphanTests(TestCase):
-    skip = SKIP
+    skip = NO_WEIGHTS
     timeout = 60
 
     async def test_killing_the_parent_in_the_middle_of_a_reply_leaves_no_orphan(self) -> None:

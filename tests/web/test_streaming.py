@@ -119,7 +119,7 @@ class HeartbeatTests(WebCase):
         self.wait(8)
         wire.channel.connectionLost(Failure(ConnectionLost()))
         self.assertTrue(self.house.calls[-1].cancelled)
-        self.assertEqual((self.timers(), len(self.front.site.live)), (idle, 0))
+        self.assertEqual((self.timers(), len(self.front.site.connections)), (idle, 0))
 
     def test_finished_stream_leaves_no_timer(self) -> None:
         idle = self.timers()
