@@ -144,7 +144,6 @@ def build(options: Options, home: Home, reactor: Any) -> Stack:
     return stack
 
 
-    store.check()
 def _agent(
     home: Home,
     settings: Settings,
@@ -188,6 +187,15 @@ def _limits(settings: Settings) -> Limits:
         tool_suppress=settings.tool_suppress,
         gate_mode=settings.front_door.gate_mode or settings.gate_mode,
     )
+
+
+def _check_weights(key: str, weights: Path) -> None:
+    """Finds at once what the model itself would find only when the reactor runs, and a daemon tell nobody."""
+    if not weights.is_file():
+        give_up(
+            f"the weights of '{key}', {weights}, are missing; run: agentctl model-pull {weights.stem},"
+            " or choose another model with --model or agentctl model"
+        )
 
 
 def _where(options: Options, door: FrontDoor, reactor: Any) -> tuple[IStreamServerEndpoint, list[str]]:
