@@ -15,10 +15,12 @@ from twisted.application.service import IService
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.endpoints import TCP4ServerEndpoint, TCP6ServerEndpoint, serverFromString
 from twisted.internet.interfaces import IStreamServerEndpoint
+from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 from twisted.python import usage
 
 from .agent.agent import Agent
+from .agent.delegation import Delegation
 from .agent.errors import AgentError
 from .agent.interfaces import IBackEnd, IEmbedder, IModel, ISessionStore
 from .agent.limits import Limits
@@ -29,6 +31,7 @@ from .config import (
     ConfigError,
     FrontDoor,
     Home,
+    JsonFile,
     ModelRegistry,
     Settings,
     find_home,
@@ -170,7 +173,18 @@ def _agent(
             choices={key: e.llm_tools if e.tool_call_available else () for key, e in entries.items()}
         ),
         gate_defaults=msgspec.to_builtins(load_gates(home)),
+        delegation=Delegation(
+            {key: entry.llm_call_available for key, entry in entries.items()},
+            {key: entry.llm_call_timeout for key, entry in entries.items()},
+            lambda key, field, value: deferToThread(_keep, JsonFile(home.models_file), key, field, value),
+        ),
     )
+
+
+def _keep(file: JsonFile, key: str, field: str, value: Any) -> None:
+    """Sets one field of a model's entry in the operator's file."""
+    with file.update() as content:
+        content["models"][key][field] = value
 
 
 def _limits(settings: Settings) -> Limits:

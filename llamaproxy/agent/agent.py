@@ -13,6 +13,7 @@ from .aside import ask_aside
 from .commands import Commands
 from .commands.script import Script, read
 from .conversation import Conversation
+from .delegation import Delegation, LlmCall
 from .errors import NoEmbedder, Stopping
 from .gates import GateMap
 from .history import estimate_all
@@ -44,6 +45,7 @@ class Agent:
         embedders: Mapping[str, IEmbedder] | None = None,
         toolbox: Toolbox | None = None,
         gate_defaults: GateMap | None = None,
+        delegation: Delegation | None = None,
     ) -> None:
         self.backends = models
         self._embedders = embedders or {}
@@ -54,6 +56,8 @@ class Agent:
         self.limits = limits or Limits()
         self.toolbox = toolbox or Toolbox()
         self.gate_defaults = gate_defaults or {}
+        self.delegation = delegation or Delegation()
+        self.offer_delegation()
         self.sessions = Sessions(store, clock.seconds)
         self.conversation = Conversation(self, message_limits or {}, prompt_folders or {})
         self.started_at = clock.seconds()
@@ -111,6 +115,14 @@ class Agent:
             return result
 
         return asking.addBoth(over)
+
+    def offer_delegation(self) -> None:
+        """Offers models the tool to ask others while there is one that may be asked."""
+        tool = LlmCall(self)
+        if tool.keys:
+            self.toolbox.add(tool)
+        else:
+            self.toolbox.remove(tool.name)
 
     # -- life
 

@@ -110,7 +110,7 @@ class ModelEntry(Struct, frozen=True, kw_only=True):
     - `vision`: the model takes images. `embedding`: the model makes embeddings (`/v1/embeddings`, `/api/embed`)
       and is not one to talk to.
     - `tool_call_available`: the model is offered tools: those in `llm_tools` (names of tools or of their
-      categories), or all installed ones if that is null.
+      categories), or all installed ones if that is null. `llm_call_available`: other models may ask this one.
     - `llm_call_timeout` bounds the whole call, `connect_timeout` reaching the server, `first_token_timeout`
       the wait for the first delta, `idle_timeout` the silence between two network reads afterwards; seconds.
     - `start` (`LOCAL`): load `eager`ly with the server or `lazy`, at the first message; `parallel`: replies
@@ -129,6 +129,7 @@ class ModelEntry(Struct, frozen=True, kw_only=True):
     embedding: bool = False
     tool_call_available: bool = True
     llm_tools: tuple[str, ...] | None = None
+    llm_call_available: bool = False
     system_prompt_folder: str | None = None
     temperature: float | None = None
     top_p: float | None = None

@@ -1,10 +1,14 @@
 """Commands: read out of a message, answered by the agent, never seen by a model or the history."""
 
+from typing import Any
+
 from twisted.trial.unittest import SynchronousTestCase
 
 from llamaproxy.agent.commands.script import Invocation, Script, read
+from llamaproxy.agent.errors import ModelError, ToolError
+from llamaproxy.agent.types import Access, Caller
 from tests.agent.test_turns import PHONE, TABLET, TurnCase
-from tests.support import ScriptedModel
+from tests.support import ScriptedCall, ScriptedModel, ScriptedTool
 
 
 class ReadTests(SynchronousTestCase):
@@ -165,3 +169,225 @@ class CommandTests(TurnCase):
         self.listen("hello", TABLET)
         self.assertEqual((len(self.house.models[0].calls), len(self.house.models[1].calls)), (1, 0))
         self.assertEqual(PHONE.session_id, "llama-192.168.1.20")
+
+
+class RightsTests(TurnCase):
+    """What callers may command, by their rights."""
+
+    def say(self, text: str, **rights: Any) -> str:
+        caller = Caller(session_id=PHONE.session_id, address=PHONE.address, **rights)
+        return self.listen(text, caller).text
+
+    def test_caller_without_rights_is_refused_every_command_and_may_still_talk(self) -> None:
+        for text in ("!help", "!reset", "!model\n!session", "!nonsense"):
+            self.assertIn("turned off", self.say(text, rights="none"))
+        self.say("hello", rights="none")
+        self.assertEqual(len(self.house.calls), 1)
+
+    def test_safe_caller_looks_and_rules_the_own_session_only(self) -> None:
+        for text in ("!help", "!model main", "!maxusers", "!limit_list", "!llm_call", "!tool_suppress true"):
+            self.assertNotIn("operator", self.say(text, rights="safe"), text)
+        for text in (
+            "!maxusers 3",
+            "!maxctx 3",
+            "!sessiontimeout 3",
+            "!limit_set max_at_llm_depth 2",
+            "!llm_call true",
+            "!llm_timeout 3",
+            "!llm_clean_text main hi",
+            "!session 999 delete",
+        ):
+            self.assertIn("ask the operator", self.say(text, rights="safe"), text)
+        self.assertEqual((self.house.limits.max_users, self.house.calls), (50, []))
+
+
+class ToolCommandTests(TurnCase):
+    """Commands about tools, and tools as commands."""
+
+    def setUp(self) -> None:
+        text = {"type": "string"}
+        self.search = ScriptedTool(
+            "search_ddgs",
+            "search",
+            access=Access(operation="read"),
+            result="found",
+            parameters={
+                "type": "object",
+                "properties": {"n": {"type": "integer"}, "query": text},
+                "required": ["query"],
+            },
+        )
+        self.extract = ScriptedTool(
+            "url_extract",
+            "extract",
+            parameters={"type": "object", "properties": {"query": text, "url": text}, "required": ["url"]},
+        )
+        self.database = ScriptedTool(
+            "db_query", "db", parameters={"type": "object", "properties": {"sql": text}, "required": ["sql"]}
+        )
+        self.clock = ScriptedTool("clock")
+        self.house = self.make(
+            ScriptedModel("main"),
+            ScriptedModel("other"),
+            tools=[self.search, self.extract, self.database, self.clock],
+        )
+
+    def say(self, text: str, **more: Any) -> str:
+        return self.listen(text, Caller(session_id=PHONE.session_id, address=PHONE.address, **more)).text
+
+    def test_tool_runs_by_command_without_model_or_gate(self) -> None:
+        self.assertEqual(self.say("!search_ddgs blue cats"), "found")
+        self.assertEqual(self.search.calls, [{"query": "blue cats"}])
+        self.say("!url_extract http://a what is it")
+        self.say("!url_extract http://a")
+        self.say('!search_ddgs {"query": "cats", "n": 3}')
+        self.assertEqual(
+            self.extract.calls, [{"url": "http://a", "query": "what is it"}, {"url": "http://a"}]
+        )
+        self.assertEqual(self.search.calls[1], {"query": "cats", "n": 3})
+        self.assertEqual(self.house.calls, [])
+
+    def test_database_command_is_the_owners(self) -> None:
+        for name in ("db", "db_query"):
+            self.assertIn("for the operator only", self.say(f"!{name} SELECT 1"))
+            self.assertEqual(self.say(f"!{name} SELECT 1", owner=True), "noon")
+        self.assertEqual(self.database.calls, [{"sql": "SELECT 1"}] * 2)
+
+    def test_tool_command_exists_only_for_tools_that_are_installed_and_worth_one(self) -> None:
+        self.assertIn("Unknown command", self.say("!search_tavily cats"))
+        self.assertIn("Unknown command", self.say("!clock"))
+
+    def test_tool_command_without_its_argument_is_answered_with_the_usage(self) -> None:
+        self.assertEqual(
+            self.say("!search_ddgs"), "'query' is a required property.\nUsage: !search_ddgs <query>"
+        )
+
+    def test_failing_tool_is_told_in_words(self) -> None:
+        self.search.result = ToolError("offline")
+        self.assertEqual(self.say("!search_ddgs cats"), "The tool failed: offline")
+
+    def test_preview_and_tags_are_set_for_the_session_and_kept(self) -> None:
+        self.assertIn("500 characters", self.say("!tool_preview_length"))
+        self.say("!tool_preview_length 2")
+        self.assertIn("all of it", self.say("!tool_preview_length -1"))
+        self.say("!tool_preview_length 2")
+        self.house.agent = self.house.new_agent()
+        listener = self.listen("time?")
+        self.house.calls[-1].call_tools(("clock", "{}"))
+        self.assertIn("[clock: no...]", listener.thoughts)
+        self.house.calls[-1].answer("Noon.")
+        self.assertEqual(self.say("!tool_suppress yes"), "Tool tags are hidden.")
+        listener = self.listen("time?")
+        self.house.calls[-1].call_tools(("clock", "{}"))
+        self.assertEqual(listener.thoughts, "")
+        self.assertIn("Usage", self.say("!tool_suppress perhaps") + self.say("!tool_preview_length x"))
+
+    def test_limits_are_listed_and_set_under_all_their_names(self) -> None:
+        self.assertIn("max_tool_iterations: 10", self.say("!limit_list").splitlines())
+        self.assertIn("search: 5 calls in 10 s", self.say("!limits list").splitlines())
+        self.assertEqual(self.say("!limit_set max_tool_iterations 1"), "max_tool_iterations: 1")
+        self.assertEqual(self.say("!limits read max_tool_iterations"), "max_tool_iterations: 1")
+        self.assertEqual(self.say("!limits write search 1/60"), "search: 1 calls in 60 s")
+        self.assertEqual(self.say("!limit_depth_set search 0/60"), "search: no limit")
+        self.assertIn("Usage", self.say("!limit_set nonsense 1"))
+        self.listen("time?")
+        self.house.calls[-1].call_tools(("clock", "{}"))
+        self.assertEqual(self.house.calls[-1].request.tools, [])
+
+    def test_help_fits_a_phone_and_explains_each_command(self) -> None:
+        text = self.say("!help", owner=True)
+        self.assertLess(sum(1 + len(line) // 40 for line in text.splitlines()), 31)
+        self.assertIn("The model's tools: search_ddgs, url_extract, db_query, clock", text)
+        for word in text.replace("\n", " ").split():
+            if word.startswith("!") and word != "!help":
+                self.assertIn(word, self.say(f"!help {word}"))
+        self.assertNotIn("!db", self.say("!help"))
+
+    def test_sections_of_the_prompt_are_shown_one_by_one(self) -> None:
+        (self.folder / ".system_prompt").write_text("Be kind.\n[SECTIONS]\nstyle: how to write\n")
+        (self.folder / ".system_prompt_style").write_text("Short.")
+        self.assertEqual(self.say("!read_system_prompt"), "Be kind.\n\n## style: how to write\nShort.")
+        for name in ("1", "STYLE"):
+            self.assertEqual(self.say(f"!read_system_prompt {name}"), "## style: how to write\nShort.")
+        self.assertIn("0 main text\n1 style", self.say("!read_system_prompt nonsense"))
+
+    def test_sleep_waits_and_can_be_stopped(self) -> None:
+        listener = self.listen("!sleep 5")
+        self.assertIsNone(listener.end)
+        self.house.clock.advance(5)
+        self.assertEqual(listener.text, "Slept for 5 s.")
+        listener = self.listen("!sleep 300")
+        self.say("!stop")
+        self.assertEqual(listener.text, "[stopped]")
+        self.assertIn("Usage", self.say("!sleep 301"))
+
+
+class DelegationTests(TurnCase):
+    def setUp(self) -> None:
+        self.clock = ScriptedTool("clock")
+        self.house = self.make(ScriptedModel("main"), ScriptedModel("other"), tools=[self.clock])
+
+    @property
+    def other(self) -> ScriptedCall:
+        return self.house.models[1].calls[-1]
+
+    def test_model_may_ask_another_one_once_that_is_allowed(self) -> None:
+        self.listen("hello")
+        self.assertEqual([tool["name"] for tool in self.house.calls[0].request.tools], ["clock"])
+        self.house.calls[0].answer("Hi.")
+        self.assertEqual(
+            self.listen("!llm_call other true").text, "main: may not be asked\nother: may be asked"
+        )
+        self.listen("!autogate llm_call true")
+        listener = self.listen("ask it")
+        self.house.calls[1].call_tools(("llm_call", '{"model": "other", "prompt": "2+2?"}'))
+        self.assertEqual(self.other.prompt(), [("user", "2+2?")])
+        self.other.answer("4")
+        self.assertEqual(self.house.calls[-1].prompt()[-1], ("tool", "4"))
+        self.house.calls[-1].answer("It says 4.")
+        self.assertEqual(listener.text, "It says 4.")
+        self.listen("!llm_call false")
+        self.assertIsNone(self.house.toolbox.get("llm_call"))
+
+    def test_delegation_is_gated_limited_and_can_be_turned_off(self) -> None:
+        self.listen("!llm_call other true")
+        self.listen("ask it")
+        arguments = '{"model": "other", "prompt": "2+2?"}'
+        self.house.calls[-1].call_tools(("llm_call", arguments))
+        self.assertIn("refused", self.house.calls[-1].prompt()[-1][1])
+        self.house.calls[-1].answer("No.")
+        self.listen("!autogate llm_call true\n!limit_set max_at_llm_depth 0")
+        self.listen("ask it")
+        self.house.calls[-1].call_tools(("llm_call", arguments))
+        self.assertIn("limited to a depth of 0", self.house.calls[-1].prompt()[-1][1])
+        self.house.calls[-1].call_tools(("llm_call", '{"model": "main", "prompt": "x"}'))
+        self.assertIn("'main' is not one of ['other']", self.house.calls[-1].prompt()[-1][1])
+
+    def test_clean_text_asks_with_nothing_else_and_gives_up_in_time(self) -> None:
+        listener = self.listen("!llm_clean_text other say hi")
+        self.assertEqual([m.content for m in self.other.request.messages], ["say hi"])
+        self.other.answer("hi")
+        self.assertEqual(listener.text, "hi")
+        self.assertIn("other: 7 seconds", self.listen("!llm_timeout other 7").text)
+        listener = self.listen("!llm_clean_text other say hi")
+        self.house.clock.advance(7)
+        self.assertIn("no answer within 7 seconds", listener.text)
+        self.assertTrue(self.other.cancelled)
+        listener = self.listen("!llm_clean_text other say hi")
+        self.other.fail(ModelError("down"))
+        self.assertEqual(listener.text, "down")
+
+    def test_clean_tool_puts_a_result_into_words(self) -> None:
+        listener = self.listen("!llm_clean_tool other clock UTC")
+        self.assertEqual(self.clock.calls, [{"zone": "UTC"}])
+        self.assertIn("noon", self.other.prompt()[0][1])
+        self.other.answer("It is noon.")
+        self.assertEqual(listener.text, "It is noon.")
+        self.assertIn("no tool 'nope'", self.listen("!llm_clean_tool other nope x").text)
+
+    def test_models_are_listed_in_detail(self) -> None:
+        self.assertIn("main: OPENAI, main-id, 1 tools, timeout 120 s", self.listen("!llm_list").text)
+
+    def test_nonsense_is_answered_with_the_usage(self) -> None:
+        for text in ("!llm_call nope true", "!llm_call other", "!llm_timeout 0", "!llm_clean_text other"):
+            self.assertIn("\nUsage: ", self.listen(text).text)

@@ -1,8 +1,12 @@
 """Commands about the caller's own session and those of others."""
 
+from twisted.internet.task import deferLater
+
 from ..approvals import WITHDRAWN, parked_turn, unpark
 from ..session import Session
 from .table import Call, UsageError, command
+
+LONGEST_SLEEP = 300
 
 
 @command("help", "[command]", summary="this list, or more about one command", group="Chat")
@@ -52,6 +56,15 @@ async def stop(call: Call) -> str:
         return "Stopped; the question is withdrawn."
     running.stop()
     return "Stopped."
+
+
+@command("sleep", "<1-300>", summary="wait that many seconds", group="Chat", waits=True)
+async def sleep(call: Call) -> str:
+    """Waits; the session's next message waits, too."""
+    if not call.argument.isdecimal() or not 1 <= int(call.argument) <= LONGEST_SLEEP:
+        raise UsageError(f"A whole number of seconds from 1 to {LONGEST_SLEEP} is needed.")
+    await deferLater(call.agent.clock, int(call.argument))
+    return f"Slept for {call.argument} s."
 
 
 @command("session", "[<id> delete]", summary="list the sessions, or delete one", group="Chat")

@@ -113,7 +113,7 @@ class Commands:
 
     def __init__(self, agent: "Agent") -> None:
         # The modules that fill the table use `Call` and `command` from here; their order is that of `!help`.
-        from . import sessions, models, prompts, gates, approvals, display, limits, operator  # noqa: F401, I001
+        from . import sessions, models, delegation, prompts, gates, approvals, display, limits, operator  # noqa: F401, I001
 
         self._agent = agent
 

@@ -1,0 +1,1 @@
+Commands for tools, limits, delegation and the system prompt, and a `!help` that fits a phone.
