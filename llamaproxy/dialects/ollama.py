@@ -10,7 +10,6 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 from msgspec.json import Decoder
-from msgspec.structs import replace
 
 from ..agent.errors import AgentError, BadRequest
 from ..agent.types import ChatTurn, Options, ReplyEnd
@@ -72,7 +71,7 @@ def parse_chat(body: bytes) -> ChatRequest:
     chat = decode_body(body, _chat_body)
     if chat.messages is None:
         raise BadRequest("messages: a list of messages is needed")
-    turn = last_user_turn(chat.messages) if chat.messages else None
+    turn = last_user_turn(chat.messages, _options(chat)) if chat.messages else None
     return _request(chat, turn, system_beside(chat.messages))
 
 
@@ -81,16 +80,15 @@ def parse_generate(body: bytes) -> ChatRequest:
     generate = decode_body(body, _generate_body)
     images = pictures(generate.images or (), "images")
     text = generate.prompt or ""
-    turn = ChatTurn(text=text, images=images) if text.strip() or images else None
+    options = _options(generate)
+    turn = ChatTurn(text=text, images=images, options=options) if text.strip() or images else None
     return _request(generate, turn, generate.system or "")
 
 
 def _request(body: _TurnBody, turn: ChatTurn | None, system: str | None) -> ChatRequest:
-    model, stream, options = body.model or "", body.stream is not False, _options(body)
+    model, stream = body.model or "", body.stream is not False
     if turn is not None:
-        return ChatRequest(
-            turn=replace(turn, options=options), model=model, stream=stream, lone_system=system
-        )
+        return ChatRequest(turn=turn, model=model, stream=stream, lone_system=system)
     lifecycle: Literal["load", "unload"] = "unload" if _is_zero(body.keep_alive) else "load"
     return ChatRequest(turn=None, model=model, stream=stream, lifecycle=lifecycle)
 

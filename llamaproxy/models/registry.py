@@ -23,13 +23,15 @@ class ModelContext(Struct, frozen=True, kw_only=True):
     """What a model may use of the server that it lives in.
 
     `pool` holds the connections of all models; `environ` looks a variable up in the environment, then in `.env`;
-    `home` is where the entries stand and the local weights lie.
+    `home` is where the entries stand and the local weights lie; `modified_at` is when the operator last changed the
+    entries, in Unix seconds.
     """
 
     reactor: Any
     pool: HTTPConnectionPool
     environ: Callable[[str], str | None]
     home: Home
+    modified_at: float = 0.0
 
     def http(self, connect_timeout: float) -> HTTPClient:
         """A treq client on the shared pool; `connect_timeout` is in seconds."""
@@ -38,7 +40,14 @@ class ModelContext(Struct, frozen=True, kw_only=True):
 
 def model_context(reactor: Any, environ: Callable[[str], str | None], home: Home) -> ModelContext:
     """The context of a real server."""
-    return ModelContext(reactor=reactor, pool=connection_pool(reactor), environ=environ, home=home)
+    file = home.models_file
+    return ModelContext(
+        reactor=reactor,
+        pool=connection_pool(reactor),
+        environ=environ,
+        home=home,
+        modified_at=file.stat().st_mtime if file.exists() else 0.0,
+    )
 
 
 BackEnd = IModel | IEmbedder
@@ -48,15 +57,19 @@ Builder = Callable[[str, ModelEntry, ModelContext], BackEnd]
 def _openai(key: str, entry: ModelEntry, context: ModelContext) -> BackEnd:
     upstream = _upstream(key, entry, context)
     if entry.embedding:
-        return RemoteEmbedder(key, entry, Embedding(entry, upstream, "/embeddings", read_openai))
-    return RemoteModel(key, entry, OpenAIChat(entry, upstream))
+        return RemoteEmbedder(
+            key, entry, context.modified_at, Embedding(entry, upstream, "/embeddings", read_openai)
+        )
+    return RemoteModel(key, entry, context.modified_at, OpenAIChat(entry, upstream))
 
 
 def _ollama(key: str, entry: ModelEntry, context: ModelContext) -> BackEnd:
     upstream = _upstream(key, entry, context)
     if entry.embedding:
-        return RemoteEmbedder(key, entry, Embedding(entry, upstream, "/api/embed", read_ollama))
-    return RemoteModel(key, entry, OllamaChat(entry, upstream))
+        return RemoteEmbedder(
+            key, entry, context.modified_at, Embedding(entry, upstream, "/api/embed", read_ollama)
+        )
+    return RemoteModel(key, entry, context.modified_at, OllamaChat(entry, upstream))
 
 
 def _upstream(
@@ -73,7 +86,8 @@ def _local(key: str, entry: ModelEntry, context: ModelContext) -> BackEnd:
 
 
 def _anthropic(key: str, entry: ModelEntry, context: ModelContext) -> BackEnd:
-    return RemoteModel(key, entry, AnthropicChat(entry, _upstream(key, entry, context, anthropic_headers)))
+    upstream = _upstream(key, entry, context, anthropic_headers)
+    return RemoteModel(key, entry, context.modified_at, AnthropicChat(entry, upstream))
 
 
 _BUILT_IN: dict[str, Builder] = {

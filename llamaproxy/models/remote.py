@@ -23,11 +23,15 @@ class Chat(Protocol):
 
 
 class _Remote:
-    """One entry with a `host`; there is nothing to start and nothing to stop."""
+    """One entry with a `host`; there is nothing to start and nothing to stop.
 
-    def __init__(self, key: str, entry: ModelEntry) -> None:
+    `modified_at` stands for the age of the model, which only its server knows: when its entry was last changed.
+    """
+
+    def __init__(self, key: str, entry: ModelEntry, modified_at: float) -> None:
         self._key = key
         self._entry = entry
+        self._modified_at = modified_at
 
     def info(self) -> ModelInfo:
         """See `IBackEnd`."""
@@ -41,6 +45,7 @@ class _Remote:
             vision=entry.vision,
             context_length=entry.context_length or 0,
             embedding=entry.embedding,
+            modified_at=self._modified_at,
         )
 
     def start(self) -> Deferred[None]:
@@ -56,8 +61,8 @@ class _Remote:
 class RemoteModel(_Remote):
     """An entry to talk to."""
 
-    def __init__(self, key: str, entry: ModelEntry, chat: Chat) -> None:
-        super().__init__(key, entry)
+    def __init__(self, key: str, entry: ModelEntry, modified_at: float, chat: Chat) -> None:
+        super().__init__(key, entry, modified_at)
         self._chat = chat
 
     def chat(self, request: ModelRequest, receiver: IDeltaReceiver) -> Deferred[ModelResult]:
@@ -69,8 +74,8 @@ class RemoteModel(_Remote):
 class RemoteEmbedder(_Remote):
     """An entry that makes embeddings."""
 
-    def __init__(self, key: str, entry: ModelEntry, embedding: Embedding) -> None:
-        super().__init__(key, entry)
+    def __init__(self, key: str, entry: ModelEntry, modified_at: float, embedding: Embedding) -> None:
+        super().__init__(key, entry, modified_at)
         self._embedding = embedding
 
     def embed(self, texts: Sequence[str], dimensions: int | None = None) -> Deferred[Embeddings]:

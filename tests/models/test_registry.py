@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -31,6 +32,14 @@ class RegistryTests(SynchronousTestCase):
             verifyObject(IModel, model)
         self.assertEqual([model.info().kind for model in models.values()], list(kinds.values()))
         verifyObject(IDeltaReceiver, Listener())
+
+    def test_a_model_elsewhere_is_as_old_as_the_file_that_names_it(self) -> None:
+        home = Home(Path(self.mktemp()))
+        home.ensure()
+        os.utime(home.models_file, (1_700_000_000, 1_700_000_000))
+        context = model_context(Network().clock, lambda name: None, home)
+        for model in build_models(registry(a="OPENAI", b="OLLAMA", c="ANTHROPIC"), context).values():
+            self.assertEqual(model.info().modified_at, 1_700_000_000)
 
     def test_disabled_entries_are_left_out(self) -> None:
         entry = ModelEntry(type="NONSENSE", model_id="x", enabled=False)
