@@ -42,7 +42,7 @@ from .config import (
 from .models.registry import build_embedders, build_models, model_context
 from .service import Interrupts, Part, Stack, give_up
 from .store.sqlite import SqliteSessionStore
-from .web.cors import Cors
+from .web.cors import Cors, ollama_origins
 from .web.door import Door, port_problem, reachable_addresses, welcome
 from .web.guard import Guard
 from .web.routes import Routes
@@ -129,7 +129,7 @@ def build(options: Options, home: Home, reactor: Any) -> Stack:
         door.llama_hosts,
     )
     routes = Routes(agent, guard, reactor, door.stall_timeout, door.heartbeat, housekeeping=door.housekeeping)
-    cors = Cors(_origins(door, environ))
+    cors = Cors(ollama_origins(environ) if door.llama_origins is None else door.llama_origins)
     site = FrontSite(routes, guard, reactor, door.max_body_bytes, door.request_timeout, cors)
 
     entrance = Door(endpoint, site, reactor, door.shutdown_grace)
@@ -224,13 +224,6 @@ def _where(options: Options, door: FrontDoor, reactor: Any) -> tuple[IStreamServ
     kind = TCP6ServerEndpoint if ":" in host else TCP4ServerEndpoint
     urls = [f"http://{f'[{each}]' if ':' in each else each}:{port}" for each in reachable_addresses(host)]
     return kind(reactor, port, interface=host), urls
-
-
-def _origins(door: FrontDoor, environ: Mapping[str, str]) -> Sequence[str]:
-    """The pages that may come in besides local ones: what the file says, else what Ollama's variable says."""
-    if door.llama_origins is not None:
-        return door.llama_origins
-    return [origin for each in environ.get("OLLAMA_ORIGINS", "").split(",") if (origin := each.strip())]
 
 
 def _endpoint(description: str, reactor: Any) -> IStreamServerEndpoint:

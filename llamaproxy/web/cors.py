@@ -5,7 +5,7 @@ permission of its own; so a page from elsewhere is refused, and not only kept fr
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from twisted.web.iweb import IRequest
 
@@ -74,6 +74,11 @@ class Cors:
 
     def _allows(self, origin: bytes) -> bool:
         return self._allowed.fullmatch(origin.decode("latin-1").lower()) is not None
+
+
+def ollama_origins(environ: Mapping[str, str]) -> list[str]:
+    """The origins that Ollama would let in besides local ones: those of its variable, separated by commas."""
+    return [origin for each in environ.get("OLLAMA_ORIGINS", "").split(",") if (origin := each.strip())]
 
 
 def _foreign_origin(request: IRequest) -> bytes | None:

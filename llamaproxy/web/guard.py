@@ -74,13 +74,16 @@ class Guard:
         if not (knows_key or self._is_near(address, request) or (self._keys and is_probe)):
             return self._stranger(address)
         host = request.getHeader(b"host") or b""
-        # Who knows a key is no page that a name was bent for, and a proxy knows which names it serves.
-        if knows_key or self._hosts.knows(host) or self._is_proxy(_address_of(request.getClientAddress())):
+        if knows_key or self._hosts.knows(host) or self._vouched(request):
             return None
         return Forbidden(
             f"'{host.decode('latin-1')}' is not known here as a name of this server. If it is one, the operator "
             "can add it to llama_hosts in plugins-enabled.json."
         )
+
+    def _vouched(self, request: IRequest) -> bool:
+        """Whether the name is checked elsewhere: by a proxy of ours, or by the browser against the certificate."""
+        return request.isSecure() or self._is_proxy(_address_of(request.getClientAddress()))
 
     def _stranger(self, address: Address) -> AgentError:
         if self._keys:

@@ -1,7 +1,7 @@
 """Web pages from elsewhere: who may come in, and what their browsers need to hear."""
 
 from llamaproxy.agent.errors import ModelError
-from llamaproxy.web.cors import Cors
+from llamaproxy.web.cors import Cors, ollama_origins
 from llamaproxy.web.guard import Guard
 from tests.support import Front, Response
 from tests.web.test_routes import OLLAMA, OPENAI, WebCase, ask
@@ -64,6 +64,13 @@ class OriginTests(WebCase):
             self.assertEqual(self.code(origin), 200, pattern)
             self.assertEqual(self.code(PAGE), 200)
             self.front = Front(self.house)
+
+    def test_ollamas_own_variable_is_understood(self) -> None:
+        self.assertEqual(
+            ollama_origins({"OLLAMA_ORIGINS": "https://a.example, app://* ,"}),
+            ["https://a.example", "app://*"],
+        )
+        self.assertEqual(ollama_origins({}), [])
 
     def test_dot_in_an_origin_is_a_dot(self) -> None:
         self.front = Front(self.house, cors=Cors(["https://chat.example.org"]))

@@ -9,7 +9,8 @@ from twisted.internet.ssl import CertificateOptions, KeyPair
 from tests.web.sockets import Peer, SocketCase, post, reactor
 from tests.web.test_routes import OLLAMA, ask
 
-CHAT = post(OLLAMA, json.encode(ask()))
+BODY = json.encode(ask())
+CHAT = post(OLLAMA, BODY)
 
 
 class HalfCloseTests(SocketCase):
@@ -42,7 +43,8 @@ class TlsTests(SocketCase):
         port = await self.listen(f"ssl:0:interface=127.0.0.1:privateKey={file}")
         options = CertificateOptions(acceptableProtocols=[b"h2", b"http/1.1"])
         peer = await self.connect(SSL4ClientEndpoint(reactor, "127.0.0.1", port, options))
-        peer.transport.write(CHAT)
+        # A name bent to this address would not match the certificate, so any name will do.
+        peer.transport.write(post(OLLAMA, BODY, host="agent.example.org"))
         call = await self.next_call()
         self.assertEqual(peer.transport.negotiatedProtocol, b"http/1.1")
         call.say("Hi")
