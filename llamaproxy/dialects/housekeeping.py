@@ -67,6 +67,7 @@ _HISTORY = "<chat_history>"
 _TASK_NAME = re.compile(r"[a-z]+(_[a-z]+)+")
 _SPEAKER = re.compile(r"^(USER|ASSISTANT|SYSTEM|TOOL): ", re.MULTILINE)
 _FENCED = re.compile(r"```\n(.*)\n```", re.DOTALL)
+_MERGE = re.compile(r"responses from various models to the (?:latest )?user query")
 _REINS_MESSAGE = re.compile(r"this message:(.*)", re.DOTALL)
 
 
@@ -84,7 +85,7 @@ def recognise(request: ChatRequest, header: str) -> Task | None:
     text, system = request.turn.text.strip(), request.lone_system.strip()
     if _is_name_request(text, system):
         return Task.NAME
-    if "responses from various models" in text[:200]:
+    if _MERGE.search(text[:200]):
         return Task.MERGE
     if request.stream:
         return None

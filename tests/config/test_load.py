@@ -135,6 +135,7 @@ class SettingsTests(LoadCase):
         self.check_key_is_refused("stall_timeout", -1, "stall_timeout", "a number above 0")
         self.check_key_is_refused("request_timeout", float("nan"), "request_timeout", "a number above 0")
         self.check_key_is_refused("queue_limit", -1, "queue_limit", "0 or more")
+        self.check_key_is_refused("housekeeping", "on", "housekeeping", "expected model or local or off")
 
     def test_wrong_types_are_told_in_words(self) -> None:
         self.check_key_is_refused("llama_port", "11434", "llama_port", "expected a whole number, got text")

@@ -93,6 +93,7 @@ class RecogniseTests(SynchronousTestCase):
             request("### Task:\nsummarise this article: ..."),
             request('### Task:\nwrite JSON with a "title"'),
             request(f"what does this prompt do?\n{TITLE}"),
+            request("how do I combine responses from various models?"),
             request("give this conversation a name. The name is:"),
             request("write a title generator for a chat app", system="be brief"),
             request("what is History: about?", system="Available Tools: none"),

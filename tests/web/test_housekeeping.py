@@ -70,6 +70,22 @@ class LocalTests(HousekeepingCase):
         self.assertEqual((finish["choices"][0]["finish_reason"], done), ("stop", "[DONE]"))
         self.assert_no_trace()
 
+    def test_the_other_endpoints_of_a_conversation_know_errands_too(self) -> None:
+        header = {"x-llamaproxy-task": "title_generation"}
+        for path, body in [
+            ("/v1/responses", {"input": TITLE}),
+            ("/v1/messages", ask(TITLE, max_tokens=100)),
+            ("/v1/completions", {"prompt": TITLE}),
+            ("/api/generate", {"prompt": TITLE}),
+        ]:
+            for stream in (True, False):
+                asked = {"model": "m", **body, "stream": stream}
+                response = self.front.ask("POST", path, asked, **header)
+                self.assertEqual(response.code, 200, path)
+                self.assertIn(b"Bake me a cake", response.body, path)
+        self.assertEqual(self.house.calls, [])
+        self.assert_no_trace()
+
     def test_a_title_by_generate_is_plain_text(self) -> None:
         role = "You are a title generator for a chat application."
         body = {"model": "m", "system": role, "prompt": f"{role} Now this message: bake me a cake"}
