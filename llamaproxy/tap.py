@@ -120,6 +120,8 @@ def build(options: Options, home: Home, reactor: Any) -> Stack:
     store = SqliteSessionStore(home.sessions_db, reactor)
     store.check()
     agent = _agent(home, settings, registry, default, models, embedders, store, reactor)
+    if settings.prompt_tools:
+        agent.offer_prompt_tools()
     guard = Guard(
         door.allow_from,
         door.api_keys,

@@ -20,6 +20,7 @@ from .history import estimate_all
 from .interfaces import IAgent, IEmbedder, IModel, IReply, ISessionStore
 from .limits import Limits
 from .prompts import PromptFiles
+from .prompttools import ReadSystemPrompt, UpdateSystemPrompt
 from .session import Session, Sessions
 from .toolbox import Toolbox
 from .turn import Turn
@@ -115,6 +116,11 @@ class Agent:
             return result
 
         return asking.addBoth(over)
+
+    def offer_prompt_tools(self) -> None:
+        """Offers models the tools to read and change their own system prompt."""
+        for tool in (ReadSystemPrompt(self), UpdateSystemPrompt(self)):
+            self.toolbox.add(tool)
 
     def offer_delegation(self) -> None:
         """Offers models the tool to ask others while there is one that may be asked."""

@@ -35,9 +35,13 @@ class Conversation:
         ceiling = self._agent.limits.history_max_ctx
         return min(ceiling, self._message_limits.get(key, ceiling))
 
+    def prompt_folder(self, key: str) -> str | None:
+        """Where the model's system prompt lies; None for the common one."""
+        return self._prompt_folders.get(key)
+
     async def prompt(self, key: str) -> Prompt:
         """The model's system prompt."""
-        return await self._agent.prompts.prompt(self._prompt_folders.get(key))
+        return await self._agent.prompts.prompt(self.prompt_folder(key))
 
     async def system_prompt(self, key: str) -> Message:
         """The model's system message."""

@@ -6,6 +6,7 @@ file `.system_prompt_<name>` beside it, again text and sections. The client's ow
 
 from collections.abc import Callable
 from pathlib import Path
+from shutil import copymode
 from typing import Any
 
 from msgspec import Struct
@@ -65,6 +66,24 @@ class PromptFiles:
     def prompt(self, folder: str | None = None) -> Deferred[Prompt]:
         """The prompt of `folder` (relative to the home), or of the home itself. Never fails for a missing file."""
         return self._in_thread(self._current, self._folder / (folder or ""))
+
+    def rewrite(self, folder: str | None, name: str, body: str) -> Deferred[None]:
+        """Replaces the body of the section `name`, "" for the main text; its own sections stay.
+
+        Fails with `KeyError` if there is no such section, with `OSError` if its file cannot be written.
+        """
+        return self._in_thread(self._rewrite, self._folder / (folder or ""), name, body)
+
+    def _rewrite(self, folder: Path, name: str, body: str) -> None:
+        if all(section.name != name for section in assemble(folder).sections):
+            raise KeyError(name)
+        path = folder / (f"{ROOT}_{name}" if name else ROOT)
+        _, marker, listing = f"\n{_read(path, '')}".partition(f"\n{SECTIONS}")
+        scratch = path.with_name(f"{path.name}.new")
+        scratch.write_text(body.strip() + (f"\n\n{SECTIONS}{listing}" if marker else "\n"), encoding="utf-8")
+        if path.exists():
+            copymode(path, scratch)
+        scratch.replace(path)
 
     def reload(self) -> None:
         """Forgets what was read."""

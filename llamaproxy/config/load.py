@@ -12,7 +12,7 @@ import msgspec
 from .errors import ConfigError
 from .files import JsonFile
 from .home import Home
-from .schema import PLUGIN, FrontDoor, GateDefaults, ModelEntry, ModelRegistry, Settings
+from .schema import PLUGIN, PROMPT_PLUGIN, FrontDoor, GateDefaults, ModelEntry, ModelRegistry, Settings
 
 Shape = TypeVar("Shape", bound=msgspec.Struct)
 
@@ -107,7 +107,7 @@ def load_settings(home: Home) -> Settings:
         raise ConfigError(
             file, "enabled_plugins", "expected a list", "Write the plugins' names between [ and ]."
         )
-    names = [name for name in Settings.__struct_fields__ if name != "front_door"]
+    names = [name for name in Settings.__struct_fields__ if name not in ("front_door", "prompt_tools")]
     settings = as_struct(Settings, {name: content.get(name) for name in names}, file, "")
     _obey(_SETTINGS_RULES, settings, file, "")
     for category, rate in settings.rate_limits.items():
@@ -115,7 +115,9 @@ def load_settings(home: Home) -> Settings:
     door = _front_door(section(content, file, "plugin_config", PLUGIN), file)
     if PLUGIN not in listed:
         door = msgspec.structs.replace(door, enabled=False)
-    return msgspec.structs.replace(settings, front_door=door)
+    prompt_block = section(content, file, "plugin_config", PROMPT_PLUGIN)
+    prompt_tools = PROMPT_PLUGIN in listed and prompt_block.get("enabled") is not False
+    return msgspec.structs.replace(settings, front_door=door, prompt_tools=prompt_tools)
 
 
 def load_registry(home: Home) -> ModelRegistry:

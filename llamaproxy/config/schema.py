@@ -8,6 +8,8 @@ from typing import Any, Literal
 from msgspec import Struct, field
 
 PLUGIN = "plugin_proxy_llama"
+# Offers models the tools to read and change their own system prompt; it has no settings.
+PROMPT_PLUGIN = "plugin_system_prompt"
 
 Housekeeping = Literal["model", "local", "off"]
 
@@ -84,9 +86,11 @@ class Settings(Struct, frozen=True, kw_only=True):
     `max_users` 0 means no limit, `session_idle_timeout_minutes` 0 turns the reaper off, `history_max_ctx` is
     the ceiling for a session's window in messages. `rate_limits` are by category of tools. Sessions begin with
     `tool_preview_length` (characters of a tool's result that are shown, 0 for all) and `tool_suppress`.
+    `prompt_tools` says whether `plugin_system_prompt` is enabled.
     """
 
     front_door: FrontDoor = FrontDoor()
+    prompt_tools: bool = False
     max_users: int = 50
     session_idle_timeout_minutes: float = 60.0
     history_max_ctx: int = 200

@@ -207,7 +207,7 @@ class AnthropicChat:
             "top_p": entry.top_p,
             "top_k": entry.top_k,
             "stop_sequences": options.stop or None,
-            "tools": [_tool(tool) for tool in request.tools] or None,
+            **_tools(request),
         }
         body |= {name: value for name, value in fields.items() if value is not None} | entry.extra
         if options.json_schema:
@@ -241,6 +241,17 @@ class AnthropicChat:
 def anthropic_headers(key: str) -> dict[str, str]:
     """How this API wants to see a key, and the version of it that is spoken here."""
     return {"anthropic-version": API_VERSION, **({"x-api-key": key} if key else {})}
+
+
+def _tools(request: ModelRequest) -> dict[str, Any]:
+    """The tools on offer, or stand-ins that may not be called for those in the history: it cannot be without."""
+    if request.tools:
+        return {"tools": [_tool(tool) for tool in request.tools]}
+    called = {call.name: None for message in request.messages for call in message.tool_calls}
+    if not called:
+        return {}
+    stand_ins = [{"name": name, "input_schema": {"type": "object"}} for name in called]
+    return {"tools": stand_ins, "tool_choice": {"type": "none"}}
 
 
 def _tool(tool: dict[str, Any]) -> dict[str, Any]:

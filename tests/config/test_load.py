@@ -66,6 +66,12 @@ class SettingsTests(LoadCase):
             (settings.tool_preview_length, settings.tool_suppress, settings.gate_mode), (0, True, "ask")
         )
 
+    def test_prompt_tools_are_a_plugin_that_is_listed_and_not_switched_off(self) -> None:
+        self.put({}, enabled_plugins=[PLUGIN, "plugin_system_prompt"])
+        self.assertTrue(load_settings(self.home).prompt_tools)
+        self.put({}, prompt_tools=True)
+        self.assertFalse(load_settings(self.home).prompt_tools)
+
     def test_rate_limit_that_is_none_is_refused_with_its_place(self) -> None:
         for rate, problem in (
             ({"calls": -1, "window_seconds": 1}, "rate_limits.search.calls: expected 0 or more"),

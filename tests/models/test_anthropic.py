@@ -162,6 +162,14 @@ class RequestTests(AnthropicTestCase):
             },
         )
 
+    def test_calls_in_the_history_have_stand_ins_where_no_tools_are_offered(self) -> None:
+        body = self.asked(ASK, CALL_CLOCK, NOON)
+        self.assertEqual(
+            (body["tools"], body["tool_choice"]),
+            ([{"name": "clock", "input_schema": {"type": "object"}}], {"type": "none"}),
+        )
+        self.assertNotIn("tools", self.asked(ASK))
+
     def test_pictures_go_before_their_text(self) -> None:
         picture = Image(data="QUJD", media_type="image/png")
         body = self.asked(Message(role="user", content="what is it?", images=(picture,)))
