@@ -17,7 +17,7 @@ _SECTION = {"type": "string", "description": "A section's name; leave it out for
 
 
 class _PromptTool:
-    category = "system"
+    category = SYSTEM_PROMPT
     timeout = 30.0
 
     def __init__(self, agent: "Agent") -> None:

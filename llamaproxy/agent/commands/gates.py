@@ -18,6 +18,8 @@ from .table import Call, UsageError, command, required_truth, truth
 
 # Groups that can be set before any of their tools is installed.
 KNOWN_GROUPS = ("search", "extract", "drive")
+# Categories with commands of their own, and the one whose tools never ask.
+RULED_ELSEWHERE = frozenset({DATABASE_CATEGORY, SYSTEM_PROMPT, "system"})
 
 
 @command(
@@ -117,10 +119,10 @@ def _doubt(call: Call, kind: Kind, name: str) -> str:
 
 
 def _tools(call: Call) -> list[str]:
-    tools = list(call.agent.toolbox)
-    groups = [tool.category for tool in tools if tool.category != DATABASE_CATEGORY]
-    names = [tool.name for tool in tools if tool.category != DATABASE_CATEGORY]
-    return [ALL, *KNOWN_GROUPS, *groups, *names, *call.gates.names(TOOLS)]
+    """What `status` shows: groups and tools that `!autogate` rules, and what has been set by name."""
+    tools = [tool for tool in call.agent.toolbox if tool.category not in RULED_ELSEWHERE]
+    groups = [tool.category for tool in tools]
+    return [ALL, *KNOWN_GROUPS, *groups, *(tool.name for tool in tools), *call.gates.names(TOOLS)]
 
 
 def _group(call: Call, name: str) -> str:
