@@ -426,12 +426,18 @@ class Front:
         house: House,
         guard: Guard | None = None,
         housekeeping: Literal["model", "local", "off"] = "local",
+        heartbeat: float = 8.0,
         **site: Any,
     ) -> None:
         self.house = house
         guard = guard or Guard()
         routes = Routes(
-            house.agent, guard, house.clock, now=lambda: 1_700_000_000.0, housekeeping=housekeeping
+            house.agent,
+            guard,
+            house.clock,
+            heartbeat=heartbeat,
+            now=lambda: 1_700_000_000.0,
+            housekeeping=housekeeping,
         )
         self.site = FrontSite(routes, guard, house.clock, **site)
 

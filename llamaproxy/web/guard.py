@@ -102,7 +102,8 @@ class Guard:
         """
         if any(address in network for network in self._allowed):
             return True
-        return not address.is_loopback and address == _address_of(request.getHost())
+        is_here = not address.is_loopback and address == _address_of(request.getHost())
+        return is_here and not self._is_relayed(request)
 
     def caller(self, request: IRequest) -> Caller:
         """Whose session the request belongs to, and what they may command."""

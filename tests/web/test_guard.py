@@ -119,6 +119,11 @@ class GuardTests(SynchronousTestCase):
             wire = self.front(Guard()).connect(address, at="203.0.113.9")
             self.assertEqual(wire.send("GET", "/api/version").response().code, code)
 
+    def test_stranger_whom_a_proxy_on_this_machine_brings_is_not_the_machine_itself(self) -> None:
+        wire = self.front(Guard()).connect("203.0.113.9", at="203.0.113.9")
+        wire.send("GET", "/api/version", x_forwarded_for="8.8.8.8")
+        self.assertEqual(wire.response().code, 403)
+
     def test_loopback_is_let_in_by_allow_from_alone_as_a_proxy_may_bring_others_from_there(self) -> None:
         wire = self.front(Guard(allow_from=["10.0.0.0/8"])).connect("127.0.0.1", at="127.0.0.1")
         self.assertEqual(wire.send("GET", "/api/version").response().code, 403)

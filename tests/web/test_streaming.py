@@ -7,7 +7,7 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
 
 from llamaproxy.agent.errors import ModelError
-from tests.support import Wire
+from tests.support import Front, Wire
 from tests.web.test_routes import OLLAMA, OPENAI, WebCase, ask
 
 COMMENT = b": keep-alive\n\n"
@@ -88,6 +88,15 @@ class HeartbeatTests(WebCase):
         self.house.calls[-1].fail(ModelError("the model broke off"))
         *_, error, done = wire.response().events()
         self.assertEqual((error["error"]["message"], done), ("the model broke off", "[DONE]"))
+
+    def test_operator_sets_the_time_or_turns_it_off(self) -> None:
+        for seconds, beats in ((3.0, 1), (0.0, 0)):
+            self.front = Front(self.house, heartbeat=seconds)
+            wire = self.start(OLLAMA, ask())
+            self.wait(5)
+            self.house.calls[-1].say("Hi")
+            self.assertEqual(self.silences(wire), beats)
+            self.house.calls[-1].finish()
 
     def test_answer_that_is_not_streamed_gets_none(self) -> None:
         wire = self.start(OPENAI, ask())
