@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from ..config import PLUGIN, Home, JsonFile
 from ..config.load import as_struct, section
+from ..config.schema import PROMPT_PLUGIN
 from .printer import Sign
 
 UNKNOWN = Sign("?", "", "unknown")
@@ -28,7 +29,8 @@ _OURS: dict[str, dict[str, Any]] = {
         "dependencies": ["klein", "treq"],
         "port_config_key": "llama_port",
         "default_port": 11434,
-    }
+    },
+    PROMPT_PLUGIN: {"description": "tools with which models read and change their own system prompt"},
 }
 
 

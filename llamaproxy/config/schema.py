@@ -37,7 +37,8 @@ class FrontDoor(Struct, frozen=True, kw_only=True):
     `off` takes them for messages of the user.
 
     `commands` says which chat commands callers may use, `key_commands` the same for single API keys by name; a
-    key that has `all` there is the operator's own, and so may also do what is for the operator only. `gate_mode`
+    key that has `all` there is the operator's own, and so may also do what is for the operator only, as may
+    callers from the machine itself where `commands` is `all`. `gate_mode`
     beats the one of the whole file.
     """
 

@@ -109,11 +109,13 @@ class Guard:
         """Whose session the request belongs to, and what they may command."""
         address, key = self.address(request), self.key_name(request)
         own = self._key_commands.get(key) if key else None
+        rights = own or self._commands
+        at_the_server = address.is_loopback and not self._is_relayed(request)
         return Caller(
             session_id=f"llama-{address}",
             address=str(address),
-            rights=own or self._commands,
-            owner=own == "all" or (address.is_loopback and not self._is_relayed(request)),
+            rights=rights,
+            owner=rights == "all" and (own == "all" or at_the_server),
         )
 
     def key_name(self, request: IRequest) -> str | None:

@@ -37,6 +37,13 @@ class GuardTests(SynchronousTestCase):
         self.assertEqual(self.rights(proxied, "127.0.0.1", x_forwarded_for="192.168.1.2"), ("all", False))
         self.assertEqual(self.rights(proxied, "127.0.0.1", x_forwarded_for="127.0.0.1"), ("all", True))
 
+    def test_nobody_is_the_owner_without_all_rights(self) -> None:
+        guard = Guard(api_keys={"ben": "b", "anna": "a"}, key_commands={"ben": "safe", "anna": "all"})
+        self.assertEqual(self.rights(guard, "127.0.0.1", authorization="Bearer b"), ("safe", False))
+        strict = Guard(api_keys={"anna": "a"}, commands="safe", key_commands={"anna": "all"})
+        self.assertEqual(self.rights(strict, "127.0.0.1"), ("safe", False))
+        self.assertEqual(self.rights(strict, "127.0.0.1", authorization="Bearer a"), ("all", True))
+
     def rights(self, guard: Guard, address: str, **headers: str) -> tuple[str, bool]:
         request = DummyRequest([])
         request.client = IPv4Address("TCP", address, 1)

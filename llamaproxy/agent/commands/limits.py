@@ -21,7 +21,7 @@ async def limit_list(call: Call) -> str:
 @command(
     "limit_set",
     "<key> <n> | <category> <calls>/<seconds>",
-    summary="set a limit until the restart, 0 for none",
+    summary="set a limit until the restart",
     group="Tools",
     aliases=("limit_depth_set",),
 )
