@@ -26,7 +26,7 @@ lint: .venv/dev.stamp
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: .venv/dev.stamp
+bench: .venv/bench.stamp
 	$(BIN)/python -m benchmarks $(NAME)
 
 clean:
@@ -40,6 +40,10 @@ clean:
 
 .venv/dev.stamp: .venv/run.stamp
 	$(INSTALL) -e '.[dev,clients]'
+	@touch $@
+
+.venv/bench.stamp: .venv/dev.stamp
+	$(INSTALL) -e '.[bench]'
 	@touch $@
 
 .venv:

@@ -1,1 +1,1 @@
-"""The benchmarks: one command each, every one prints a table; never a test."""
+"""Measures the server against its promises and its peers: `python -m benchmarks [NAME]`; never a timed test."""

@@ -1,0 +1,21 @@
+"""`python -m benchmarks [NAME ...]`: runs the named benchmarks, or all, one after another."""
+
+import argparse
+from importlib import import_module
+
+from .machine import machine, open_many_files
+
+NAMES = ("paced", "unpaced", "first_token", "small", "slow_readers", "history", "start")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", choices=[*NAMES, []], metavar="NAME", help=", ".join(NAMES))
+    open_many_files()
+    print(machine(), flush=True)
+    for name in parser.parse_args().names or NAMES:
+        print(f"\n## {name}\n\n{import_module(f'benchmarks.{name}').run()}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
