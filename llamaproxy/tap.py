@@ -137,7 +137,7 @@ def build(options: Options, home: Home, reactor: Any) -> Stack:
     entrance = Door(endpoint, site, reactor, door.shutdown_grace)
     stack = Stack(reactor)
     for service in (
-        Part(lambda: None, context.pool.closeCachedConnections),
+        Part(lambda: None, context.close),
         Part(store.open, store.close),
         Part(partial(_start_models, back_ends, default), partial(_stop_models, back_ends)),
         Part(agent.start, lambda: Deferred.fromCoroutine(agent.stop())),

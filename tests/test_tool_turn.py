@@ -104,7 +104,7 @@ class ToolTurnTests(TestCase):
         home.path.mkdir()
         entry = ModelEntry(type="OPENAI", model_id="tiny", host=host)
         context = model_context(reactor, lambda name: None, home)
-        self.addCleanup(context.pool.closeCachedConnections)
+        self.addCleanup(context.close)
         models = build_models(ModelRegistry(default_model="main", models={"main": entry}), context)
         self.store = SqliteSessionStore(home.sessions_db, reactor)
         await self.store.open()

@@ -118,6 +118,8 @@ class ModelEntry(Struct, frozen=True, kw_only=True):
       categories), or all installed ones if that is null. `llm_call_available`: other models may ask this one.
     - `llm_call_timeout` bounds the whole call, `connect_timeout` reaching the server, `first_token_timeout`
       the wait for the first delta, `idle_timeout` the silence between two network reads afterwards; seconds.
+    - `plain_http`: ask a server without TLS through the same HTTP client as one with it, where the fast client
+      does not get along with it.
     - `start` (`LOCAL`): load `eager`ly with the server or `lazy`, at the first message; `parallel`: replies
       generated at the same time; `threads`: 0 for all cores.
     """
@@ -144,6 +146,7 @@ class ModelEntry(Struct, frozen=True, kw_only=True):
     connect_timeout: float = 10.0
     first_token_timeout: float = 120.0
     idle_timeout: float = 60.0
+    plain_http: bool = False
     start: Literal["lazy", "eager"] = "lazy"
     parallel: int = 2
     threads: int = 0

@@ -1,13 +1,21 @@
-"""The HTTP client of all model calls: one pool of kept connections, and no detours on the way to a server."""
+"""How model calls speak HTTP: what `upstream` needs of a client, how to connect, and the plain client, which is treq.
 
-from typing import Any, cast
+The fast client for plain TCP is in `bare`.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Protocol, cast
 
 from hyperlink import EncodedURL
-from treq.client import HTTPClient
 from twisted.internet.abstract import isIPAddress, isIPv6Address
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.endpoints import HostnameEndpoint, TCP4ClientEndpoint, TCP6ClientEndpoint, wrapClientTLS
-from twisted.internet.interfaces import IConsumer, IProtocol, IProtocolFactory, IStreamClientEndpoint
+from twisted.internet.interfaces import (
+    IConsumer,
+    IProtocol,
+    IProtocolFactory,
+    IStreamClientEndpoint,
+)
 from twisted.internet.protocol import Factory
 from twisted.web.client import URI, Agent, BrowserLikePolicyForHTTPS, HTTPConnectionPool
 from twisted.web.http_headers import Headers
@@ -15,19 +23,67 @@ from twisted.web.iweb import IAgent, IAgentEndpointFactory, IBodyProducer, IResp
 from zope.interface import implementer
 
 
-def connection_pool(reactor: Any) -> HTTPConnectionPool:
-    """Keeps a connection for each reply that may run at the same time, so that a handshake is paid once."""
-    pool = HTTPConnectionPool(reactor)
-    pool.maxPersistentPerHost = 256
-    pool.retryAutomatically = False  # the room has its own rule, see `upstream`
-    return pool
+class Response(Protocol):
+    """The head of an answer, and a way to its body; `IResponse` has more."""
+
+    @property
+    def code(self) -> int:
+        """The status."""
+
+    @property
+    def headers(self) -> Headers:
+        """The headers."""
+
+    def deliverBody(self, protocol: IProtocol) -> None:
+        """Streams the body to `protocol`, whose transport can pause and stop the connection.
+
+        It ends with `connectionLost` and a `ResponseDone`, a `PotentialDataLoss` where the connection's end is the
+        body's, or a `ResponseFailed`.
+        """
 
 
-def http_client(reactor: Any, pool: HTTPConnectionPool, connect_timeout: float) -> HTTPClient:
-    """A treq client on `pool`; `connect_timeout` is in seconds."""
-    endpoints = _Endpoints(reactor, connect_timeout)
-    agent = _PlainAgent(Agent.usingEndpointFactory(reactor, endpoints, pool))
-    return HTTPClient(agent, data_to_body_producer=_Body)
+class Http(Protocol):
+    """What asks a model's server."""
+
+    def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Deferred[Response]:
+        """Fires when the head of the answer is there, whatever its status; redirects are not followed.
+
+        Fails with `ResponseFailed` once a connection was made, with the endpoint's error before. Cancelling it
+        closes the connection.
+        """
+
+    def close(self) -> Deferred[None]:
+        """Closes the connections that were kept for the next call; fires when they are."""
+
+
+class PlainClient:
+    """Any URL, through treq and one pool of kept connections; `connect_timeout` is in seconds."""
+
+    def __init__(self, reactor: Any, connect_timeout: float) -> None:
+        # Needed only for https, and slow to import.
+        from treq.client import HTTPClient
+
+        pool = self._pool = HTTPConnectionPool(reactor)
+        # One for each reply that may run at the same time, so that a handshake is paid once.
+        pool.maxPersistentPerHost = 256
+        pool.retryAutomatically = False  # the room has its own rule, see `upstream`
+        endpoints = Endpoints(reactor, connect_timeout)
+        agent = _PlainAgent(Agent.usingEndpointFactory(reactor, endpoints, pool))
+        self._http = HTTPClient(agent, data_to_body_producer=_Body)
+
+    def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Deferred[Response]:
+        """See `Http`."""
+        raw = Headers({name: [value] for name, value in headers.items()})
+        return cast(
+            Deferred[Response],
+            self._http.post(
+                Address.from_text(url), headers=raw, data=body, unbuffered=True, allow_redirects=False
+            ),
+        )
+
+    def close(self) -> Deferred[None]:
+        """See `Http`."""
+        return cast(Deferred[None], self._pool.closeCachedConnections())
 
 
 class Address(EncodedURL):
@@ -39,15 +95,15 @@ class Address(EncodedURL):
 
 
 @implementer(IAgentEndpointFactory)
-class _Endpoints:
+class Endpoints:
     """Connects to an address directly; only a real name is looked up, which costs a trip through a thread."""
 
     def __init__(self, reactor: Any, timeout: float) -> None:
         self._reactor = reactor
         self._timeout = timeout
-        self._policy = BrowserLikePolicyForHTTPS()
 
     def endpointForURI(self, uri: URI) -> IStreamClientEndpoint:
+        """How to reach the server of `uri`."""
         host = uri.host.decode("ascii")
         address = "127.0.0.1" if host == "localhost" else host
         if isIPAddress(address):
@@ -59,7 +115,8 @@ class _Endpoints:
         else:
             endpoint = HostnameEndpoint(self._reactor, host, uri.port, self._timeout)
         if uri.scheme == b"https":
-            endpoint = wrapClientTLS(self._policy.creatorForNetloc(uri.host, uri.port), endpoint)
+            creator = BrowserLikePolicyForHTTPS().creatorForNetloc(uri.host, uri.port)
+            endpoint = wrapClientTLS(creator, endpoint)
         return _Quiet(endpoint)
 
 

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 from msgspec.structs import replace
-from treq.client import HTTPClient
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
@@ -16,6 +15,7 @@ from ..agent.errors import ModelError, ModelTimeout
 from ..agent.interfaces import IDeltaReceiver, IEmbedder, IModel
 from ..agent.types import Embeddings, ModelInfo, ModelRequest, ModelResult
 from ..config.schema import ModelEntry
+from .client import Http
 from .embedding import Embedding, read_openai
 from .gguf import Weights, read_weights
 from .keeper import Keeper
@@ -31,7 +31,7 @@ class _Local:
 
     _log = Logger()
 
-    def __init__(self, key: str, entry: ModelEntry, reactor: Any, http: HTTPClient, folder: Path) -> None:
+    def __init__(self, key: str, entry: ModelEntry, reactor: Any, http: Http, folder: Path) -> None:
         self._key = key
         self._entry = entry
         self._reactor = reactor
@@ -123,7 +123,7 @@ class _Local:
 class LocalModel(_Local):
     """Weights to talk to."""
 
-    def __init__(self, key: str, entry: ModelEntry, reactor: Any, http: HTTPClient, folder: Path) -> None:
+    def __init__(self, key: str, entry: ModelEntry, reactor: Any, http: Http, folder: Path) -> None:
         super().__init__(key, entry, reactor, http, folder)
         self._chat = OpenAIChat(entry, self._upstream)
 
@@ -140,7 +140,7 @@ class LocalModel(_Local):
 class LocalEmbedder(_Local):
     """Weights that make embeddings."""
 
-    def __init__(self, key: str, entry: ModelEntry, reactor: Any, http: HTTPClient, folder: Path) -> None:
+    def __init__(self, key: str, entry: ModelEntry, reactor: Any, http: Http, folder: Path) -> None:
         super().__init__(key, entry, reactor, http, folder)
         self._embedding = Embedding(entry, self._upstream, "/embeddings", read_openai)
 

@@ -14,6 +14,7 @@ from ..agent.types import Message, ModelDelta, ModelRequest, ModelResult, Reason
 from ..config.schema import ModelEntry
 from .calls import CallCollector
 from .refusals import error_of, message_of
+from .repeats import Repeats
 from .sse import EventSplitter
 from .upstream import Upstream
 
@@ -63,6 +64,17 @@ class _Chunk(Struct):
 _decode = json.Decoder(_Chunk).decode
 
 
+def _text_of(chunk: _Chunk) -> str | None:
+    """The text in a chunk that holds nothing else of interest."""
+    if chunk.error or chunk.usage is not None or not chunk.choices:
+        return None
+    choice = chunk.choices[0]
+    delta = choice.delta
+    if choice.finish_reason or delta.reasoning_content or delta.reasoning or delta.tool_calls:
+        return None
+    return delta.content
+
+
 class ChunkDecoder:
     """The `streaming.Decoder` of this format."""
 
@@ -70,17 +82,30 @@ class ChunkDecoder:
         self.finished = False
         self._who = who
         self._events = EventSplitter()
+        self._repeats = Repeats(lambda data: _text_of(_decode(data)))
         self._calls = CallCollector()
         self._finish_reason: str | None = None
         self._usage: Usage | None = None
 
     def received(self, segment: bytes, deltas: list[ModelDelta]) -> None:
         """See `streaming.Decoder`."""
+        while segment and not self.finished:
+            if self._repeats.known and self._events.idle and (taken := self._repeats.take(segment, deltas)):
+                segment = segment[taken:]
+                continue
+            # With a pattern to look for, only up to where an event may end and a run of others may begin.
+            end = segment.find(b"\n\n") + 2 if self._repeats.known else 0
+            self._decode(segment[:end] if end > 1 else segment, deltas)
+            segment = segment[end:] if end > 1 else b""
+
+    def _decode(self, segment: bytes, deltas: list[ModelDelta]) -> None:
         for data in self._events.received(segment):
             if data == b"[DONE]":
                 self.finished = True
                 return
             chunk = _decode(data)
+            if _text_of(chunk):
+                self._repeats.learn(data)
             if chunk.error:
                 raise error_of(self._who, chunk.error, message_of(chunk.error) or "no explanation")
             if chunk.usage is not None:

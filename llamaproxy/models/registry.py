@@ -2,15 +2,16 @@
 
 from collections.abc import Callable
 from typing import Any, cast
+from urllib.parse import urlsplit
 
-from msgspec import Struct
-from treq.client import HTTPClient
-from twisted.web.client import HTTPConnectionPool
+from msgspec import Struct, field
+from twisted.internet.defer import Deferred, gatherResults
 
 from ..agent.interfaces import IEmbedder, IModel, IModelType
 from ..config import ConfigError, Home, ModelEntry, ModelRegistry
 from .anthropic import AnthropicChat, anthropic_headers
-from .client import connection_pool, http_client
+from .bare import BareClient
+from .client import Endpoints, Http, PlainClient
 from .embedding import Embedding, read_ollama, read_openai
 from .local import LocalEmbedder, LocalModel
 from .ollama import OllamaChat
@@ -22,20 +23,29 @@ from .upstream import Upstream, bearer
 class ModelContext(Struct, frozen=True, kw_only=True):
     """What a model may use of the server that it lives in.
 
-    `pool` holds the connections of all models; `environ` looks a variable up in the environment, then in `.env`;
-    `home` is where the entries stand and the local weights lie; `modified_at` is when the operator last changed the
-    entries, in Unix seconds.
+    `environ` looks a variable up in the environment, then in `.env`; `home` is where the entries stand and the local
+    weights lie; `modified_at` is when the operator last changed the entries, in Unix seconds. `clients` are those that
+    `http` has given out.
     """
 
     reactor: Any
-    pool: HTTPConnectionPool
     environ: Callable[[str], str | None]
     home: Home
     modified_at: float = 0.0
+    clients: list[Http] = field(default_factory=list)
 
-    def http(self, connect_timeout: float) -> HTTPClient:
-        """A treq client on the shared pool; `connect_timeout` is in seconds."""
-        return http_client(self.reactor, self.pool, connect_timeout)
+    def http(self, entry: ModelEntry) -> Http:
+        """What asks the server of `entry`: the fast client where it is plain HTTP, unless the entry says otherwise."""
+        if entry.plain_http or urlsplit(entry.host).scheme == "https":
+            client: Http = PlainClient(self.reactor, entry.connect_timeout)
+        else:
+            client = BareClient(self.reactor, Endpoints(self.reactor, entry.connect_timeout).endpointForURI)
+        self.clients.append(client)
+        return client
+
+    def close(self) -> Deferred[Any]:
+        """Closes the connections that were kept for next calls; fires when they are."""
+        return gatherResults([client.close() for client in self.clients])
 
 
 def model_context(reactor: Any, environ: Callable[[str], str | None], home: Home) -> ModelContext:
@@ -43,7 +53,6 @@ def model_context(reactor: Any, environ: Callable[[str], str | None], home: Home
     file = home.models_file
     return ModelContext(
         reactor=reactor,
-        pool=connection_pool(reactor),
         environ=environ,
         home=home,
         modified_at=file.stat().st_mtime if file.exists() else 0.0,
@@ -76,13 +85,13 @@ def _upstream(
     key: str, entry: ModelEntry, context: ModelContext, headers: Callable[[str], dict[str, str]] = bearer
 ) -> Upstream:
     locate = locator(key, entry, context.environ)
-    http = context.http(entry.connect_timeout)
+    http = context.http(entry)
     return Upstream(who_is(key, entry), entry, http, context.reactor, locate, headers)
 
 
 def _local(key: str, entry: ModelEntry, context: ModelContext) -> BackEnd:
     kind = LocalEmbedder if entry.embedding else LocalModel
-    return kind(key, entry, context.reactor, context.http(entry.connect_timeout), context.home.weights)
+    return kind(key, entry, context.reactor, context.http(entry), context.home.weights)
 
 
 def _anthropic(key: str, entry: ModelEntry, context: ModelContext) -> BackEnd:

@@ -25,6 +25,11 @@ class LineSplitter:
         self._size = 0
         self._after_cr = False
 
+    @property
+    def idle(self) -> bool:
+        """Whether nothing has come since the last line's end, and nothing of that can be missing."""
+        return not (self._pieces or self._after_cr)
+
     def received(self, segment: bytes) -> list[bytes]:
         """The lines that `segment` completes. Raises `LineTooLongError`."""
         if self._after_cr and segment:
@@ -56,6 +61,11 @@ class EventSplitter:
         self._lines = LineSplitter(limit)
         self._data: list[bytes] = []
         self._size = 0
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing has come since the last event's end."""
+        return self._lines.idle and not self._data
 
     def received(self, segment: bytes) -> list[bytes]:
         """The data of the events that `segment` completes. Raises `LineTooLongError`."""

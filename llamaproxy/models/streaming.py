@@ -38,7 +38,8 @@ class Decoder(Shape):
     def received(self, segment: bytes, deltas: list[ModelDelta]) -> None:
         """Adds to `deltas` what `segment` completes; what was added stands even if this raises.
 
-        Raises `ModelError` for what the server reports, `DecodeError` or `LineTooLongError` for garbage.
+        Raises `ModelError` for what the server reports, and for garbage `DecodeError`, `UnicodeDecodeError` or
+        `LineTooLongError`.
         """
 
     def result(self) -> ModelResult | None:
@@ -166,7 +167,7 @@ class DeltaStream(Protocol):
             self._decoder.received(segment, deltas)
         except ModelError as reported:
             error = reported
-        except (DecodeError, LineTooLongError) as garbled:
+        except (DecodeError, UnicodeDecodeError, LineTooLongError) as garbled:
             error = ModelError(f"{self._who} sent what cannot be read: {garbled}")
         if deltas:
             if not self._begun:

@@ -5,7 +5,6 @@ from time import time
 from typing import Any, TypeVar, cast
 
 from msgspec import Struct
-from treq.client import HTTPClient
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import ConnectingCancelledError
 from twisted.internet.interfaces import IPushProducer, IReactorTime
@@ -15,14 +14,13 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.client import ResponseDone, ResponseFailed
 from twisted.web.http import PotentialDataLoss
-from twisted.web.http_headers import Headers
 from twisted.web.iweb import IResponse
 
 from ..agent.errors import ModelError, ModelTimeout, ModelUnavailable
 from ..agent.interfaces import IDeltaReceiver
 from ..agent.types import ModelResult
 from ..config.schema import ModelEntry
-from .client import Address
+from .client import Http
 from .refusals import MAX_BODY, is_html, refusal
 from .streaming import Decoder, DeltaStream, Watch, root_cause
 
@@ -66,7 +64,7 @@ class Upstream:
         self,
         who: str,
         entry: ModelEntry,
-        http: HTTPClient,
+        http: Http,
         clock: IReactorTime,
         locate: Callable[[], Deferred[Server]],
         headers: Callable[[str], dict[str, str]] = bearer,
@@ -119,18 +117,9 @@ class Upstream:
         patience = self._entry.first_token_timeout
         watch.expect(patience, f"did not begin its reply within {patience:g} seconds")
         server = await watch.over(self._locate())
-        own = self._headers(server.key)
-        headers = Headers({name: [value] for name, value in {**_COMMON_HEADERS, **own}.items()})
+        headers = {**_COMMON_HEADERS, **self._headers(server.key)}
         try:
-            response = await watch.over(
-                self._http.post(
-                    Address.from_text(server.url.rstrip("/") + path),
-                    headers=headers,
-                    data=body,
-                    unbuffered=True,
-                    allow_redirects=False,
-                )
-            )
+            response = await watch.over(self._http.post(server.url.rstrip("/") + path, headers, body))
         except Exception as error:
             raise self._no_answer(error) from None
         if response.code != 200 or is_html(response.headers):

@@ -102,9 +102,14 @@ class Connection:
         """The end of a streamed response."""
         self._protocol.dataReceived(b"0\r\n\r\n")
 
-    def cut(self) -> None:
-        """The cable is pulled."""
-        self._protocol.connectionLost(Failure(ConnectionLost()))
+    def receive(self, data: bytes) -> None:
+        """Any bytes, as one segment of the network; none get through to who hung up."""
+        if not self.closed:
+            self._protocol.dataReceived(data)
+
+    def cut(self, reason: Exception | None = None) -> None:
+        """The cable is pulled, or whatever `reason` is."""
+        self._protocol.connectionLost(Failure(reason or ConnectionLost()))
 
 
 class Network:

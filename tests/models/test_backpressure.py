@@ -103,7 +103,7 @@ class BackpressureTests(TestCase):
         self.addCleanup(lambda: fountain.socket.abortConnection() if not fountain.gone.called else None)
         entry = ModelEntry(type="OPENAI", model_id="tiny", host=f"http://127.0.0.1:{port.getHost().port}/v1")
         context = model_context(reactor, lambda name: None, Home(Path("/nowhere")))
-        self.addCleanup(context.pool.closeCachedConnections)
+        self.addCleanup(context.close)
         return build_models(ModelRegistry(default_model="m", models={"m": entry}), context)["m"], fountain
 
     async def test_reader_that_stalls_stops_the_server_and_misses_nothing(self) -> None:

@@ -61,7 +61,7 @@ class LocalCase(TestCase):
     timeout = 60
 
     def setUp(self) -> None:
-        self.addCleanup(CONTEXT.pool.closeCachedConnections)
+        self.addCleanup(CONTEXT.close)
 
 
 class LocalEmbedderTests(LocalCase):
