@@ -13,12 +13,13 @@ from msgspec import json
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.task import deferLater
-from twisted.trial.unittest import TestCase
+from twisted.trial.unittest import SynchronousTestCase, TestCase
 from twisted.web.resource import Resource
 from twisted.web.server import Site
 
 from llamaproxy.agent.agent import Agent
 from llamaproxy.agent.errors import ToolError
+from llamaproxy.agent.limits import Limits
 from llamaproxy.agent.prompts import PromptFiles
 from llamaproxy.agent.toolbox import Toolbox
 from llamaproxy.agent.types import Access, Message, ToolContext
@@ -28,7 +29,7 @@ from llamaproxy.store.sqlite import SqliteSessionStore
 from llamaproxy.web.guard import Guard
 from llamaproxy.web.routes import Routes
 from llamaproxy.web.site import FrontSite
-from tests.support import ScriptedTool
+from tests.support import Front, House, ScriptedTool
 from tests.web.sockets import reactor
 from tests.web.test_routes import OLLAMA, OPENAI, ask
 
@@ -172,6 +173,29 @@ class ToolTurnTests(TestCase):
         )
         self.assertEqual([choice["finish_reason"] for choice in choices if choice["finish_reason"]], ["stop"])
         await self.check_history()
+
+
+class ApprovalTests(SynchronousTestCase):
+    def test_question_is_asked_and_answered_in_both_dialects_with_a_restart_in_between(self) -> None:
+        for path in (OLLAMA, OPENAI):
+            drop = ScriptedTool("drop", "db", access=Access(operation="write", writes=("users",)))
+            house = House(folder=Path(self.mktemp()), limits=Limits(gate_mode="ask"), tools=[drop])
+            self.addCleanup(house.close)
+            wire = Front(house).connect().send("POST", path, ask("drop them", stream=False))
+            house.calls[0].call_tools(("drop", "{}"))
+            question = content(wire.response().json())
+            code = question.partition("!yes ")[2][:4]
+            self.assertIn("write table users", question)
+            house.agent = house.new_agent()
+            wire = Front(house).connect().send("POST", path, ask(f"!yes {code}", stream=False))
+            house.calls[1].answer("They are gone.")
+            self.assertEqual((content(wire.response().json()), len(drop.calls)), ("They are gone.", 1))
+
+
+def content(body: Any) -> str:
+    """The answer in a whole reply of either dialect."""
+    message = body["message"] if "message" in body else body["choices"][0]["message"]
+    return str(message["content"])
 
 
 def _outline(message: Message) -> str:

@@ -204,6 +204,8 @@ class Agent:
             if answer := await self.commands.run(script.commands, session, running):
                 reply.say(answer)
             if running.then is not None:
+                if script.prompt:
+                    reply.say("[the text beside the command is not passed on; send it again afterwards]\n\n")
                 await running.then()
                 return
             if not script.prompt:

@@ -89,9 +89,12 @@ class ToolLoop:
             Deferred.fromCoroutine(self._run_call(call, approved, waiting, wrong))
             for call in calls[:CALLS_AT_ONCE]
         ]
-        await DeferredList(running, consumeErrors=True)
+        outcomes = await DeferredList(running, consumeErrors=True)
         if self._turn.cancelled:
             raise CancelledError
+        for finished, outcome in outcomes:
+            if not finished:
+                self.log.failure("a tool call could not be run", outcome)
         exchange = self._exchange
         for call in calls[CALLS_AT_ONCE:]:
             exchange.results[call.id] = TOO_MANY

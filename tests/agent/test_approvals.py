@@ -119,6 +119,13 @@ class ApprovalTests(ToolCase):
         self.listen(f"!yes {code}")
         self.assertEqual(self.drops(), 1)
 
+    def test_text_beside_the_code_is_said_to_be_left_out(self) -> None:
+        _, code = self.asked()
+        reply = self.listen(f"!yes {code}\n!tool_suppress\nand then tell me a joke")
+        self.model.answer("Gone.")
+        self.assertIn("not passed on", reply.text)
+        self.assertTrue(reply.text.endswith("Gone."))
+
     def test_message_after_the_question_expired_is_a_new_turn(self) -> None:
         self.asked()
         self.house.clock.advance(PATIENCE)
