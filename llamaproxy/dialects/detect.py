@@ -2,6 +2,7 @@
 
 import re
 from enum import Enum
+from urllib.parse import unquote_to_bytes
 
 _SLASHES = re.compile(rb"/{2,}")
 # Endpoints under `/v1` that apps also ask for without it; those in the second line after `/api` as well, where
@@ -51,6 +52,22 @@ def normalise(path: bytes) -> str:
         if _is_under(text, f"/api{endpoint}"):
             return text.replace("/api", "/v1", 1)
     return text
+
+
+def target_path(target: bytes) -> bytes:
+    """The path of a request target without its query; clients behind a proxy send a whole URL (RFC 9112, 3.2.2)."""
+    if not target.startswith(b"/") and b"://" in target:
+        target = b"/" + target.partition(b"://")[2].partition(b"/")[2]
+    return target.partition(b"?")[0]
+
+
+def is_utf8(path: bytes) -> bool:
+    """Whether the path is ASCII whose percent-escapes spell UTF-8."""
+    try:
+        unquote_to_bytes(path).decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return path.isascii()
 
 
 def _is_under(path: str, folder: str) -> bool:

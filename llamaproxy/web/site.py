@@ -1,7 +1,6 @@
 """The wire side of HTTP: limits on what comes in, the guard at the door, paths made plain before they are routed."""
 
 from typing import BinaryIO
-from urllib.parse import unquote_to_bytes
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IHalfCloseableProtocol, IReactorTime, ITCPTransport
@@ -14,7 +13,7 @@ from twisted.web.server import Request, Site
 from zope.interface import implementer
 
 from ..agent.errors import AgentError, BadRequest, TooLarge
-from ..dialects.detect import normalise
+from ..dialects.detect import is_utf8, normalise, target_path
 from . import errors
 from .cors import Cors
 from .guard import Guard
@@ -122,7 +121,7 @@ class Intake(Request):
         """What stands against an answer, now that the whole request is there; raises it."""
         if self.refusal is not None:
             raise self.refusal
-        if not _is_utf8(self.path):
+        if not is_utf8(self.path):
             raise BadRequest("The path is not UTF-8.")
         if self._inflater is not None:
             self._inflater.end()
@@ -134,21 +133,6 @@ class Intake(Request):
     def _reply(self, body: bytes) -> None:
         self.write(body)
         self.finish()
-
-
-def target_path(target: bytes) -> bytes:
-    """The path of a request target without its query; clients behind a proxy send a whole URL (RFC 9112, 3.2.2)."""
-    if not target.startswith(b"/") and b"://" in target:
-        target = b"/" + target.partition(b"://")[2].partition(b"/")[2]
-    return target.partition(b"?")[0]
-
-
-def _is_utf8(path: bytes) -> bool:
-    try:
-        unquote_to_bytes(path).decode("utf-8")
-    except UnicodeDecodeError:
-        return False
-    return path.isascii()
 
 
 @implementer(IHalfCloseableProtocol)
