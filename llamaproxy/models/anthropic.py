@@ -14,6 +14,7 @@ from ..agent.types import ModelDelta, ModelRequest, ModelResult, Reasoning, Text
 from ..config.schema import ModelEntry
 from .anthropic_prompt import Thoughts, conversation
 from .calls import CallCollector
+from .fields import lower_limit
 from .refusals import error_of, message_of
 from .sse import EventSplitter
 from .upstream import Upstream
@@ -199,7 +200,7 @@ class AnthropicChat:
             "model": entry.model_id,
             "messages": messages,
             "stream": True,
-            "max_tokens": options.max_tokens or entry.max_tokens or MAX_TOKENS,
+            "max_tokens": lower_limit(options.max_tokens, entry.max_tokens) or MAX_TOKENS,
         }
         fields = {
             "system": system or None,

@@ -11,6 +11,7 @@ from ..agent.interfaces import IDeltaReceiver
 from ..agent.types import Message, ModelDelta, ModelRequest, ModelResult, Reasoning, Text, Usage
 from ..config.schema import ModelEntry
 from .calls import CallCollector, arguments_of
+from .fields import OptionalFields, lower_limit
 from .refusals import error_of, first_line
 from .sse import LineSplitter
 from .upstream import Upstream
@@ -95,12 +96,18 @@ class OllamaChat:
     def __init__(self, entry: ModelEntry, upstream: Upstream) -> None:
         self._entry = entry
         self._upstream = upstream
+        self._optional = OptionalFields({"think": "does not support thinking"})
 
     async def ask(self, request: ModelRequest, receiver: IDeltaReceiver) -> ModelResult:
         """One completion, as `IModel.chat` has it."""
         upstream = self._upstream
-        body = json.encode(self._body(request))
-        return await upstream.ask("/api/chat", body, lambda: LineDecoder(upstream.who), receiver)
+
+        async def post(body: dict[str, Any]) -> ModelResult:
+            return await upstream.ask(
+                "/api/chat", json.encode(body), lambda: LineDecoder(upstream.who), receiver
+            )
+
+        return await self._optional.ask(post, self._body(request))
 
     def _body(self, request: ModelRequest) -> dict[str, Any]:
         entry, asked = self._entry, request.options
@@ -108,7 +115,7 @@ class OllamaChat:
             "temperature": entry.temperature,
             "top_p": entry.top_p,
             "top_k": entry.top_k,
-            "num_predict": asked.max_tokens or entry.max_tokens,
+            "num_predict": lower_limit(asked.max_tokens, entry.max_tokens),
             "stop": asked.stop or None,
             "num_ctx": entry.context_length,
         }

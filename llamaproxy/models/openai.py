@@ -8,11 +8,11 @@ from typing import Any, Literal
 
 from msgspec import Struct, json
 
-from ..agent.errors import ContextTooLong, ModelError
 from ..agent.interfaces import IDeltaReceiver
 from ..agent.types import Message, ModelDelta, ModelRequest, ModelResult, Reasoning, Text, Usage
 from ..config.schema import ModelEntry
 from .calls import CallCollector
+from .fields import OptionalFields, lower_limit
 from .refusals import error_of, message_of
 from .repeats import Repeats
 from .sse import EventSplitter
@@ -145,25 +145,17 @@ class OpenAIChat:
     def __init__(self, entry: ModelEntry, upstream: Upstream) -> None:
         self._entry = entry
         self._upstream = upstream
-        # Turned off for good by the first server that does not know the option.
-        self._asks_for_usage = True
+        self._optional = OptionalFields({name: name for name in ("stream_options", "reasoning_effort")})
 
     async def ask(self, request: ModelRequest, receiver: IDeltaReceiver) -> ModelResult:
         """One completion, as `IModel.chat` has it."""
-        try:
-            return await self._post(request, receiver)
-        except ContextTooLong:
-            raise
-        except ModelError as error:
-            if not (self._asks_for_usage and "stream_options" in str(error)):
-                raise
-            self._asks_for_usage = False
-        return await self._post(request, receiver)
-
-    async def _post(self, request: ModelRequest, receiver: IDeltaReceiver) -> ModelResult:
         upstream = self._upstream
-        body = json.encode(self._body(request))
-        return await upstream.ask("/chat/completions", body, lambda: ChunkDecoder(upstream.who), receiver)
+
+        async def post(body: dict[str, Any]) -> ModelResult:
+            data = json.encode(body)
+            return await upstream.ask("/chat/completions", data, lambda: ChunkDecoder(upstream.who), receiver)
+
+        return await self._optional.ask(post, self._body(request))
 
     def _body(self, request: ModelRequest) -> dict[str, Any]:
         entry, options = self._entry, request.options
@@ -171,7 +163,7 @@ class OpenAIChat:
             "temperature": entry.temperature,
             "top_p": entry.top_p,
             "top_k": entry.top_k,
-            "max_tokens": options.max_tokens or entry.max_tokens,
+            "max_tokens": lower_limit(options.max_tokens, entry.max_tokens),
             "stop": options.stop or None,
             "response_format": _response_format(options.json_schema),
             # An effort only: there is no on and off that every server of this kind takes.
@@ -181,10 +173,9 @@ class OpenAIChat:
             "model": entry.model_id,
             "messages": [_message(message) for message in request.messages],
             "stream": True,
+            "stream_options": {"include_usage": True},
             **{name: value for name, value in fields.items() if value is not None},
         }
-        if self._asks_for_usage:
-            body["stream_options"] = {"include_usage": True}
         if request.tools:
             body["tools"] = [{"type": "function", "function": tool} for tool in request.tools]
         return body | entry.extra

@@ -46,6 +46,16 @@ class OllamaTests(UpstreamTestCase):
         self.assertEqual(body["options"], {"num_predict": 5, "stop": ["END"]})
         self.assertEqual((body["format"], body["think"]), ("json", False))
 
+    def test_model_that_cannot_think_is_not_asked_to_again(self) -> None:
+        request = ModelRequest(messages=[], options=Options(think=True))
+        call, connection = self.call(kind="OLLAMA", request=request)
+        connection.answer(400, b'{"error":"\\"tiny\\" does not support thinking"}')
+        connection = self.network.accept()
+        self.assertNotIn("think", connection.body)
+        connection.begin("application/x-ndjson")
+        connection.send(said(content="hi") + line(done=True, done_reason="stop"))
+        self.result_of(call)
+
     def test_images_and_calls_take_ollamas_form(self) -> None:
         calls = (
             ToolCall(id="1", name="clock", arguments='{"zone":"UTC"}'),

@@ -60,6 +60,23 @@ class RequestTests(UpstreamTestCase):
         schema = {"name": "answer", "schema": {"type": "object"}}
         self.assertEqual(body["response_format"], {"type": "json_schema", "json_schema": schema})
 
+    def test_the_lower_of_two_limits_counts(self) -> None:
+        for asked, own, sent in ((5, 99, 5), (99, 5, 5), (None, 5, 5), (5, None, 5)):
+            request = ModelRequest(messages=[], options=Options(max_tokens=asked))
+            _, connection = self.call(request=request, max_tokens=own)
+            self.assertEqual(connection.body["max_tokens"], sent)
+
+    def test_server_that_does_not_know_an_effort_is_asked_without_one_from_then_on(self) -> None:
+        request = ModelRequest(messages=[], options=Options(think="low"))
+        call, connection = self.call(request=request)
+        connection.answer(400, b'{"error":{"message":"Unrecognized request argument: reasoning_effort"}}')
+        connection = self.network.accept()
+        self.assertNotIn("reasoning_effort", connection.body)
+        self.assertIn("stream_options", connection.body)
+        connection.begin()
+        connection.send(event("hi") + finish() + DONE)
+        self.result_of(call)
+
     def test_any_json_is_a_json_object(self) -> None:
         _, connection = self.call(request=ModelRequest(messages=[], options=Options(json_schema={})))
         self.assertEqual(connection.body["response_format"], {"type": "json_object"})
