@@ -1,0 +1,90 @@
+"""A real server on a loopback port, with an agent whose model does as the message says, for real client libraries."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from twisted.internet import reactor as installed_reactor
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.threads import deferToThread
+from twisted.trial.unittest import TestCase
+from zope.interface import implementer
+
+from llamaproxy.agent.agent import Agent
+from llamaproxy.agent.errors import ModelError, ModelRateLimited
+from llamaproxy.agent.interfaces import IDeltaReceiver, IModel
+from llamaproxy.agent.prompts import PromptFiles
+from llamaproxy.agent.types import ModelInfo, ModelRequest, ModelResult, Reasoning, Text, Usage
+from llamaproxy.web.guard import Guard
+from llamaproxy.web.routes import Routes
+from llamaproxy.web.site import FrontSite
+from tests.support import CountingEmbedder, MemoryStore
+
+reactor: Any = installed_reactor
+
+# What the model says, with what strict readers of lines could trip over.
+ANSWER = "Hi \u2028there 😀"
+
+
+@implementer(IModel)
+class ObedientModel:
+    """Thinks and answers; says 'Hi' and fails at 'break', refuses at 'refuse', and says nothing at 'wait'."""
+
+    def __init__(self) -> None:
+        self.requests: list[ModelRequest] = []
+        self.cancelled: Deferred[None] = Deferred()
+
+    def info(self) -> ModelInfo:
+        return ModelInfo(key="main", model_id="main-id", kind="OPENAI")
+
+    def chat(self, request: ModelRequest, receiver: IDeltaReceiver) -> Deferred[ModelResult]:
+        self.requests.append(request)
+        text = request.messages[-1].content
+        if text == "refuse":
+            return fail(ModelRateLimited("slow down"))
+        if text == "wait":
+            return Deferred(lambda _: self.cancelled.callback(None))
+        receiver.deltasReceived([Reasoning("hm"), Text("Hi")])
+        done: Deferred[ModelResult] = Deferred()
+        reactor.callLater(0, self._go_on, text, receiver, done)
+        return done
+
+    def _go_on(self, text: str, receiver: IDeltaReceiver, done: Deferred[ModelResult]) -> None:
+        if text == "break":
+            done.errback(ModelError("the model broke off"))
+            return
+        receiver.deltasReceived([Text(ANSWER.removeprefix("Hi"))])
+        done.callback(ModelResult(usage=Usage(3, 5)))
+
+    def start(self) -> Deferred[None]:
+        return succeed(None)
+
+    def stop(self) -> Deferred[None]:
+        return succeed(None)
+
+
+class LiveCase(TestCase):
+    """One server for each test; `url` is its base without a path."""
+
+    timeout = 60
+
+    def setUp(self) -> None:
+        self.model = ObedientModel()
+        agent = Agent(
+            {"main": self.model},
+            "main",
+            MemoryStore(),
+            PromptFiles(Path(self.mktemp())),
+            reactor,
+            embedders={"vectors": CountingEmbedder()},
+        )
+        guard = Guard()
+        site = FrontSite(Routes(agent, guard, reactor), guard, reactor)
+        port = reactor.listenTCP(0, site, interface="127.0.0.1")
+        self.url = f"http://127.0.0.1:{port.getHost().port}"
+        self.addCleanup(port.stopListening)
+        self.addCleanup(lambda: Deferred.fromCoroutine(agent.stop()))
+
+    def run_client(self, work: Callable[..., Any], **asked: Any) -> "Deferred[Any]":
+        """Runs a blocking client in a thread, where it does not hold the server up."""
+        return deferToThread(work, **asked)
