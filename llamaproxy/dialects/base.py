@@ -33,14 +33,6 @@ class ChatRequest(Struct, frozen=True, kw_only=True):
     lone_system: str | None = None
 
 
-class EmbedRequest(Struct, frozen=True):
-    """What is to be embedded, and by which model in the client's spelling; `dimensions` None is the model's own."""
-
-    model: str
-    texts: tuple[str, ...]
-    dimensions: int | None = None
-
-
 class Encoder(Protocol):
     """Turns a reply into bytes: `start`, `events`, `heartbeat`, then `finish` or `fail`; or only `whole`."""
 

@@ -3,16 +3,14 @@
 Source: Ollama's `api/types.go` and `server/routes.go` (0.33).
 """
 
+from collections.abc import Iterator
 from typing import Annotated
 
 from msgspec import Meta, Struct, json
 
 from ..agent.types import Embeddings
-from .base import EmbedRequest
 from .parsing import Name, decode_body
-
-# In one request; more would make Python objects of a body's every comma.
-MAX_TEXTS = 2**16
+from .vectors import MAX_TEXTS, EmbedRequest, in_pieces
 
 
 class _EmbedBody(Struct):
@@ -47,16 +45,18 @@ def parse_old_embed(body: bytes) -> EmbedRequest:
     return EmbedRequest(asked.model or "", (asked.prompt,) if asked.prompt else ())
 
 
-def embed(request: EmbedRequest, made: Embeddings, seconds: float) -> bytes:
-    """Answer to POST /api/embed; `seconds` is what it took."""
-    return json.encode(
+def embed(request: EmbedRequest, made: Embeddings, seconds: float) -> Iterator[bytes]:
+    """Answer to POST /api/embed, in pieces; `seconds` is what it took."""
+    return in_pieces(
         {
             "model": request.model,
-            "embeddings": [vector.tolist() for vector in made.vectors],
             "total_duration": int(seconds * 1_000_000_000),
             "load_duration": 0,
             "prompt_eval_count": made.prompt_tokens,
-        }
+        },
+        "embeddings",
+        made.vectors,
+        lambda _, vector: vector.tolist(),
     )
 
 

@@ -7,18 +7,16 @@ unless told otherwise: a vector's numbers as little-endian 32-bit floats.
 import sys
 from array import array
 from base64 import b64encode
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
-from msgspec.json import Decoder, encode
+from msgspec.json import Decoder
 
 from ..agent.errors import BadRequest
 from ..agent.types import Embeddings
-from .base import EmbedRequest
 from .parsing import Name, decode_body, texts_of
-
-# OpenAI's own limit.
-MAX_TEXTS = 2048
+from .vectors import MAX_TEXTS, EmbedRequest, in_pieces
 
 
 class _Body(Struct):
@@ -52,22 +50,19 @@ def parse(body: bytes) -> PackableRequest:
     )
 
 
-def answer(request: PackableRequest, embeddings: Embeddings) -> bytes:
-    """Body of the answer."""
+def answer(request: PackableRequest, embeddings: Embeddings) -> Iterator[bytes]:
+    """Body of the answer, in pieces."""
     form = _packed if request.base64 else array.tolist
-    return encode(
+    tokens = embeddings.prompt_tokens
+    return in_pieces(
         {
             "object": "list",
-            "data": [
-                {"object": "embedding", "index": index, "embedding": form(vector)}
-                for index, vector in enumerate(embeddings.vectors)
-            ],
             "model": request.model,
-            "usage": {
-                "prompt_tokens": embeddings.prompt_tokens,
-                "total_tokens": embeddings.prompt_tokens,
-            },
-        }
+            "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
+        },
+        "data",
+        embeddings.vectors,
+        lambda index, vector: {"object": "embedding", "index": index, "embedding": form(vector)},
     )
 
 

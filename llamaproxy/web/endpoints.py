@@ -3,19 +3,21 @@
 Each dialect's endpoints are a class with a Klein app of its own; `routes` hands it the requests of that dialect.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from time import time
 
 from klein import Klein
 from klein.resource import KleinResource
 from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 
 from ..agent.interfaces import IAgent
 from ..agent.types import Embeddings, ModelInfo, ReplyEnd, Text
 from ..config.schema import Housekeeping
-from ..dialects.base import ChatRequest, EmbedRequest, Encoder, WireDialect
+from ..dialects.base import ChatRequest, Encoder, WireDialect
 from ..dialects.names import matches
+from ..dialects.vectors import EmbedRequest
 from . import errors
 from .guard import Guard
 from .housekeeping import Housekeeper
@@ -72,6 +74,15 @@ class Endpoints:
         embedders = self._agent.embedders()
         key = next((info.key for info in embedders if matches(asked.model, info.key)), "")
         return await self._agent.embed(asked.texts, key, asked.dimensions)
+
+    async def _joined(self, pieces: Iterable[bytes]) -> bytes:
+        """The whole of a body; the reactor has its turn between two pieces."""
+        made: list[bytes] = []
+        for piece in pieces:
+            if made:
+                await deferLater(self._clock, 0)
+            made.append(piece)
+        return b"".join(made)
 
     async def _converse(self, request: Intake, parsed: ChatRequest, encoder: Encoder) -> bytes:
         """Takes the turn to the agent and carries the reply back. Klein cancels this when the client leaves."""

@@ -6,8 +6,9 @@ from typing import Literal
 from ..agent.errors import AgentError
 from ..agent.types import Embeddings
 from ..dialects import ollama, ollama_embed, ollama_manage, ollama_models
-from ..dialects.base import ChatRequest, EmbedRequest, Encoder
+from ..dialects.base import ChatRequest, Encoder
 from ..dialects.names import find_model
+from ..dialects.vectors import EmbedRequest
 from .endpoints import Endpoints, new_app
 from .site import Intake
 
@@ -110,7 +111,8 @@ class OllamaEndpoints(Endpoints):
         began = self._clock.seconds()
         asked = ollama_embed.parse_embed(request.content.read())
         made = await self._vectors(asked)
-        return self._json(request, ollama_embed.embed(asked, made, self._clock.seconds() - began))
+        pieces = ollama_embed.embed(asked, made, self._clock.seconds() - began)
+        return self._json(request, await self._joined(pieces))
 
     @app.route("/api/embeddings", methods=["POST"])
     async def old_embed(self, request: Intake) -> bytes:

@@ -52,4 +52,5 @@ class OpenAIEndpoints(Endpoints):
     async def embeddings(self, request: Intake) -> bytes:
         """Vectors of texts, outside any session."""
         parsed = openai_embeddings.parse(request.content.read())
-        return self._json(request, openai_embeddings.answer(parsed, await self._embed(parsed)))
+        pieces = openai_embeddings.answer(parsed, await self._embed(parsed))
+        return self._json(request, await self._joined(pieces))

@@ -139,6 +139,18 @@ class EmbeddingTests(SurfaceCase):
         self.assertEqual(unpack("<2f", b64decode(body["data"][0]["embedding"])), (4.0, 0.25))
         self.assertEqual(self.embedder.dimensions, 2)
 
+    def test_a_large_answer_is_encoded_in_turns(self) -> None:
+        texts = ["a" * length for length in range(1, 201)]
+        wire = self.front.connect().send("POST", EMBEDDINGS, {"input": texts})
+        self.assertEqual(wire.transport.value(), b"")
+        self.house.clock.pump([0] * 3)
+        body = wire.response().json()
+        schemas.check(body, schemas.EMBEDDINGS)
+        self.assertEqual(
+            [(each["index"], each["embedding"][0]) for each in body["data"]],
+            [(index, index + 1) for index in range(200)],
+        )
+
     def test_embeddings_touch_no_session(self) -> None:
         self.front.ask("POST", EMBEDDINGS, {"input": "hello"})
         self.assertEqual(len(self.house.agent.sessions), 0)
