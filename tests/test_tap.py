@@ -1,30 +1,91 @@
+"""From flags and files to a tree of services, as far as it goes without a socket."""
+
 from pathlib import Path
 from typing import Any
 
 from msgspec import json
+from twisted.application.service import IServiceMaker
 from twisted.internet.testing import MemoryReactorClock
+from twisted.plugin import getPlugins
 from twisted.trial.unittest import SynchronousTestCase
 
-from llamaproxy.config import ConfigError, Home
+from llamaproxy.config import Home
 from llamaproxy.tap import Options, build
+from llamaproxy.web.door import Door
 
-ECHO = {"type": "OPENAI", "model_id": "tiny", "host": "http://127.0.0.1:1/v1"}
+
+class OptionsTests(SynchronousTestCase):
+    def parse(self, *flags: str) -> Options:
+        options = Options()
+        options.parseOptions(list(flags))
+        return options
+
+    def test_flags_are_all_optional(self) -> None:
+        options = self.parse()
+        self.assertEqual([options[name] for name in ("port", "host", "listen", "home", "model")], [None] * 5)
+
+    def test_flags_are_read(self) -> None:
+        options = self.parse("--port", "8080", "--host", "::1", "--home", "/h", "--model", "m")
+        self.assertEqual(
+            [options[name] for name in ("port", "host", "home", "model")], [8080, "::1", "/h", "m"]
+        )
+
+    def test_wrong_flags_end_the_program_in_one_line(self) -> None:
+        for flags in (
+            ["--port", "0"],
+            ["--port", "65536"],
+            ["--port", "http"],
+            ["--listen", "tcp:1", "--port", "1"],
+            ["--listen", "tcp:1", "--host", "::"],
+            ["--colour"],
+            ["surplus"],
+        ):
+            line = str(self.assertRaises(SystemExit, self.parse, *flags).code)
+            self.assertTrue(line.startswith("llamaproxy: "))
+            self.assertNotIn("\n", line)
+
+    def test_twistd_finds_the_plugin(self) -> None:
+        (found,) = [plugin for plugin in getPlugins(IServiceMaker) if plugin.tapname == "llamaproxy"]
+        self.assertIs(found.options, Options)
 
 
 class BuildTests(SynchronousTestCase):
-    def home(self, **models: Any) -> Home:
-        home = Home(Path(self.mktemp()).absolute())
-        home.ensure()
-        home.models_file.write_bytes(json.encode({"default_model": next(iter(models)), "models": models}))
-        return home
+    def setUp(self) -> None:
+        self.home = Home(Path(self.mktemp()).absolute())
+        self.home.ensure()
+        entry = {"type": "OPENAI", "model_id": "x", "host": "http://127.0.0.1:1/v1"}
+        self.models = {"one": entry, "two": entry, "off": {**entry, "enabled": False}}
+        self.reactor: Any = MemoryReactorClock()
+        self.write({})
 
-    def options(self) -> Options:
+    def write(self, door: dict[str, Any]) -> None:
+        plugins = {"enabled_plugins": ["plugin_proxy_llama"], "plugin_config": {"plugin_proxy_llama": door}}
+        self.home.plugins_file.write_bytes(json.encode(plugins))
+        self.home.models_file.write_bytes(json.encode({"default_model": "one", "models": self.models}))
+
+    def listen(self, *flags: str) -> tuple[str, int]:
+        """Where a server with these flags listens."""
         options = Options()
-        options.parseOptions(["--listen", "tcp:0:interface=127.0.0.1"])
-        return options
+        options.parseOptions(list(flags))
+        stack = build(options, self.home, self.reactor)
+        (door,) = [part for part in stack if isinstance(part, Door)]
+        door.privilegedStartService()
+        port, _, _, interface = self.reactor.tcpServers[-1]
+        return interface, port
 
-    def test_unknown_type_is_a_line_with_file_and_key(self) -> None:
-        home = self.home(a=ECHO, b={**ECHO, "type": "LLAMMA"})
-        error = self.assertRaises(ConfigError, build, self.options(), home, MemoryReactorClock())
-        self.assertIn(f"{home.models_file}: models.b.type: expected ", str(error))
-        self.assertNotIn("\n", str(error))
+    def test_flag_beats_the_file_and_the_file_beats_the_default(self) -> None:
+        self.write({"llama_port": 28081})
+        self.assertEqual(self.listen(), ("0.0.0.0", 28081))
+        self.assertEqual(self.listen("--port", "28082"), ("0.0.0.0", 28082))
+        self.assertEqual(self.listen("--host", "127.0.0.1"), ("127.0.0.1", 28081))
+
+    def test_endpoint_string_beats_host_and_port_and_flags_beat_that_of_the_file(self) -> None:
+        self.write({"listen": "tcp:28083:interface=127.0.0.2"})
+        self.assertEqual(self.listen(), ("127.0.0.2", 28083))
+        self.assertEqual(self.listen("--listen", "tcp:28084"), ("", 28084))
+        self.assertEqual(self.listen("--port", "28085"), ("0.0.0.0", 28085))
+
+    def test_model_that_is_unknown_or_disabled_ends_the_program_with_those_there_are(self) -> None:
+        for name in ("three", "off"):
+            line = str(self.assertRaises(SystemExit, self.listen, "--model", name).code)
+            self.assertIn("there are: one, two", line)
