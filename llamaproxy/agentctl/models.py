@@ -11,7 +11,9 @@ from .command import Option, Refused, command, option
 from .printer import Printer
 from .registry import BROKEN, entries_in, status_of
 
-_BUILT_IN = ("OPENAI", "OLLAMA", "ANTHROPIC", "LOCAL")
+# Fields that are objects and stand in the file only.
+_STRUCTURED = ("extra", "gate_policy")
+_BUILT_IN = ("OPENAI", "OLLAMA", "ANTHROPIC", "LOCAL", "AGENT")
 
 
 @command("models", "show the models and their state")
@@ -66,7 +68,7 @@ def _entry_options() -> list[Option]:
     """An option for each optional field of an entry; what is given stays text, for the loader to judge."""
     options = []
     for field in fields(ModelEntry):
-        if field.required or field.name == "extra":
+        if field.required or field.name in _STRUCTURED:
             continue
         flag = "--" + field.name.replace("_", "-")
         if field.type is bool:

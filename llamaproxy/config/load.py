@@ -22,6 +22,7 @@ _HOSTED = {
     "OPENAI": "http://localhost:8080/v1",
     "OLLAMA": "http://localhost:11434",
     "ANTHROPIC": "https://api.anthropic.com",
+    "AGENT": "http://localhost:8767",
 }
 # What msgspec calls the types of JSON, in words.
 _WORDS = {
@@ -94,7 +95,7 @@ _MODEL_RULES = (
         ("llm_call_timeout", "connect_timeout", "first_token_timeout", "idle_timeout"),
     ),
     _Rule("1 or more", _from_1, ("max_context", "context_length", "max_tokens", "parallel")),
-    _Rule("0 or more", _from_0, ("temperature", "top_p", "top_k", "threads")),
+    _Rule("0 or more", _from_0, ("temperature", "top_p", "top_k", "threads", "linger")),
 )
 
 

@@ -104,9 +104,10 @@ class Settings(Struct, frozen=True, kw_only=True):
 class ModelEntry(Struct, frozen=True, kw_only=True):
     """One entry of `llm-models.json`.
 
-    - `type`: `OPENAI`, `OLLAMA`, `ANTHROPIC`, `LOCAL`, or the name of an installed `IModelType` plugin.
+    - `type`: `OPENAI`, `OLLAMA`, `ANTHROPIC`, `LOCAL`, `AGENT`, or the name of an installed `IModelType` plugin.
     - `model_id`: the provider's name of the model; for `LOCAL` the weights' name in the home's `models`
-      folder (`smollm2` is `models/smollm2.gguf`) or an absolute path.
+      folder (`smollm2` is `models/smollm2.gguf`) or an absolute path; for `AGENT` the model that the remote
+      agent gives to a new session, or `default`.
     - `host`: base URL; for `OPENAI` up to and with `/v1`. Not used by `LOCAL`.
     - `env_key`: NAME of the environment variable that holds the key, looked up in the environment, then
       `.env`.
@@ -122,6 +123,10 @@ class ModelEntry(Struct, frozen=True, kw_only=True):
       does not get along with it.
     - `start` (`LOCAL`): load `eager`ly with the server or `lazy`, at the first message; `parallel`: replies
       generated at the same time; `threads`: 0 for all cores.
+    - `linger` (`AGENT`): seconds to wait for more after the remote agent said that it was done, 30 for one that
+      says so after every round of tools; `gate_policy`: whether its tools may run, by their name, else by `read`
+      or `write`, else not.
+    - `extra`: added to the request as it is.
     """
 
     type: str
@@ -150,6 +155,8 @@ class ModelEntry(Struct, frozen=True, kw_only=True):
     start: Literal["lazy", "eager"] = "lazy"
     parallel: int = 2
     threads: int = 0
+    linger: float = 0.0
+    gate_policy: dict[str, bool] = field(default_factory=dict)
     extra: dict[str, Any] = field(default_factory=dict)
 
 

@@ -50,18 +50,19 @@ class MalformedResponse(ConnectionClosed):
 
 
 class BareClient:
-    """Posts to `http` URLs on kept connections; `endpoint` says how to make one, `clock` for how long it was kept."""
+    """Asks `http` URLs on kept connections; `endpoint` says how to make one, `clock` for how long it was kept."""
 
     def __init__(self, clock: IReactorTime, endpoint: Callable[[URI], IStreamClientEndpoint]) -> None:
         self._clock = clock
         self._endpoint = endpoint
         self._idle: dict[tuple[bytes, int], list[Connection]] = {}
 
-    def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Deferred[Response]:
+    def request(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> Deferred[Response]:
         """See `client.Http`."""
         uri = _parse(url)
         lines = [
-            b"POST %b HTTP/1.1\r\nHost: %b\r\nAccept-Encoding: identity" % (uri.originForm, uri.netloc),
+            b"%b %b HTTP/1.1\r\nHost: %b\r\nAccept-Encoding: identity"
+            % (method.encode(), uri.originForm, uri.netloc),
             *(f"{name.title()}: {' '.join(value.split())}".encode() for name, value in headers.items()),
             b"Content-Length: %d\r\n\r\n" % len(body),
         ]
@@ -257,7 +258,8 @@ class Connection(Protocol):
         answer, self._answer = self._answer, None
         assert answer is not None
         answer.callback(Answer(code, headers, self.read_with))
-        if self._reader is None and self._awaits_body():
+        # Whoever took the answer may have read it to its end by now, and asked the next thing here.
+        if self._reader is None and self._answer is None and self._awaits_body():
             self.pauseProducing()
 
     def _awaits_body(self) -> bool:

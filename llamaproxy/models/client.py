@@ -45,7 +45,7 @@ class Response(Protocol):
 class Http(Protocol):
     """What asks a model's server."""
 
-    def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Deferred[Response]:
+    def request(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> Deferred[Response]:
         """Fires when the head of the answer is there, whatever its status; redirects are not followed.
 
         Fails with `ResponseFailed` once a connection was made, with the endpoint's error before. Cancelling it
@@ -71,13 +71,13 @@ class PlainClient:
         agent = _PlainAgent(Agent.usingEndpointFactory(reactor, endpoints, pool))
         self._http = HTTPClient(agent, data_to_body_producer=_Body)
 
-    def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Deferred[Response]:
+    def request(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> Deferred[Response]:
         """See `Http`."""
         raw = Headers({name: [value] for name, value in headers.items()})
         return cast(
             Deferred[Response],
-            self._http.post(
-                Address.from_text(url), headers=raw, data=body, unbuffered=True, allow_redirects=False
+            self._http.request(
+                method, Address.from_text(url), headers=raw, data=body, unbuffered=True, allow_redirects=False
             ),
         )
 

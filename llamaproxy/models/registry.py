@@ -9,6 +9,7 @@ from twisted.internet.defer import Deferred, gatherResults
 
 from ..agent.interfaces import IEmbedder, IModel, IModelType
 from ..config import ConfigError, Home, ModelEntry, ModelRegistry
+from .agent import AgentChat, RemoteAgent
 from .anthropic import AnthropicChat, anthropic_headers
 from .bare import BareClient
 from .client import Endpoints, Http, PlainClient
@@ -99,7 +100,13 @@ def _anthropic(key: str, entry: ModelEntry, context: ModelContext) -> BackEnd:
     return RemoteModel(key, entry, context.modified_at, AnthropicChat(entry, upstream))
 
 
+def _agent(key: str, entry: ModelEntry, context: ModelContext) -> BackEnd:
+    chat = AgentChat(key, entry, _upstream(key, entry, context), context.reactor)
+    return RemoteAgent(key, entry, context.modified_at, chat)
+
+
 _BUILT_IN: dict[str, Builder] = {
+    "AGENT": _agent,
     "ANTHROPIC": _anthropic,
     "OPENAI": _openai,
     "OLLAMA": _ollama,

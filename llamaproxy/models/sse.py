@@ -53,6 +53,33 @@ class LineSplitter:
         return lines
 
 
+class NamedEventSplitter:
+    """Server-Sent Events by name; for streams in which the data alone does not say what it is."""
+
+    def __init__(self, limit: int = MAX_LINE) -> None:
+        self._limit = limit
+        self._lines = LineSplitter(limit)
+        self._name = b""
+        self._data = b""
+
+    def received(self, segment: bytes) -> list[tuple[bytes, bytes]]:
+        """Name and data of the events that `segment` completes. Raises `LineTooLongError`."""
+        events = []
+        for line in self._lines.received(segment):
+            field, _, value = line.partition(b":")
+            if not line:
+                if self._data:
+                    events.append((self._name, self._data))
+                self._name = self._data = b""
+            elif field == b"event":
+                self._name = value.removeprefix(b" ")
+            elif field == b"data":
+                self._data += (b"\n" if self._data else b"") + value.removeprefix(b" ")
+                if len(self._data) > self._limit:
+                    raise LineTooLongError(self._limit)
+        return events
+
+
 class EventSplitter:
     """The data of Server-Sent Events; comments and the fields besides `data` are passed over."""
 

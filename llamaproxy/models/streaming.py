@@ -123,22 +123,33 @@ class Watch:
 
 @implementer(IPushProducer)
 class DeltaStream(Protocol):
-    """Reads one response into a receiver; `who` names the model in errors, `idle` is in seconds."""
+    """Reads one response into a receiver; `who` names the model in errors, `idle` is in seconds.
+
+    With `linger` the server never ends the response itself: that many seconds after the last frame, in which the
+    decoder may yet find that it was not the last, the stream is closed from here.
+    """
 
     _log = Logger()
 
     def __init__(
-        self, who: str, decoder: Decoder, receiver: IDeltaReceiver, watch: Watch, idle: float
+        self,
+        who: str,
+        decoder: Decoder,
+        receiver: IDeltaReceiver,
+        watch: Watch,
+        idle: float,
+        linger: float | None = None,
     ) -> None:
         self._who = who
         self._decoder = decoder
         self._receiver = receiver
         self._watch = watch
         self._idle = idle
-        self._begun = self._held = False
+        self._linger = linger
+        self._begun = self._held = self._lingering = False
         # None once the outcome is known, which is also when the receiver hears no more.
         self._ended: Deferred[ModelResult] | None = None
-        self._linger: IDelayedCall | None = None
+        self._closing: IDelayedCall | None = None
 
     def deliver(self, response: IResponse, clock: IReactorTime) -> Deferred[ModelResult]:
         """Streams the body of `response` (asked for with `unbuffered=True`).
@@ -173,21 +184,21 @@ class DeltaStream(Protocol):
             if not self._begun:
                 self._begin()
             self._receiver.deltasReceived(deltas)
-        if self._begun:
-            self._watch.heard()
         if error is not None:
             self._settle(error)
             self._socket.stopProducing()
         elif self._decoder.finished:
-            self._settle(self._decoder.result())
-            # The response's own end is usually right behind, and keeps the connection fit for the next call.
-            self._socket.resumeProducing()
-            self._linger = self._clock.callLater(LINGER, self._socket.stopProducing)
+            self._finish()
+        elif self._lingering:
+            self._lingering = False
+            self._expect_more()
+        elif self._begun:
+            self._watch.heard()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The body is over; whether the completion is, the decoder knows."""
-        if self._linger is not None and self._linger.active():
-            self._linger.cancel()
+        if self._closing is not None and self._closing.active():
+            self._closing.cancel()
         if self._ended is None:
             return
         result = self._decoder.result()
@@ -226,11 +237,27 @@ class DeltaStream(Protocol):
 
     def _begin(self) -> None:
         self._begun = True
-        self._watch.expect(self._idle, f"fell silent for {self._idle:g} seconds in the middle of its reply")
+        self._expect_more()
         self._receiver.registerProducer(self)
 
+    def _expect_more(self) -> None:
+        self._watch.expect(self._idle, f"fell silent for {self._idle:g} seconds in the middle of its reply")
+
+    def _finish(self) -> None:
+        if self._linger is None:
+            self._settle(self._decoder.result())
+            # The response's own end is usually right behind, and keeps the connection fit for the next call.
+            self._socket.resumeProducing()
+            self._closing = self._clock.callLater(LINGER, self._socket.stopProducing)
+        elif self._linger == 0:
+            self._close()
+        elif not self._lingering:
+            # The watch closes the stream, and waits with that while the receiver holds it.
+            self._lingering = True
+            self._watch.expect(self._linger, "")
+
     def _close(self) -> None:
-        self._settle(None)
+        self._settle(self._decoder.result() if self._decoder.finished else None)
         # Not loseConnection(): under TLS that would wait for the other side to agree.
         self._socket.stopProducing()
 

@@ -27,6 +27,10 @@ from .streaming import Decoder, DeltaStream, Watch, root_cause
 # Seconds before the second attempt: what broke off may be starting again, or has yet to be seen to be gone.
 RETRY_PAUSE = 0.25
 
+T = TypeVar("T")
+# What becomes of a response that is no refusal.
+TakeIn = Callable[[IResponse, Watch], Deferred[T]]
+
 _COMMON_HEADERS = {"content-type": "application/json", "user-agent": "llamaproxy"}
 
 # A key shorter than this is not hidden from a server's words: it would blank out parts of them by chance.
@@ -35,8 +39,6 @@ MIN_SECRET = 8
 
 # How much of an answer that is not a stream is taken in, in bytes.
 MAX_ANSWER = 64 * 1024 * 1024
-
-T = TypeVar("T")
 
 
 class Server(Struct, frozen=True):
@@ -84,26 +86,39 @@ class Upstream:
         Raises `ModelError`, or `CancelledError` if it was cancelled, with the connection closed either way.
         """
 
+        return await self._twice("POST", path, body, self._streaming(decoder, receiver, None))
+
+    async def listen(
+        self, path: str, decoder: Callable[[], Decoder], receiver: IDeltaReceiver, linger: float
+    ) -> ModelResult:
+        """Streams what is at `path` to `receiver`; for `linger` see `DeltaStream`. Raises as `ask` does."""
+        return await self._twice("GET", path, b"", self._streaming(decoder, receiver, linger))
+
+    async def fetch(self, path: str, body: bytes, method: str = "POST") -> bytes:
+        """Sends the JSON text `body` to `path` under the base URL; returns the whole answer. Raises as `ask` does."""
+        return await self._twice(
+            method, path, body, lambda response, _: whole_of(self.who, response, MAX_ANSWER)
+        )
+
+    def _streaming(
+        self, decoder: Callable[[], Decoder], receiver: IDeltaReceiver, linger: float | None
+    ) -> TakeIn[ModelResult]:
         def stream(response: IResponse, watch: Watch) -> Deferred[ModelResult]:
-            deltas = DeltaStream(self.who, decoder(), receiver, watch, self._entry.idle_timeout)
+            deltas = DeltaStream(self.who, decoder(), receiver, watch, self._entry.idle_timeout, linger)
             return deltas.deliver(response, self._clock)
 
-        return await self._twice(path, body, stream)
+        return stream
 
-    async def fetch(self, path: str, body: bytes) -> bytes:
-        """Posts the JSON text `body` to `path` under the base URL; returns the whole answer. Raises as `ask` does."""
-        return await self._twice(path, body, lambda response, _: whole_of(self.who, response, MAX_ANSWER))
-
-    async def _twice(self, path: str, body: bytes, take_in: Callable[[IResponse, Watch], Deferred[T]]) -> T:
+    async def _twice(self, method: str, path: str, body: bytes, take_in: TakeIn[T]) -> T:
         watch = Watch(self._clock, self._entry.llm_call_timeout)
         try:
             try:
-                return await self._attempt(path, body, take_in, watch)
+                return await self._attempt(method, path, body, take_in, watch)
             except ModelUnavailable as error:
                 # Nothing of an answer has come, so asking once more repeats nothing.
                 self._log.info("{error}; trying once more", error=str(error))
             await watch.over(deferLater(self._clock, RETRY_PAUSE))
-            return await self._attempt(path, body, take_in, watch)
+            return await self._attempt(method, path, body, take_in, watch)
         except CancelledError:
             if watch.verdict:
                 raise ModelTimeout(f"{self.who} {watch.verdict}") from None
@@ -111,18 +126,17 @@ class Upstream:
         finally:
             watch.stop()
 
-    async def _attempt(
-        self, path: str, body: bytes, take_in: Callable[[IResponse, Watch], Deferred[T]], watch: Watch
-    ) -> T:
+    async def _attempt(self, method: str, path: str, body: bytes, take_in: TakeIn[T], watch: Watch) -> T:
         patience = self._entry.first_token_timeout
         watch.expect(patience, f"did not begin its reply within {patience:g} seconds")
         server = await watch.over(self._locate())
         headers = {**_COMMON_HEADERS, **self._headers(server.key)}
         try:
-            response = await watch.over(self._http.post(server.url.rstrip("/") + path, headers, body))
+            url = server.url.rstrip("/") + path
+            response = await watch.over(self._http.request(method, url, headers, body))
         except Exception as error:
             raise self._no_answer(error) from None
-        if response.code != 200 or is_html(response.headers):
+        if not 200 <= response.code < 300 or is_html(response.headers):
             raise await self._refused(response, server.key, watch)
         return await watch.over(take_in(response, watch))
 

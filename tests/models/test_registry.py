@@ -26,7 +26,7 @@ class RegistryTests(SynchronousTestCase):
         self.context: ModelContext = model_context(Network().clock, lambda name: None, Home(Path("/nowhere")))
 
     def test_every_built_in_type_is_a_model(self) -> None:
-        kinds = {"a": "OPENAI", "b": "OLLAMA", "c": "LOCAL", "d": "ANTHROPIC"}
+        kinds = {"a": "OPENAI", "b": "OLLAMA", "c": "LOCAL", "d": "ANTHROPIC", "e": "AGENT"}
         models = build_models(registry(**kinds), self.context)
         for model in models.values():
             verifyObject(IModel, model)

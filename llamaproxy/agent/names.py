@@ -1,0 +1,19 @@
+"""Names made of what others sent: safe in file names, URLs and logs, short, and still different from each other."""
+
+import re
+from hashlib import sha256
+
+_PLAIN = re.compile(r"[A-Za-z0-9._-]+")
+_ODD = re.compile(r"[^A-Za-z0-9._-]+")
+
+# Hex digits that keep apart what would look the same after cleaning.
+DIGEST = 8
+
+
+def safe_name(text: str, limit: int = 48) -> str:
+    """`text` itself if it is plain and short; else what can be kept of it and a digest, at most `limit` long."""
+    if len(text) <= limit and _PLAIN.fullmatch(text):
+        return text
+    digest = sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:DIGEST]
+    kept = _ODD.sub("-", text).strip("-")[: limit - DIGEST - 1].rstrip("-")
+    return f"{kept}-{digest}" if kept else digest

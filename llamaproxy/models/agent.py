@@ -1,0 +1,212 @@
+"""The `AGENT` type: another agent behind an HTTP API of its own, which keeps the conversation itself.
+
+A turn is submitted with `POST /api/v1/submit` and heard through `GET /api/v1/stream/{client_id}`, Server-Sent Events
+named `tok`, `flush`, `gate`, `done` and `error`. Only the user's newest message goes over.
+"""
+
+from collections.abc import Callable, Sequence
+from secrets import token_hex
+from typing import Any
+from urllib.parse import quote
+
+from msgspec import DecodeError, Struct, field, json
+from twisted.internet.defer import CancelledError, Deferred, gatherResults
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from ..agent.errors import ModelError, ModelTimeout
+from ..agent.interfaces import IDeltaReceiver
+from ..agent.names import safe_name
+from ..agent.types import Message, ModelDelta, ModelRequest, ModelResult, Text
+from ..config.schema import ModelEntry
+from .refusals import error_of, first_line
+from .remote import RemoteModel
+from .sse import NamedEventSplitter
+from .upstream import Upstream
+
+# The value of `model_id` that leaves the choice of a model to the remote agent.
+ITS_OWN = "default"
+
+# Seconds for a small request beside the stream: an answer to a gate, the end of a turn.
+ERRAND = 5.0
+
+
+class _Accepted(Struct):
+    client_id: str
+
+
+class _Token(Struct):
+    text: str = ""
+
+
+class _Error(Struct):
+    message: str = ""
+
+
+class Gate(Struct, frozen=True):
+    """A tool call of the remote agent that waits for a yes or no."""
+
+    gate_id: str
+    tool_name: str = ""
+    tool_args: dict[str, Any] = field(default_factory=dict)
+
+
+class TurnDecoder:
+    """The `streaming.Decoder` of this format; `on_gate` hears of each gate, and must answer it within 2 seconds.
+
+    Some servers send `done` after every round of tools; what comes after it opens the turn again.
+    """
+
+    def __init__(self, who: str, on_gate: Callable[[Gate], None]) -> None:
+        self.finished = False
+        self._who = who
+        self._on_gate = on_gate
+        self._events = NamedEventSplitter()
+
+    def received(self, segment: bytes, deltas: list[ModelDelta]) -> None:
+        """See `streaming.Decoder`."""
+        for name, data in self._events.received(segment):
+            match name:
+                case b"tok":
+                    if text := json.decode(data, type=_Token).text:
+                        deltas.append(Text(text))
+                        self.finished = False
+                case b"gate":
+                    self._on_gate(json.decode(data, type=Gate))
+                    self.finished = False
+                case b"done":
+                    self.finished = True
+                case b"error":
+                    said = first_line(json.decode(data, type=_Error).message)
+                    raise error_of(self._who, None, said or "no explanation")
+
+    def result(self) -> ModelResult | None:
+        """See `streaming.Decoder`."""
+        return ModelResult() if self.finished else None
+
+
+class AgentChat:
+    """Takes turns with the remote agent.
+
+    Each session here is a client there, under an id that begins with `api-`: only such clients are asked at gates
+    instead of being refused. The answers come from the entry's `gate_policy`.
+    """
+
+    _log = Logger()
+
+    def __init__(self, key: str, entry: ModelEntry, upstream: Upstream, clock: IReactorTime) -> None:
+        self._key = key
+        self._entry = entry
+        self._upstream = upstream
+        self._clock = clock
+        self._errands: set[Deferred[None]] = set()
+        # Clients whose turn is being stopped; another one must not begin before that, or it would be stopped too.
+        self._stopping: dict[str, Deferred[None]] = {}
+
+    async def ask(self, request: ModelRequest, receiver: IDeltaReceiver) -> ModelResult:
+        """One turn, as `IModel.chat` has it."""
+        session_id = request.session_id or f"once-{token_hex(4)}"
+        client = self._client_id(session_id)
+        if client in self._stopping:
+            await _end_of(self._stopping[client])
+        try:
+            return await self._turn(client, _newest(request.messages), receiver)
+        finally:
+            if not request.session_id:
+                self.forget(session_id)
+
+    def forget(self, session_id: str) -> None:
+        """Has the remote agent forget what was said in this session."""
+        self._errand("DELETE", f"/api/v1/session/{self._client_id(session_id)}")
+
+    def settled(self) -> Deferred[list[None]]:
+        """Fires when the small requests under way are done."""
+        return gatherResults(list(self._errands))
+
+    async def _turn(self, client: str, text: str, receiver: IDeltaReceiver) -> ModelResult:
+        accepted = False
+        try:
+            answer = await self._upstream.fetch("/api/v1/submit", self._submission(client, text))
+            accepted = True
+            path = f"/api/v1/stream/{quote(self._accepted(answer), safe='')}"
+            return await self._upstream.listen(path, self._decoder, receiver, self._entry.linger)
+        except (CancelledError, ModelError) as error:
+            # Over there the turn goes on, whether anybody listens or not.
+            if accepted or isinstance(error, CancelledError | ModelTimeout):
+                stopping = self._errand("POST", "/api/v1/stop", {"client_id": client})
+                self._stopping[client] = stopping
+                stopping.addCallback(lambda _: self._stopping.__delitem__(client))
+            raise
+
+    def _submission(self, client: str, text: str) -> bytes:
+        submission = {"text": text, "client_id": client, "timeout": self._entry.llm_call_timeout}
+        if self._entry.model_id != ITS_OWN:
+            submission["default_model"] = self._entry.model_id
+        return json.encode(submission)
+
+    def _accepted(self, answer: bytes) -> str:
+        """The client id under which the turn runs."""
+        try:
+            return json.decode(answer, type=_Accepted).client_id
+        except DecodeError as error:
+            raise ModelError(f"{self._upstream.who} sent what cannot be read: {error}") from None
+
+    def _client_id(self, session_id: str) -> str:
+        return safe_name(f"api-llama-{self._key}-{session_id.removeprefix('llama-')}", 96)
+
+    def _decoder(self) -> TurnDecoder:
+        return TurnDecoder(self._upstream.who, self._answer)
+
+    def _answer(self, gate: Gate) -> None:
+        """Answers a gate from the stored policy: by the tool's name, then by the kind of access, else no."""
+        policy = self._entry.gate_policy
+        operation = gate.tool_args.get("operation_type")
+        approve = policy.get(
+            gate.tool_name, policy.get(operation, False) if isinstance(operation, str) else False
+        )
+        self._log.info(
+            "{who} asks for {tool} ({operation}): {answer}",
+            who=self._upstream.who,
+            tool=gate.tool_name,
+            operation=operation,
+            answer="yes" if approve else "no",
+        )
+        self._errand("POST", f"/api/v1/gate/{quote(gate.gate_id, safe='')}", {"approve": approve})
+
+    def _errand(self, method: str, path: str, content: dict[str, Any] | None = None) -> Deferred[None]:
+        """Sends a small request beside the stream; fires when it is done with, and never fails."""
+        body = b"" if content is None else json.encode(content)
+        sent = Deferred.fromCoroutine(self._upstream.fetch(path, body, method)).addTimeout(
+            ERRAND, self._clock
+        )
+        errand: Deferred[Any] = sent.addErrback(self._not_done, method, path)
+        self._errands.add(errand)
+        return errand.addCallback(lambda _: self._errands.discard(errand))
+
+    def _not_done(self, failure: Failure, method: str, path: str) -> None:
+        reason = failure.getErrorMessage()
+        self._log.info("{method} {path} did not work: {reason}", method=method, path=path, reason=reason)
+
+
+class RemoteAgent(RemoteModel):
+    """One `AGENT` entry."""
+
+    def __init__(self, key: str, entry: ModelEntry, modified_at: float, chat: AgentChat) -> None:
+        super().__init__(key, entry, modified_at, chat)
+        self._agent = chat
+
+    def stop(self) -> Deferred[Any]:
+        """See `IModel`. Waits for what tells the remote agent of the end."""
+        return self._agent.settled()
+
+
+def _newest(messages: Sequence[Message]) -> str:
+    return next((message.content for message in reversed(messages) if message.role == "user"), "")
+
+
+def _end_of(errand: Deferred[None]) -> Deferred[None]:
+    """Fires with `errand`; cancelling it leaves `errand` alone."""
+    end: Deferred[None] = Deferred()
+    errand.addCallback(lambda _: end.callback(None))
+    return end
