@@ -39,9 +39,11 @@ from .config import (
     load_registry,
     load_settings,
 )
+from .config.tools import load_tool_settings
 from .models.registry import build_embedders, build_models, model_context
 from .service import Interrupts, Part, Stack, give_up
 from .store.sqlite import SqliteSessionStore
+from .tools.registry import Workshop, load_tools
 from .web.cors import Cors, ollama_origins
 from .web.door import Door, port_problem, reachable_addresses, welcome
 from .web.guard import Guard
@@ -119,7 +121,14 @@ def build(options: Options, home: Home, reactor: Any) -> Stack:
 
     store = SqliteSessionStore(home.sessions_db, reactor)
     store.check()
-    agent = _agent(home, settings, registry, default, models, embedders, store, reactor)
+    tools = load_tools(
+        load_tool_settings(home), Workshop(reactor=reactor, environ=environ.get, home=home.path)
+    )
+    toolbox = Toolbox(
+        tools.fixed,
+        {key: e.llm_tools if e.tool_call_available else () for key, e in registry.models.items()},
+    )
+    agent = _agent(home, settings, registry, default, models, embedders, toolbox, store, reactor)
     if settings.prompt_tools:
         agent.offer_prompt_tools()
     guard = Guard(
@@ -140,6 +149,7 @@ def build(options: Options, home: Home, reactor: Any) -> Stack:
         Part(lambda: None, context.close),
         Part(store.open, store.close),
         Part(partial(_start_models, back_ends, default), partial(_stop_models, back_ends)),
+        Part(partial(tools.start, toolbox), tools.stop),
         Part(agent.start, lambda: Deferred.fromCoroutine(agent.stop())),
         entrance,
         Interrupts(reactor, entrance.hurry),
@@ -156,10 +166,11 @@ def _agent(
     default: str,
     models: Mapping[str, IModel],
     embedders: Mapping[str, IEmbedder],
+    toolbox: Toolbox,
     store: ISessionStore,
     reactor: Any,
 ) -> Agent:
-    """The agent with its limits and gates, and the tools that each model is offered."""
+    """The agent with its limits and gates."""
     entries = registry.models
     return Agent(
         models,
@@ -171,9 +182,7 @@ def _agent(
         message_limits={key: n for key, entry in entries.items() if (n := entry.max_context)},
         prompt_folders={key: f for key, entry in entries.items() if (f := entry.system_prompt_folder)},
         embedders=embedders,
-        toolbox=Toolbox(
-            choices={key: e.llm_tools if e.tool_call_available else () for key, e in entries.items()}
-        ),
+        toolbox=toolbox,
         gate_defaults=msgspec.to_builtins(load_gates(home)),
         delegation=Delegation(
             {key: entry.llm_call_available for key, entry in entries.items()},

@@ -1,8 +1,6 @@
 """Which plugins there are, what each needs to run, and what state that leaves it in."""
 
-import importlib.util
 import os
-import re
 from typing import Any, NamedTuple
 
 from msgspec import Struct
@@ -10,6 +8,9 @@ from msgspec import Struct
 from ..config import PLUGIN, Home, JsonFile
 from ..config.load import as_struct, section
 from ..config.schema import PROMPT_PLUGIN
+from ..config.tools import PREFIX
+from ..tools.manifest import BUILT_IN
+from ..tools.packages import is_installed
 from .printer import Sign
 
 UNKNOWN = Sign("?", "", "unknown")
@@ -31,6 +32,14 @@ _OURS: dict[str, dict[str, Any]] = {
         "default_port": 11434,
     },
     PROMPT_PLUGIN: {"description": "tools with which models read and change their own system prompt"},
+    **{
+        PREFIX + name: {
+            "description": one.description,
+            "dependencies": one.packages,
+            "env_vars": one.env_vars,
+        }
+        for name, one in BUILT_IN.items()
+    },
 }
 
 
@@ -68,6 +77,13 @@ def load_manifest(home: Home) -> dict[str, Plugin]:
     return manifest
 
 
+def dropped_in() -> dict[str, Plugin]:
+    """The tools that somebody has put into a plugin folder; looking for them takes a while."""
+    from ..tools.registry import plugin_tools
+
+    return {PREFIX + name: Plugin(description=tool.description) for name, tool in plugin_tools().items()}
+
+
 def issues_of(plugin: Plugin, home: Home) -> list[Issue]:
     """What the plugin lacks: its file, environment variables, config files, Python packages."""
     known = {**home.read_env(), **os.environ}
@@ -81,7 +97,7 @@ def issues_of(plugin: Plugin, home: Home) -> list[Issue]:
         if not (home.path / name).exists():
             issues.append(Issue(f"missing config file {name}", f"create {home.path / name}"))
     for requirement in plugin.dependencies:
-        if not _is_installed(requirement):
+        if not is_installed(requirement):
             issues.append(Issue(f"missing Python package {requirement}", f"pip install '{requirement}'"))
     return issues
 
@@ -108,18 +124,3 @@ def is_switched_off(name: str, content: dict[str, Any], home: Home) -> bool:
 
 def _file_is_missing(plugin: Plugin, home: Home) -> bool:
     return bool(plugin.file) and not (home.path / plugin.file).exists()
-
-
-def _is_installed(requirement: str) -> bool:
-    """Whether a package ("redis", "PyYAML>=6") is there, by its module's name or else by its distribution's."""
-    name = re.split(r"[^\w.-]", requirement.strip(), maxsplit=1)[0]
-    module = name.partition(".")[0].replace("-", "_")
-    if module and importlib.util.find_spec(module) is not None:
-        return True
-    from importlib.metadata import PackageNotFoundError, distribution  # slow, and seldom needed
-
-    try:
-        distribution(name)
-    except (PackageNotFoundError, ValueError):
-        return False
-    return True

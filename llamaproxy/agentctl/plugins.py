@@ -6,7 +6,7 @@ from typing import Any
 from ..config import ConfigError, Home, JsonFile
 from ..config.load import section
 from .command import Refused, command
-from .manifest import CLIENT, LEGEND, Plugin, is_switched_off, issues_of, load_manifest, state_of
+from .manifest import CLIENT, LEGEND, Plugin, dropped_in, is_switched_off, issues_of, load_manifest, state_of
 from .printer import Printer
 from .registry import summary
 
@@ -15,6 +15,8 @@ from .registry import summary
 def list_plugins(home: Home, args: Namespace, printer: Printer) -> None:
     """Default model, ready count, plugins by type, legend."""
     content, manifest = _read(home), load_manifest(home)
+    if set(content["enabled_plugins"]) - set(manifest):
+        manifest = {**dropped_in(), **manifest}
     names = list(dict.fromkeys([*manifest, *content["enabled_plugins"]]))
     types = {name: manifest[name].type if name in manifest else "not in the manifest" for name in names}
     printer.line(f"home: {home.path}")
@@ -143,6 +145,8 @@ def _listed(content: dict[str, Any], home: Home) -> list[str]:
 
 
 def _known(name: str, manifest: dict[str, Plugin]) -> Plugin:
+    if name not in manifest:
+        manifest = {**manifest, **dropped_in()}
     if name not in manifest:
         raise Refused(f"no plugin {name}; there is {', '.join(manifest)}")
     return manifest[name]

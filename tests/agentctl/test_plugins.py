@@ -4,7 +4,10 @@ import json
 import os
 from typing import Any
 
+from llamaproxy.agentctl import manifest
 from llamaproxy.config import PLUGIN, load_settings
+from llamaproxy.tools import registry
+from llamaproxy.tools.system_info import SystemInfoTool
 
 from .helpers import AgentctlCase
 
@@ -117,6 +120,17 @@ class SwitchTests(PluginCase):
         self.met("enable", PLUGIN)
         expected = {"theirs": 1, "enabled_plugins": [PLUGIN], "plugin_config": {PLUGIN: {"enabled": True}}}
         self.assertEqual(self.plugins(), expected)
+
+    def test_a_tool_that_was_dropped_in_needs_no_manifest(self) -> None:
+        tool = SystemInfoTool()
+        self.patch(registry, "plugin_tools", lambda: {"weather": tool})
+        self.met("enable", "plugin_weather")
+        self.assertEqual(self.sign_of("plugin_weather"), "✓")
+        self.assertIn(tool.description, self.met("info", "plugin_weather"))
+
+    def test_a_tool_of_ours_says_what_it_lacks(self) -> None:
+        self.patch(manifest, "is_installed", lambda requirement: False)
+        self.assertIn("missing Python package sqlglot", self.refused("enable", "plugin_db_query"))
 
     def test_doing_it_twice_is_nothing_to_do(self) -> None:
         self.assertIn("nothing to do", self.met("enable", PLUGIN))

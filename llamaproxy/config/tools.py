@@ -1,0 +1,142 @@
+"""What the operator wrote about the tools: one `plugin_config.plugin_<tool>` block each, in `plugins-enabled.json`.
+
+A tool loads when its plugin is in `enabled_plugins` and its block does not say `enabled: false`. Times are seconds,
+sizes bytes.
+"""
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta, Struct, field
+
+from .errors import ConfigError
+from .files import JsonFile
+from .home import Home
+from .load import as_struct, section
+
+PREFIX = "plugin_"
+
+Count = Annotated[int, Meta(ge=1)]
+Seconds = Annotated[float, Meta(gt=0)]
+
+
+class DbQuery(Struct, frozen=True, kw_only=True):
+    """`plugin_db_query`: the database.
+
+    `url` is the path of an SQLite file, which counts from the home folder, or
+    `postgresql://user@host:port/database`, `mysql://...` or `mariadb://...`; for those `?sslmode=` is `disable`
+    (the default), `require` (any certificate) or `verify-full`, and `?socket=` the path of a Unix socket.
+    `password_env` is the NAME of the environment variable (or of a line in `.env`) that holds the password.
+    """
+
+    url: str = "db.sqlite"
+    password_env: str = "DB_PASSWORD"
+    max_rows: Count = 100
+    max_bytes: Count = 32 * 1024
+    statement_timeout: Seconds = 20.0
+    connect_timeout: Seconds = 5.0
+
+
+class Search(Struct, frozen=True, kw_only=True):
+    """`plugin_search_ddgs` and `plugin_search_tavily`."""
+
+    max_results: Annotated[int, Meta(ge=1, le=20)] = 5
+    timeout: Seconds = 20.0
+
+
+class UrlExtract(Struct, frozen=True, kw_only=True):
+    """`plugin_url_extract`: `allow_private` opens addresses of the own machine and network to it.
+
+    `max_bytes` is of the page as it comes, `max_characters` of the text that is made from it.
+    """
+
+    allow_private: bool = False
+    max_bytes: Count = 5 * 1024 * 1024
+    max_characters: Count = 20_000
+    timeout: Seconds = 30.0
+
+
+class Files(Struct, frozen=True, kw_only=True):
+    """`plugin_files`: the one folder, which counts from the home folder; nothing outside of it can be reached."""
+
+    folder: str = "files"
+    max_read_bytes: Count = 64 * 1024
+    max_write_bytes: Count = 1024 * 1024
+
+
+class McpServer(Struct, frozen=True, kw_only=True):
+    """One entry of `plugin_mcp.servers`: a program with `command`, or an address with `url`, never both.
+
+    `env` are environment variables of the program; `env_from` names some that it gets from the server's own
+    environment or from `.env`. `token_env` is the NAME of the variable with the bearer token for `url`. `tools`
+    lists the tools to take (None: all). `timeout` bounds one call.
+    """
+
+    command: str = ""
+    args: tuple[str, ...] = ()
+    env: dict[str, str] = field(default_factory=dict)
+    env_from: tuple[str, ...] = ()
+    cwd: str | None = None
+    url: str = ""
+    token_env: str | None = None
+    enabled: bool = True
+    tools: tuple[str, ...] | None = None
+    timeout: Seconds = 60.0
+
+
+class Mcp(Struct, frozen=True, kw_only=True):
+    """`plugin_mcp`: the servers by name, which is letters, digits and `_`, since their tools' names begin with it."""
+
+    servers: dict[Annotated[str, Meta(pattern=r"^[A-Za-z0-9_]{1,20}$")], McpServer] = field(
+        default_factory=dict
+    )
+
+
+class ToolSettings(Struct, frozen=True, kw_only=True):
+    """All tools. `enabled` are their names, in the order of `enabled_plugins`, without the `plugin_`."""
+
+    enabled: tuple[str, ...] = ()
+    db_query: DbQuery = DbQuery()
+    search_ddgs: Search = Search()
+    search_tavily: Search = Search()
+    url_extract: UrlExtract = UrlExtract()
+    files: Files = Files()
+    mcp: Mcp = Mcp()
+
+
+def load_tool_settings(home: Home) -> ToolSettings:
+    """The tools' part of `plugins-enabled.json`; what is not enabled is not checked. Raises `ConfigError`."""
+    file = home.plugins_file
+    content = JsonFile(file).read()
+    blocks = {name: section(content, file, "plugin_config", name) for name in _listed(content, home)}
+    enabled = {
+        name.removeprefix(PREFIX): block
+        for name, block in blocks.items()
+        if block.get("enabled") is not False
+    }
+    shapes = {one.name: one.type for one in msgspec.structs.fields(ToolSettings) if one.name != "enabled"}
+    settings = {
+        name: as_struct(shapes[name], block, file, f"plugin_config.{PREFIX}{name}")
+        for name, block in enabled.items()
+        if name in shapes
+    }
+    if "mcp" in settings:
+        _check_servers(settings["mcp"], home)
+    return ToolSettings(enabled=tuple(enabled), **settings)
+
+
+def _listed(content: dict[str, object], home: Home) -> list[str]:
+    listed = content.get("enabled_plugins", [])
+    if not isinstance(listed, list) or not all(isinstance(name, str) for name in listed):
+        remedy = "Write the plugins' names between [ and ]."
+        raise ConfigError(home.plugins_file, "enabled_plugins", "expected a list of names", remedy)
+    return [name for name in listed if name.startswith(PREFIX)]
+
+
+def _check_servers(mcp: Mcp, home: Home) -> None:
+    for name, server in mcp.servers.items():
+        if bool(server.command) == bool(server.url):
+            where = f"plugin_config.{PREFIX}mcp.servers.{name}"
+            raise ConfigError(
+                home.plugins_file, where, "expected either a command or a url", "Give one of the two."
+            )

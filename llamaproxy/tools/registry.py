@@ -1,0 +1,120 @@
+"""Which tools there are: those that come with us, and those that others drop in as plugins.
+
+A tool is loaded when its plugin is enabled. Nothing here, and nothing that building a tool does, loads the libraries
+which the tools work with; that waits until the server runs.
+"""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+from msgspec import Struct
+from twisted.internet.defer import Deferred, succeed
+from twisted.logger import Logger
+
+from ..agent.interfaces import ITool
+from ..config.tools import PREFIX, ToolSettings
+from .base import BuiltIn
+from .manifest import BUILT_IN
+
+log = Logger()
+
+
+class Workshop(Struct, frozen=True, kw_only=True):
+    """What a tool may use of the server that it lives in.
+
+    `environ` looks a variable up in the environment, then in `.env`; `home` is the folder that paths count from.
+    """
+
+    reactor: Any
+    environ: Callable[[str], str | None]
+    home: Path
+
+
+class Shelf(Protocol):
+    """Where tools that come and go are put: the agent's toolbox."""
+
+    def add(self, tool: ITool) -> None:
+        """Offers a tool, in place of one of its name."""
+
+    def remove(self, name: str) -> None:
+        """Takes it away."""
+
+
+class Tools:
+    """The enabled tools. `fixed` are there from the beginning; those of MCP servers come once these answer."""
+
+    def __init__(self, fixed: list[ITool]) -> None:
+        self.fixed = fixed
+
+    def start(self, shelf: Shelf) -> None:
+        """Lets the tools load what they need; those that come later are put on the `shelf`."""
+        for tool in self.fixed:
+            if isinstance(tool, BuiltIn):
+                tool.start()
+
+    def stop(self) -> Deferred[None]:
+        """Ends what is under way."""
+        for tool in self.fixed:
+            if isinstance(tool, BuiltIn):
+                tool.stop()
+        return succeed(None)
+
+
+def load_tools(settings: ToolSettings, workshop: Workshop) -> Tools:
+    """The enabled tools, as listed; one that lacks something is left out, with a warning."""
+    return Tools(list(_loaded(settings, workshop)))
+
+
+def plugin_tools() -> dict[str, ITool]:
+    """The tools that others have dropped into `llamaproxy.plugins`, by name."""
+    # It reads every plugin folder, so it is looked up only when needed.
+    from twisted.plugin import getPlugins
+
+    from .. import plugins
+
+    return {tool.name: tool for tool in getPlugins(ITool, plugins)}
+
+
+def _loaded(settings: ToolSettings, workshop: Workshop) -> Iterator[ITool]:
+    theirs: dict[str, ITool] | None = None
+    for name in settings.enabled:
+        if name in _BUILDERS:
+            if _is_complete(name, workshop):
+                yield _BUILDERS[name](settings, workshop)
+        else:
+            theirs = plugin_tools() if theirs is None else theirs
+            if name in theirs:
+                yield theirs[name]
+
+
+def _is_complete(name: str, workshop: Workshop) -> bool:
+    """Whether a tool of ours has what it needs; the log says what it lacks."""
+    missing = BUILT_IN[name].missing(workshop.environ)
+    if missing:
+        log.warn(
+            "{plugin} is left out: it needs {missing}; agentctl info {plugin} tells more",
+            plugin=PREFIX + name,
+            missing=", ".join(missing),
+        )
+    return not missing
+
+
+def _db_query(settings: ToolSettings, workshop: Workshop) -> ITool:
+    from .db_query import DbQueryTool
+    from .threads import Workers
+
+    password = workshop.environ(settings.db_query.password_env) or ""
+    return DbQueryTool(settings.db_query, password, workshop.home, Workers(workshop.reactor))
+
+
+def _system_info(settings: ToolSettings, workshop: Workshop) -> ITool:
+    from .system_info import SystemInfoTool
+
+    return SystemInfoTool()
+
+
+_BUILDERS: dict[str, Callable[[ToolSettings, Workshop], ITool]] = {
+    "db_query": _db_query,
+    "get_system_info": _system_info,
+}

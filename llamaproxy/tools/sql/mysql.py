@@ -1,0 +1,89 @@
+"""MySQL and MariaDB servers, each statement on a connection of its own."""
+
+from contextlib import closing
+from typing import Any
+
+from pymysql import MySQLError
+from pymysql.connections import Connection
+from pymysql.cursors import SSCursor
+
+from ...agent.errors import ToolError
+from ..threads import Abort
+from .database import Bounds, Server
+from .guard import Verdict
+from .table import Table, changed
+
+# Fixed, since it decides what is a string and what a name; the guard reads statements in this mode.
+_SQL_MODE = "STRICT_TRANS_TABLES,NO_ENGINE_SUBSTITUTION"
+
+
+class MysqlDatabase:
+    """One database of a server. Reads run in a read-only transaction, and their rows come one by one."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+
+    def run(self, verdict: Verdict, bounds: Bounds, abort: Abort) -> str:
+        """Runs one statement, blocking. Raises `ToolError`."""
+        raw = self._server.connect(bounds.connect_seconds, abort)
+        with closing(raw):
+            try:
+                with closing(self._connection(raw, bounds)) as connection:
+                    return self._run(connection, verdict, bounds)
+            except MySQLError as error:
+                if abort.called:
+                    raise ToolError("the statement was cancelled") from None
+                raise ToolError(f"the database says: {error.args[-1] if error.args else error}") from None
+            except OSError as error:
+                raise ToolError(f"the connection to the database broke: {error}") from None
+
+    def _connection(self, raw: Any, bounds: Bounds) -> "Connection[_Rows]":
+        server = self._server
+        connection = Connection(
+            host=server.host,
+            user=server.user,
+            password=server.password,
+            database=server.database or None,
+            charset="utf8mb4",
+            sql_mode=_SQL_MODE,
+            autocommit=True,
+            read_timeout=bounds.seconds + bounds.connect_seconds,
+            write_timeout=bounds.connect_seconds,
+            cursorclass=_Rows,
+            ssl=server.tls(),
+            defer_connect=True,
+        )
+        connection.connect(raw)
+        # MySQL itself limits only SELECT.
+        mariadb = "mariadb" in connection.get_server_info().lower()
+        limit = (
+            f"max_statement_time = {bounds.seconds}"
+            if mariadb
+            else f"max_execution_time = {int(bounds.seconds * 1000)}"
+        )
+        connection.query(f"SET SESSION {limit}, innodb_lock_wait_timeout = {max(1, int(bounds.seconds))}")
+        return connection
+
+    def _run(self, connection: "Connection[_Rows]", verdict: Verdict, bounds: Bounds) -> str:
+        if not verdict.writes:
+            connection.query("START TRANSACTION READ ONLY")
+        cursor = connection.cursor()
+        try:
+            cursor.execute(verdict.text)
+            if cursor.description is None:
+                return changed(cursor.rowcount)
+            columns = [column[0] for column in cursor.description]
+            return Table(bounds.rows, bounds.bytes).fill(columns, cursor)
+        finally:
+            cursor.leave()
+
+
+class _Rows(SSCursor):
+    """A cursor that can leave the rest of its rows; by itself it would read them all when it is closed."""
+
+    def leave(self) -> None:
+        """Nothing more is read; the connection can only be closed then."""
+        result: Any = self._result  # type: ignore[has-type]
+        if result is not None:
+            result.unbuffered_active = False
+        self._result = self.connection = None  # type: ignore[assignment]

@@ -1,0 +1,96 @@
+"""The words of a statement, and whether the database would cut the text into the same ones."""
+
+from collections.abc import Iterator
+
+from sqlglot import tokenize
+from sqlglot.tokenizer_core import Token, TokenType
+
+from .functions import SYNTAX
+
+# Longer statements are not looked at: that would hold the reactor's thread.
+LONGEST = 8000
+
+_LITERALS = (TokenType.STRING, TokenType.HEX_STRING, TokenType.BIT_STRING)
+# Strings with rules of their own, hints that set variables, assignments, a second statement.
+_ODD = frozenset(
+    {
+        TokenType.BYTE_STRING,
+        TokenType.UNICODE_STRING,
+        TokenType.NATIONAL_STRING,
+        TokenType.HEREDOC_STRING,
+        TokenType.RAW_STRING,
+        TokenType.HINT,
+        TokenType.COLON_EQ,
+        TokenType.SEMICOLON,
+    }
+)
+
+
+class Doubt(Exception):
+    """The statement may do anything."""
+
+
+class Words:
+    """The words of one statement.
+
+    `lower` has them in lower case and literals as `''`; `cleaned` is the statement without its comments, so that
+    what two databases take for a comment makes no difference. Raises `Doubt` where the database might read other
+    words than these, and sqlglot's errors.
+    """
+
+    def __init__(self, sql: str, dialect: str) -> None:
+        if len(sql) > LONGEST:
+            raise Doubt
+        self.tokens = tokenize(sql, read=dialect)
+        while self.tokens and self.tokens[-1].token_type == TokenType.SEMICOLON:
+            self.tokens.pop()
+        if not self.tokens or "\0" in sql:
+            raise Doubt
+        if dialect == "mysql" and ("/*!" in sql or "/*M!" in sql):
+            raise Doubt  # a comment that is run
+        for token in self.tokens:
+            if token.token_type in _ODD or not _is_plain(token, sql[token.start : token.end + 1]):
+                raise Doubt
+        self.lower = [_lower(token) for token in self.tokens]
+        self.cleaned = "".join(_without_comments(sql, self.tokens))
+
+    def calls(self) -> Iterator[tuple[str, str]]:
+        """What looks like a call: the word before a bracket, and the schema in front of it (empty for none)."""
+        for number, bracket in enumerate(self.lower):
+            if bracket != "(" or not number:
+                continue
+            token, word = self.tokens[number - 1], self.lower[number - 1]
+            quoted = token.token_type == TokenType.IDENTIFIER
+            if not quoted and (word.split()[-1] in SYNTAX or not (word[0].isalpha() or word[0] == "_")):
+                continue
+            qualified = number > 2 and self.lower[number - 2] == "."
+            yield word, self.lower[number - 3] if qualified else ""
+
+
+def _lower(token: Token) -> str:
+    if token.token_type in _LITERALS:
+        return "''"
+    # Lower case makes a K of the Kelvin sign, which is no K to a database.
+    return token.text.lower() if token.text.isascii() else token.text
+
+
+def _is_plain(token: Token, text: str) -> bool:
+    """Whether a word means the same to everybody."""
+    if token.token_type in _LITERALS or token.token_type == TokenType.IDENTIFIER:
+        return True
+    if text.isascii():
+        return text.isprintable() and "$" not in text
+    # Letters of the world are fine in a name; in a keyword they only look like it, or become it in upper case.
+    return token.token_type == TokenType.VAR and text.replace("_", "").isalnum()
+
+
+def _without_comments(sql: str, tokens: list[Token]) -> Iterator[str]:
+    end = tokens[0].start
+    for token in tokens:
+        if token.start > end:
+            # Only white space that all databases know separates words for all of them.
+            if any(space.isspace() and space not in " \t\r\n" for space in sql[end : token.start]):
+                raise Doubt
+            yield " "
+        yield sql[token.start : token.end + 1]
+        end = token.end + 1

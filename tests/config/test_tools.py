@@ -1,0 +1,57 @@
+"""The tools' blocks: typed, with defaults, and complaints that say where."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from llamaproxy.config import ConfigError, Home
+from llamaproxy.config.tools import DbQuery, load_tool_settings
+
+
+class ToolSettingsTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.home = Home(Path(self.mktemp()))
+        self.home.ensure()
+
+    def put(self, listed: Any, **blocks: Any) -> None:
+        self.home.plugins_file.write_text(json.dumps({"enabled_plugins": listed, "plugin_config": blocks}))
+
+    def explain(self) -> str:
+        return str(self.assertRaises(ConfigError, load_tool_settings, self.home))
+
+    def test_a_tool_is_enabled_when_listed_and_not_switched_off(self) -> None:
+        self.put(
+            ["plugin_files", "other", "plugin_mcp", "plugin_db_query"],
+            plugin_db_query={"enabled": True},
+            plugin_mcp={"enabled": False},
+            plugin_url_extract={"enabled": True},
+        )
+        self.assertEqual(load_tool_settings(self.home).enabled, ("files", "db_query"))
+
+    def test_a_block_is_read_and_its_gaps_are_filled(self) -> None:
+        self.put(["plugin_db_query"], plugin_db_query={"url": "mysql://h/d", "max_rows": None})
+        self.assertEqual(load_tool_settings(self.home).db_query, DbQuery(url="mysql://h/d"))
+
+    def test_a_bad_value_is_named_with_its_key(self) -> None:
+        for value in (0, "ten", 1.5):
+            self.put(["plugin_db_query"], plugin_db_query={"max_rows": value})
+            self.assertIn("plugin_config.plugin_db_query.max_rows: expected", self.explain())
+
+    def test_what_is_not_enabled_is_not_checked(self) -> None:
+        self.put(["plugin_files"], plugin_db_query={"max_rows": 0})
+        load_tool_settings(self.home)
+
+    def test_enabled_plugins_must_be_names(self) -> None:
+        self.put([1])
+        self.assertIn("enabled_plugins: expected a list of names", self.explain())
+
+    def test_an_mcp_server_is_a_program_or_an_address(self) -> None:
+        for server in ({}, {"command": "x", "url": "http://h"}):
+            self.put(["plugin_mcp"], plugin_mcp={"servers": {"time": server}})
+            self.assertIn("plugin_config.plugin_mcp.servers.time: expected either", self.explain())
+
+    def test_an_mcp_servers_name_can_begin_a_tools_name(self) -> None:
+        self.put(["plugin_mcp"], plugin_mcp={"servers": {"my time": {"command": "x"}}})
+        self.assertIn("plugin_config.plugin_mcp.servers", self.explain())
