@@ -178,7 +178,7 @@ def _agent(
         store,
         PromptFiles(home.path),
         reactor,
-        _limits(settings),
+        _limits(settings, registry),
         message_limits={key: n for key, entry in entries.items() if (n := entry.max_context)},
         prompt_folders={key: f for key, entry in entries.items() if (f := entry.system_prompt_folder)},
         embedders=embedders,
@@ -198,7 +198,7 @@ def _keep(file: JsonFile, key: str, field: str, value: Any) -> None:
         content["models"][key][field] = value
 
 
-def _limits(settings: Settings) -> Limits:
+def _limits(settings: Settings, registry: ModelRegistry) -> Limits:
     return Limits(
         max_users=settings.max_users,
         session_idle_minutes=settings.session_idle_timeout_minutes,
@@ -208,6 +208,7 @@ def _limits(settings: Settings) -> Limits:
             category: Rate(rate.calls, rate.window_seconds, rate.auto_disable)
             for category, rate in settings.rate_limits.items()
         },
+        depths=msgspec.structs.asdict(registry.limits),
         tool_preview_length=settings.tool_preview_length,
         tool_suppress=settings.tool_suppress,
         gate_mode=settings.front_door.gate_mode or settings.gate_mode,

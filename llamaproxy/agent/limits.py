@@ -13,13 +13,14 @@ DEFAULT_RATES = {
     "drive": Rate(10, 60),
     "db": Rate(20, 60),
 }
+DEFAULT_DEPTHS = {"max_tool_iterations": 10, "max_at_llm_depth": 1, "max_agent_call_depth": 1}
 
 
 class Limits:
     """`max_users` and `session_idle_minutes` 0 mean no limit, `history_max_ctx` is in messages.
 
     `queue` is how many messages of a session may wait. `depths` are the limits that `!limit_set` knows: rounds of
-    tools in a turn, and how deep delegated calls may nest. `rates` are by category of tools and come on top of
+    tools in a turn, and how deep delegated calls may nest. `rates` are by category of tools; both come on top of
     the defaults. `display` is what sessions start with. `gate_mode` says whether a call that needs leave is
     refused, or the user is asked.
     """
@@ -31,6 +32,7 @@ class Limits:
         history_max_ctx: int = 200,
         queue: int = 8,
         rates: Mapping[str, Rate] | None = None,
+        depths: Mapping[str, int] | None = None,
         tool_preview_length: int = 500,
         tool_suppress: bool = False,
         gate_mode: Literal["reject", "ask"] = "reject",
@@ -39,7 +41,7 @@ class Limits:
         self.session_idle_minutes = session_idle_minutes
         self.history_max_ctx = history_max_ctx
         self.queue = queue
-        self.depths = {"max_tool_iterations": 10, "max_at_llm_depth": 1, "max_agent_call_depth": 1}
+        self.depths: dict[str, int] = {**DEFAULT_DEPTHS, **(depths or {})}
         self.rates: dict[str, Rate] = {**DEFAULT_RATES, **(rates or {})}
         self.display = {"tool_preview_length": tool_preview_length, "tool_suppress": tool_suppress}
         self.gate_mode = gate_mode

@@ -12,7 +12,16 @@ import msgspec
 from .errors import ConfigError
 from .files import JsonFile
 from .home import Home
-from .schema import PLUGIN, PROMPT_PLUGIN, FrontDoor, GateDefaults, ModelEntry, ModelRegistry, Settings
+from .schema import (
+    PLUGIN,
+    PROMPT_PLUGIN,
+    DepthLimits,
+    FrontDoor,
+    GateDefaults,
+    ModelEntry,
+    ModelRegistry,
+    Settings,
+)
 
 Shape = TypeVar("Shape", bound=msgspec.Struct)
 
@@ -86,6 +95,7 @@ _SETTINGS_RULES = (
     _Rule("0 or more", _from_0, ("max_users", "session_idle_timeout_minutes")),
     _Rule("1 or more", _from_1, ("history_max_ctx",)),
 )
+_DEPTH_RULES = (_Rule("0 or more", _from_0, DepthLimits.__struct_fields__),)
 _RATE_RULES = (_Rule("0 or more", _from_0, ("calls", "window_seconds")),)
 _MODEL_RULES = (
     _Rule("some text", bool, ("type", "model_id")),
@@ -138,7 +148,9 @@ def load_registry(home: Home) -> ModelRegistry:
     if models[default].embedding:
         problem = f"{default} makes embeddings and cannot be talked to"
         raise ConfigError(file, "default_model", problem, "Take another one: agentctl model KEY")
-    return ModelRegistry(default_model=default, models=models)
+    limits = as_struct(DepthLimits, section(content, file, "limits"), file, "limits")
+    _obey(_DEPTH_RULES, limits, file, "limits")
+    return ModelRegistry(default_model=default, models=models, limits=limits)
 
 
 def load_gates(home: Home) -> GateDefaults:

@@ -160,8 +160,17 @@ class ModelEntry(Struct, frozen=True, kw_only=True):
     extra: dict[str, Any] = field(default_factory=dict)
 
 
+class DepthLimits(Struct, frozen=True, kw_only=True):
+    """`limits` of `llm-models.json`: rounds of tools in a turn, and how deep delegated calls may nest; 0 for none."""
+
+    max_tool_iterations: int = 10
+    max_at_llm_depth: int = 1
+    max_agent_call_depth: int = 1
+
+
 class ModelRegistry(Struct, frozen=True, kw_only=True):
     """`llm-models.json`: the entries by key in the file's order, and the key new sessions start with."""
 
     default_model: str
     models: dict[str, ModelEntry]
+    limits: DepthLimits = DepthLimits()

@@ -188,8 +188,8 @@ class GateTests(LoadCase):
 class RegistryTests(LoadCase):
     good = {"type": "LOCAL", "model_id": "good"}
 
-    def put(self, models: Any, default: Any = "good") -> None:
-        self.home.models_file.write_text(json.dumps({"default_model": default, "models": models}))
+    def put(self, models: Any, default: Any = "good", **others: Any) -> None:
+        self.home.models_file.write_text(json.dumps({"default_model": default, "models": models, **others}))
 
     def check_entry_is_refused(self, raw: Any, *parts: str, key: str = "gem") -> None:
         self.put({"good": self.good, key: raw})
@@ -200,6 +200,13 @@ class RegistryTests(LoadCase):
     def test_entries_keep_the_order_of_the_file(self) -> None:
         self.put({"z": self.good, "good": self.good, "a": self.good})
         self.assertEqual(list(load_registry(self.home).models), ["z", "good", "a"])
+
+    def test_depth_limits_are_read(self) -> None:
+        self.put({"good": self.good}, limits={"max_tool_iterations": 3})
+        limits = load_registry(self.home).limits
+        self.assertEqual((limits.max_tool_iterations, limits.max_agent_call_depth), (3, 1))
+        self.put({"good": self.good}, limits={"max_at_llm_depth": -1})
+        self.assertIn("limits.max_at_llm_depth: expected 0 or more", self.explain(load_registry))
 
     def test_types_of_others_and_unknown_fields_pass(self) -> None:
         self.put({"good": {"type": "MYMODEL", "model_id": "x", "llm_tools": [], "host": None}})
