@@ -112,7 +112,8 @@ def answer(task: Task, text: str) -> str | None:
         case Task.TAGS:
             return _object(task, ["General"])
         case Task.QUERIES:
-            query = _line(_said(text)[-1], QUERY_LENGTH)
+            # Open WebUI reads this answer from its last brace.
+            query = _line(_said(text)[-1].replace("{", " "), QUERY_LENGTH)
             return _object(task, [query] if query else [])
         case Task.IMAGE_PROMPT:
             return _object(task, _line(_said(text)[-1], QUERY_LENGTH))

@@ -172,6 +172,10 @@ class AnswerTests(SynchronousTestCase):
         text = "<chat_history>\nUSER: one\nASSISTANT: two\nUSER: three\n</chat_history>"
         self.assertEqual(answer(Task.QUERIES, text), '{"queries": ["three"]}')
 
+    def test_a_query_has_no_brace_that_the_app_would_begin_to_read_from(self) -> None:
+        made = answer(Task.QUERIES, "<chat_history>\nUSER: what is { in {json: 1}?\n</chat_history>") or ""
+        self.assertEqual(json.loads(made[made.rfind("{") :]), {"queries": ["what is in json: 1}?"]})
+
     def test_a_prompt_that_quotes_no_history_makes_no_title_of_itself(self) -> None:
         self.assertEqual(answer(Task.TITLE, "Write a title."), '{"title": "New chat"}')
         self.assertEqual(answer(Task.QUERIES, "Write queries."), '{"queries": []}')
