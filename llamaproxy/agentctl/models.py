@@ -13,7 +13,7 @@ from .registry import BROKEN, entries_in, status_of
 
 # Fields that are objects and stand in the file only.
 _STRUCTURED = ("extra", "gate_policy")
-_BUILT_IN = ("OPENAI", "OLLAMA", "ANTHROPIC", "LOCAL", "AGENT")
+_BUILT_IN = ("OPENAI", "OLLAMA", "ANTHROPIC", "LOCAL", "AGENT", "PYTHON")
 
 
 @command("models", "show the models and their state")

@@ -104,10 +104,11 @@ class Settings(Struct, frozen=True, kw_only=True):
 class ModelEntry(Struct, frozen=True, kw_only=True):
     """One entry of `llm-models.json`.
 
-    - `type`: `OPENAI`, `OLLAMA`, `ANTHROPIC`, `LOCAL`, `AGENT`, or the name of an installed `IModelType` plugin.
+    - `type`: `OPENAI`, `OLLAMA`, `ANTHROPIC`, `LOCAL`, `AGENT`, `PYTHON`, or the name of an installed
+      `IModelType` plugin.
     - `model_id`: the provider's name of the model; for `LOCAL` the weights' name in the home's `models`
       folder (`smollm2` is `models/smollm2.gguf`) or an absolute path; for `AGENT` the model that the remote
-      agent gives to a new session, or `default`.
+      agent gives to a new session, or `default`; for `PYTHON` an agent as `package.module:attribute`.
     - `host`: base URL; for `OPENAI` up to and with `/v1`. Not used by `LOCAL`.
     - `env_key`: NAME of the environment variable that holds the key, looked up in the environment, then
       `.env`.
@@ -126,7 +127,7 @@ class ModelEntry(Struct, frozen=True, kw_only=True):
     - `linger` (`AGENT`): seconds to wait for more after the remote agent said that it was done, 30 for one that
       says so after every round of tools; `gate_policy`: whether its tools may run, by their name, else by `read`
       or `write`, else not.
-    - `extra`: added to the request as it is.
+    - `extra`: added to the request as it is; for `PYTHON` what the agent gets as its settings.
     """
 
     type: str

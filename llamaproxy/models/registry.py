@@ -17,6 +17,7 @@ from .embedding import Embedding, read_ollama, read_openai
 from .local import LocalEmbedder, LocalModel
 from .ollama import OllamaChat
 from .openai import OpenAIChat
+from .python import PythonModel
 from .remote import RemoteEmbedder, RemoteModel, locator, who_is
 from .upstream import Upstream, bearer
 
@@ -105,12 +106,17 @@ def _agent(key: str, entry: ModelEntry, context: ModelContext) -> BackEnd:
     return RemoteAgent(key, entry, context.modified_at, chat)
 
 
+def _python(key: str, entry: ModelEntry, context: ModelContext) -> BackEnd:
+    return PythonModel(key, entry, context.reactor, context.home)
+
+
 _BUILT_IN: dict[str, Builder] = {
     "AGENT": _agent,
     "ANTHROPIC": _anthropic,
     "OPENAI": _openai,
     "OLLAMA": _ollama,
     "LOCAL": _local,
+    "PYTHON": _python,
 }
 
 

@@ -1,0 +1,178 @@
+"""The `PYTHON` type: an agent of the operator's own, any callable that `llamaproxy.agents` describes.
+
+It runs in a thread of the entry's own, beside an asyncio event loop, so that whatever it does never holds the reactor.
+"""
+
+import asyncio
+import inspect
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from importlib.util import find_spec
+from operator import attrgetter
+from pathlib import Path
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred, succeed
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from ..agent.errors import AgentError, ModelError, ModelTimeout
+from ..agent.interfaces import IDeltaReceiver, IModel
+from ..agent.types import ModelInfo, ModelRequest, ModelResult
+from ..agents import Context
+from ..config import ConfigError, Home, ModelEntry
+from .pyflow import Flow, Loop
+from .refusals import first_line
+from .streaming import Watch
+
+# Seconds that the thread gets to end; it is left behind then, and ends with the process.
+GRACE = 5.0
+
+_REMEDY = "Write package.module:attribute; the home folder is searched for it, too."
+
+
+@implementer(IModel)
+class PythonModel:
+    """One `PYTHON` entry. Raises `ConfigError` if there is no such module, as far as that shows without importing."""
+
+    _log = Logger()
+
+    def __init__(self, key: str, entry: ModelEntry, reactor: Any, home: Home) -> None:
+        self._key = key
+        self._entry = entry
+        self._reactor = reactor
+        self._where = f"models.{key}.model_id"
+        self._file = home.models_file
+        self._module, self._attribute = _names(entry.model_id, home, self._where)
+        self._loop: Loop | None = None
+        self._function: Callable[..., Any] | None = None
+
+    def info(self) -> ModelInfo:
+        """See `IModel`."""
+        entry = self._entry
+        return ModelInfo(
+            key=self._key,
+            model_id=entry.model_id,
+            kind=entry.type,
+            description=entry.description,
+            enabled=entry.enabled,
+            vision=entry.vision,
+            context_length=entry.context_length or 0,
+            loaded=self._function is not None,
+        )
+
+    def start(self) -> Deferred[None]:
+        """See `IModel`. Imports the agent; fails if that fails, and then each message tries again."""
+        self._loop = Loop(self._reactor, f"agent-{self._key}")
+        self._loop.start()
+        return Deferred.fromCoroutine(self._load()).addCallback(lambda _: None)
+
+    def stop(self) -> Deferred[None]:
+        """See `IModel`."""
+        loop, self._loop = self._loop, None
+        if loop is None:
+            return succeed(None)
+        return loop.stop().addTimeout(GRACE, self._reactor).addErrback(self._left_behind)
+
+    def chat(self, request: ModelRequest, receiver: IDeltaReceiver) -> Deferred[ModelResult]:
+        """See `IModel`."""
+        return Deferred.fromCoroutine(self._ask(request, receiver))
+
+    async def _load(self) -> Callable[..., Any]:
+        """The agent; imported in its thread, since modules make things there that belong to a thread."""
+        if self._function is None:
+            try:
+                self._function = await self._work().call(self._import)
+            except Exception as error:
+                self._log.failure("while importing {id}", id=self._entry.model_id)
+                said = f"{type(error).__name__}: {first_line(str(error))}"
+                raise ModelError(f"{self._file}: {self._where}: cannot be imported: {said}") from None
+        return self._function
+
+    async def _import(self) -> Callable[..., Any]:
+        found = attrgetter(self._attribute)(import_module(self._module))
+        if not callable(found):
+            raise TypeError(f"{self._attribute} is not callable")
+        return found
+
+    async def _ask(self, request: ModelRequest, receiver: IDeltaReceiver) -> ModelResult:
+        function = await self._load()
+        watch = Watch(self._reactor, self._entry.llm_call_timeout)
+        patience = self._entry.first_token_timeout
+        watch.expect(patience, f"did not begin its reply within {patience:g} seconds")
+        flow = Flow(self._reactor, receiver, watch, self._entry.idle_timeout)
+        arguments = _arguments(function, request, self._entry)
+        try:
+            await watch.over(self._work().call(lambda: flow.feed(function, arguments)))
+            await watch.over(flow.drained())
+        except CancelledError:
+            if watch.verdict:
+                raise ModelTimeout(f"The agent '{self._key}' {watch.verdict}") from None
+            raise
+        except AgentError:
+            raise
+        except (Exception, asyncio.CancelledError) as error:
+            self._work()
+            self._log.failure("the agent '{key}' failed", key=self._key)
+            raise ModelError(f"The agent '{self._key}' failed: {_words(error)}") from None
+        finally:
+            watch.stop()
+            flow.close()
+        return ModelResult()
+
+    def _work(self) -> Loop:
+        """Where the agent runs. Raises `ModelError` once that has ended."""
+        if self._loop is None:
+            raise ModelError(f"The agent '{self._key}' is being stopped")
+        return self._loop
+
+    def _left_behind(self, _: Any) -> None:
+        self._log.warn("the agent '{key}' does not end; it is left behind", key=self._key)
+
+
+def _names(model_id: str, home: Home, where: str) -> tuple[str, str]:
+    """Module and attribute. Makes modules in the home folder importable, after all others."""
+    module, _, attribute = model_id.partition(":")
+    if not all(name.isidentifier() for name in (*module.split("."), *attribute.split("."))):
+        raise ConfigError(
+            home.models_file, where, f"expected package.module:attribute, got {model_id!r}", _REMEDY
+        )
+    folder = str(Path(home.path).absolute())
+    if folder not in sys.path:
+        sys.path.append(folder)
+    package = module.partition(".")[0]
+    if find_spec(package) is None:
+        raise ConfigError(home.models_file, where, f"there is no module {package}", _REMEDY)
+    return module, attribute
+
+
+def _arguments(function: Callable[..., Any], request: ModelRequest, entry: ModelEntry) -> tuple[Any, ...]:
+    """What the agent's parameters ask for."""
+    said = [message for message in request.messages if message.role in ("user", "assistant")]
+    system = [message.content for message in request.messages if message.role == "system"]
+    context = Context(
+        session_id=request.session_id,
+        system_prompt="\n\n".join(system),
+        messages=[{"role": message.role, "content": message.content} for message in said],
+        images=said[-1].images if said else (),
+        settings=entry.extra,
+    )
+    text = said[-1].content if said else ""
+    positional = [
+        name
+        for name, parameter in inspect.signature(function).parameters.items()
+        if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+        and (parameter.default is parameter.empty or name == "context")
+    ]
+    match positional:
+        case ["messages"]:
+            return (context.messages,)
+        case [_]:
+            return (text,)
+        case _:
+            return (text, context)
+
+
+def _words(error: BaseException) -> str:
+    return first_line(str(error)) or type(error).__name__
