@@ -1,11 +1,12 @@
 import os
+import sys
 from pathlib import Path
-from typing import Any
 from unittest import mock
 
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
+from llamaproxy import plugins
 from llamaproxy.agent.interfaces import IDeltaReceiver, IModel
 from llamaproxy.config import ConfigError, Home, ModelEntry, ModelRegistry
 from llamaproxy.models.registry import ModelContext, build_embedders, build_models, model_context
@@ -19,6 +20,47 @@ def registry(**kinds: str) -> ModelRegistry:
         for key, kind in kinds.items()
     }
     return ModelRegistry(default_model="", models=entries)
+
+
+# A whole back end of a stranger's, in a file that they drop in.
+PLUGIN = """
+from twisted.internet.defer import succeed
+from twisted.plugin import IPlugin
+from zope.interface import implementer
+
+from llamaproxy.agent.interfaces import IModel, IModelType
+from llamaproxy.agent.types import ModelInfo, ModelResult, Text
+
+
+@implementer(IModel)
+class Shouting:
+    def __init__(self, key, entry):
+        self._info = ModelInfo(key=key, model_id=entry.model_id, kind=entry.type)
+
+    def info(self):
+        return self._info
+
+    def start(self):
+        return succeed(None)
+
+    def stop(self):
+        return succeed(None)
+
+    def chat(self, request, receiver):
+        receiver.deltasReceived([Text(request.messages[-1].content.upper())])
+        return succeed(ModelResult())
+
+
+@implementer(IPlugin, IModelType)
+class ShoutingType:
+    name = "SHOUTING"
+
+    def build(self, key, entry, context):
+        return Shouting(key, entry)
+
+
+shouting = ShoutingType()
+"""
 
 
 class RegistryTests(SynchronousTestCase):
@@ -50,15 +92,17 @@ class RegistryTests(SynchronousTestCase):
             build_models(registry(a="OPENAI"), self.context)
 
     def test_type_of_a_plugin_builds_its_model(self) -> None:
-        class Echo:
-            name = "ECHO"
-
-            def build(self, key: str, entry: Any, context: Any) -> Any:
-                return key, entry.model_id, context
-
-        with mock.patch("twisted.plugin.getPlugins", return_value=[Echo()]):
-            models: Any = build_models(registry(e="ECHO"), self.context)
-        self.assertEqual(models, {"e": ("e", "tiny", self.context)})
+        folder = Path(self.mktemp()).absolute()
+        folder.mkdir()
+        (folder / "shouting_type.py").write_text(PLUGIN)
+        plugins.__path__.append(str(folder))
+        self.addCleanup(plugins.__path__.remove, str(folder))
+        self.addCleanup(sys.modules.pop, "llamaproxy.plugins.shouting_type", None)
+        model = build_models(registry(e="SHOUTING"), self.context)["e"]
+        self.assertTrue(verifyObject(IModel, model))
+        listener = Listener()
+        self.successResultOf(model.chat(HELLO, listener))
+        self.assertEqual((listener.text, model.info().model_id), ("HELLO", "tiny"))
 
     def test_unknown_type_names_the_key_and_the_types_that_exist(self) -> None:
         error = self.assertRaises(ConfigError, build_models, registry(x="LLAMMA"), self.context)
