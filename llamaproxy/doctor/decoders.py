@@ -1,6 +1,7 @@
 """Strict reading of answers: a shape is a msgspec type, and what does not fit it is a `Fault` with its place."""
 
 import re
+from collections.abc import Sequence
 from types import GenericAlias
 from typing import Any, Union
 
@@ -59,6 +60,26 @@ def lines(body: bytes) -> list[bytes]:
             raise Fault("", f"line {number} is blank")
         if len(line) > _LONGEST_LINE:
             raise Fault("", f"line {number} is longer than the CLI reads")
+    return found
+
+
+def events(body: bytes, forbidden: Sequence[bytes] = ()) -> list[bytes]:
+    """The payloads of an event stream; fields in `forbidden` break the client that reads it. Raises Fault."""
+    if body.lstrip().startswith((b"{", b"[")):
+        raise Fault("", "JSON instead of an event stream, which shows as an empty reply")
+    if not body.endswith(b"\n\n"):
+        raise Fault("", "the last event has no blank line after it, and is lost")
+    found = []
+    for number, line in enumerate(body.splitlines(), 1):
+        name, _, value = line.partition(b":")
+        if name in forbidden:
+            raise Fault(f"line {number}", f"{name.decode()}: is a field that this client fails over")
+        if name == b"data":
+            found.append(value.removeprefix(b" "))
+        elif name not in (b"", b"event", b"id", b"retry"):
+            raise Fault(f"line {number}", "is no line of an event stream")
+    if not found:
+        raise Fault("", "no event at all")
     return found
 
 

@@ -126,6 +126,7 @@ _PYTHON = {
     "error": ERROR,
 }
 
+_CAPABLE = shape({"model_info": OBJECT, "capabilities": list[str]})
 _KIT_CHAT = shape({"model": str, "created_at": TIME, "done": bool, "message": SWIFT_SPEECH})
 _FOUR_TEXTS = shape({"license": str, "modelfile": str, "parameters": str, "template": str})
 
@@ -167,9 +168,18 @@ CLIENTS: Mapping[str, Mapping[str, type[Struct]]] = {
     "llm-ollama": {
         **_PYTHON,
         "tags": _list({"model": str, "digest": TEXT}),
-        "show": shape({"model_info": OBJECT, "capabilities": list[str]}),
+        "show": _CAPABLE,
     },
-    "ollama-js": {"chat": shape({}), "generate": shape({}), "pull": shape({}), "error": ERROR},
+    "ollama-js": {
+        "tags": _list({}),
+        "chat": shape({}),
+        "generate": shape({}),
+        "pull": shape({}),
+        "error": ERROR,
+    },
+    "oterm": {**_PYTHON, "show": _CAPABLE, "ps": _list({"model": str}, {"context_length": int})},
+    # The picker shows a model by its own name, and takes its abilities and its context from the card.
+    "vs-code": {"version": shape({"version": VERSION}), "tags": _list({"model": str}), "show": _CAPABLE},
     "ai-sdk": {
         "chat": shape({"model": str, "created_at": str, "done": bool, "message": shape({"role": str})})
     },

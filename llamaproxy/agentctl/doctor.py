@@ -1,0 +1,64 @@
+"""The subcommand that plays every client's part against a running server."""
+
+import re
+from argparse import Namespace
+
+from ..config import FrontDoor, Home, load_settings
+from .command import Refused, command, option
+from .printer import Printer, Sign
+
+_WORKS = Sign("✓", "green", "works")
+_FAILS = Sign("✗", "red", "fails")
+_ENDPOINT = re.compile(r"(tcp6?|ssl):(?:port=)?(\d+)")
+_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}
+
+
+@command(
+    "doctor [--client NAME] [--key KEY] [URL]",
+    "try every app's way of using a server, by default this home's",
+    option("url", nargs="?", metavar="URL"),
+    option("--client"),
+    option("--key", default=""),
+)
+def doctor(home: Home, args: Namespace, printer: Printer) -> None:
+    """One line per client, with the first call and field at fault. Refused if there is any."""
+    # Nothing else of agentctl needs an HTTP client.
+    from ..doctor.clients import clients
+    from ..doctor.replay import examine
+    from ..doctor.visit import BadURL, server_at
+
+    known = [client.key for client in clients([""])]
+    if args.client and args.client not in known:
+        raise Refused(f"no client {args.client}; there is {', '.join(known)}")
+    try:
+        server = server_at(args.url or _address(load_settings(home).front_door))
+        server.reach()
+    except BadURL as error:
+        raise Refused(str(error)) from None
+    except OSError as error:
+        raise Refused(f"nothing to talk to at {server}: {error.strerror or error}") from None
+    key = {"Authorization": f"Bearer {args.key}"} if args.key else {}
+    chosen = [each for each in clients(server.models(key)) if args.client in (None, each.key)]
+    failed = 0
+    for client in chosen:
+        complaint = examine(client, server.ask, args.key)
+        failed += complaint is not None
+        printer.line(f"{printer.sign(_FAILS if complaint else _WORKS)} {client.name}  ({client.key})")
+        if complaint:
+            printer.line(f"    {complaint}")
+    if failed:
+        raise Refused(f"{failed} of {len(chosen)} clients would fail at {server}")
+    printer.done(f"all {len(chosen)} work at {server}" if len(chosen) > 1 else f"works at {server}")
+
+
+def _address(door: FrontDoor) -> str:
+    """The URL under which this machine reaches the server."""
+    host, port, scheme = door.llama_host, door.llama_port, "http"
+    if door.listen:
+        found = _ENDPOINT.match(door.listen)
+        if found is None:
+            raise Refused(f"the server listens on {door.listen}; say its URL: agentctl doctor URL")
+        scheme, port = "https" if found[1] == "ssl" else "http", int(found[2])
+        host = "::" if found[1] == "tcp6" else ""
+    host = _EVERYWHERE.get(host, host)
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
