@@ -21,5 +21,9 @@ class Card(NamedTuple):
 
 BUILT_IN: dict[str, Card] = {
     "db_query": Card("SQL on an SQLite file, PostgreSQL, MySQL or MariaDB", ("sqlglot",)),
+    "search_ddgs": Card("web search without a key, through several engines", ("ddgs",)),
+    "search_tavily": Card("web search through Tavily", env_vars=("TAVILY_API_KEY",)),
+    "url_extract": Card("the text of a web page", ("trafilatura", "lxml_html_clean")),
+    "files": Card("list, read, search and write files in one folder"),
     "get_system_info": Card("the date, the time and the system"),
 }

@@ -108,6 +108,37 @@ def _db_query(settings: ToolSettings, workshop: Workshop) -> ITool:
     return DbQueryTool(settings.db_query, password, workshop.home, Workers(workshop.reactor))
 
 
+def _files(settings: ToolSettings, workshop: Workshop) -> ITool:
+    from .files import FilesTool
+    from .threads import Workers
+
+    return FilesTool(settings.files, workshop.home, Workers(workshop.reactor))
+
+
+def _search_ddgs(settings: ToolSettings, workshop: Workshop) -> ITool:
+    from .search_ddgs import DdgsTool
+    from .threads import Workers
+
+    return DdgsTool(settings.search_ddgs, Workers(workshop.reactor))
+
+
+def _search_tavily(settings: ToolSettings, workshop: Workshop) -> ITool:
+    from treq.client import HTTPClient
+    from twisted.web.client import Agent
+
+    from .search_tavily import TavilyTool
+
+    http = HTTPClient(Agent(workshop.reactor, connectTimeout=10))
+    return TavilyTool(settings.search_tavily, workshop.environ("TAVILY_API_KEY") or "", http)
+
+
+def _url_extract(settings: ToolSettings, workshop: Workshop) -> ITool:
+    from .threads import Workers
+    from .url_extract import UrlExtractTool
+
+    return UrlExtractTool(settings.url_extract, Workers(workshop.reactor))
+
+
 def _system_info(settings: ToolSettings, workshop: Workshop) -> ITool:
     from .system_info import SystemInfoTool
 
@@ -116,5 +147,9 @@ def _system_info(settings: ToolSettings, workshop: Workshop) -> ITool:
 
 _BUILDERS: dict[str, Callable[[ToolSettings, Workshop], ITool]] = {
     "db_query": _db_query,
+    "files": _files,
+    "search_ddgs": _search_ddgs,
+    "search_tavily": _search_tavily,
+    "url_extract": _url_extract,
     "get_system_info": _system_info,
 }

@@ -35,6 +35,12 @@ class RegistryTests(SynchronousTestCase):
             self.assertEqual(self.load("db_query", "get_system_info"), ["get_system_info"])
         self.assertEqual((events[0]["plugin"], events[0]["missing"]), ("plugin_db_query", "no-such-package"))
 
+    def test_one_without_its_key_is_left_out(self) -> None:
+        with capturedLogs() as events:
+            self.assertEqual(self.load("search_tavily"), [])
+        self.assertEqual(events[0]["missing"], "TAVILY_API_KEY")
+        self.assertEqual(self.load("search_tavily", TAVILY_API_KEY="k"), ["search_tavily"])
+
     def test_plugins_of_others_are_found_by_their_tools_names(self) -> None:
         class Weather:
             name = "weather"

@@ -1,0 +1,95 @@
+"""`url_extract`: what a web page says, without its menus and advertisements."""
+
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from zope.interface import implementer
+
+from ..agent.errors import ToolError
+from ..agent.interfaces import ITool
+from ..agent.types import Access, ToolContext
+from ..config.tools import UrlExtract
+from .base import BuiltIn, schema
+from .fetch import Page, fetch
+from .threads import Workers
+
+_HTML = ("text/html", "application/xhtml+xml")
+
+
+@implementer(ITool)
+class UrlExtractTool(BuiltIn):
+    """Fetches in the reactor, extracts in a thread."""
+
+    name = "url_extract"
+    category = "extract"
+    description = (
+        "Fetches a web page and returns its main text as Markdown; plain text and JSON as they are. "
+        "With a query, only the paragraphs that contain a word of it."
+    )
+    parameters = schema(
+        ("url",),
+        url={"type": "string", "description": "http://... or https://..."},
+        query={"type": "string", "description": "Words to look for in the page."},
+    )
+
+    def __init__(self, settings: UrlExtract, workers: Workers) -> None:
+        self._settings = settings
+        self._workers = workers
+        self.timeout = settings.timeout
+
+    def start(self) -> None:
+        """Loads the extractor, which takes a while."""
+        self._workers.run(lambda abort: _text_of_html(b"<p>x</p>", "")).addErrback(lambda _: None)
+
+    def stop(self) -> None:
+        """Lets go of what is under way."""
+        self._workers.stop()
+
+    def access(self, arguments: dict[str, Any]) -> Access:
+        """A look at the web."""
+        return Access(operation="read", gate=self.name)
+
+    def run(self, arguments: dict[str, Any], context: ToolContext) -> Deferred[str]:
+        """The text of the page."""
+        return Deferred.fromCoroutine(
+            self._run(arguments["url"], arguments.get("query", ""), context.reactor)
+        )
+
+    async def _run(self, url: str, query: str, reactor: Any) -> str:
+        page = await fetch(reactor, url, self._settings.max_bytes, self._settings.allow_private)
+        text = await self._workers.run(lambda abort: _text(page))
+        if query:
+            text = _about(query, text)
+        limit = self._settings.max_characters
+        notes = []
+        if page.url != url:
+            notes.append(f"[from {page.url}]")
+        if page.cut or len(text) > limit:
+            notes.append(f"[only the beginning; the page has more than {min(len(text), limit)} characters]")
+        return "\n".join([text[:limit], *notes])
+
+
+def _text(page: Page) -> str:
+    if page.media_type in _HTML:
+        return _text_of_html(page.body, page.url)
+    if page.media_type.startswith("text/") or page.media_type.endswith(("json", "+xml", "/xml")):
+        try:
+            return page.body.decode(page.charset or "utf-8", "replace")
+        except LookupError:
+            return page.body.decode("utf-8", "replace")
+    raise ToolError(f"{page.url} is {page.media_type}, of which there is no text to extract")
+
+
+def _text_of_html(body: bytes, url: str) -> str:
+    from trafilatura import extract, html2txt
+
+    text = extract(
+        body, url=url or None, output_format="markdown", include_links=True, include_comments=False
+    )
+    return text or html2txt(body) or "(the page has no text)"
+
+
+def _about(query: str, text: str) -> str:
+    words = query.casefold().split()
+    found = [part for part in text.split("\n") if any(word in part.casefold() for word in words)]
+    return "\n\n".join(found) or f"(nothing about {query!r}; the page begins:)\n{text[:1000]}"

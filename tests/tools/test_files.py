@@ -1,0 +1,138 @@
+"""`files` in a real folder: what it does there, and that nothing leads out."""
+
+import os
+import threading
+from pathlib import Path
+from typing import Any
+
+from twisted.internet import reactor
+from twisted.trial.unittest import SynchronousTestCase, TestCase
+from zope.interface.verify import verifyObject
+
+from llamaproxy.agent.errors import ToolError
+from llamaproxy.agent.interfaces import ITool
+from llamaproxy.config.tools import Files
+from llamaproxy.tools.files import FilesTool
+from llamaproxy.tools.folder import Folder
+from llamaproxy.tools.threads import Workers
+
+from .support import call
+
+
+class FilesTests(TestCase):
+    timeout = 20
+
+    def setUp(self) -> None:
+        self.home = Path(self.mktemp()).absolute()
+        self.root = self.home / "files"
+        self.root.mkdir(parents=True)
+        self.tool = FilesTool(Files(max_read_bytes=20, max_write_bytes=30), self.home, Workers(reactor))
+        self.addCleanup(self.tool.stop)
+        verifyObject(ITool, self.tool)
+
+    async def do(self, operation: str, path: str = "", **arguments: Any) -> str:
+        return await call(self.tool, reactor, operation=operation, path=path, **arguments)
+
+    async def refused(self, operation: str, path: str = "", **arguments: Any) -> str:
+        try:
+            text = await self.do(operation, path, **arguments)
+        except ToolError as error:
+            return str(error)
+        raise AssertionError(f"{operation} {path} gave {text}")
+
+    async def test_what_is_written_can_be_listed_read_and_found(self) -> None:
+        await self.do("write", "notes/today.txt", content="Buy milk")
+        self.assertEqual(await self.do("list"), "notes/")
+        self.assertEqual(await self.do("list", "notes"), "today.txt  8 bytes")
+        self.assertEqual(await self.do("read", "notes/today.txt"), "Buy milk")
+        self.assertEqual(await self.do("search", query="MILK"), "notes/today.txt:1: Buy milk")
+
+    async def test_write_replaces_and_append_adds(self) -> None:
+        for content, append in (("one", False), ("two", False), ("three", True)):
+            await self.do("write", "f", content=content, append=append)
+        self.assertEqual((self.root / "f").read_text(), "twothree")
+
+    async def test_a_long_file_comes_in_pieces(self) -> None:
+        (self.root / "f").write_text("x" * 20 + "y" * 5)
+        self.assertEqual(await self.do("read", "f"), "x" * 20 + "\n[bytes 0 to 20 of 25]")
+        self.assertEqual(await self.do("read", "f", offset=20), "yyyyy\n[bytes 20 to 25 of 25]")
+
+    async def test_a_file_does_not_grow_over_the_limit(self) -> None:
+        self.assertIn("at most 30", await self.refused("write", "f", content="x" * 31))
+        await self.do("write", "f", content="x" * 20)
+        self.assertIn("larger than", await self.refused("write", "f", content="x" * 20, append=True))
+        self.assertEqual((self.root / "f").stat().st_size, 20)
+
+    async def test_a_binary_file_is_not_shown(self) -> None:
+        (self.root / "f").write_bytes(b"\0\1\2")
+        self.assertIn("no text file", await self.do("read", "f"))
+
+    async def test_no_path_leads_out(self) -> None:
+        (self.home / "secret").write_text("s3cret")
+        (self.root / "out").symlink_to(self.home)
+        (self.root / "link").symlink_to(self.home / "secret")
+        for path in ("../secret", "out/secret", "link", "a/../../secret", str(self.home / "secret"), "x\0y"):
+            await self.refused("read", path)
+        for path in ("../new", "out/new", str(self.home / "new"), "", ".", ".."):
+            await self.refused("write", path, content="x")
+        for path in ("..", "out", "/"):
+            await self.refused("list", path)
+            await self.refused("search", path, query="s3cret")
+        self.assertEqual(await self.do("search", query="s3cret"), "(nothing found)")
+        self.assertFalse((self.home / "new").exists())
+
+    async def test_writing_over_a_link_replaces_the_link(self) -> None:
+        outside = self.home / "secret"
+        outside.write_text("s3cret")
+        (self.root / "link").symlink_to(outside)
+        os.link(outside, self.root / "hard")
+        for name in ("link", "hard"):
+            await self.do("write", name, content="mine")
+        self.assertEqual(outside.read_text(), "s3cret")
+
+    async def test_pipes_and_folders_are_no_files(self) -> None:
+        os.mkfifo(self.root / "pipe")
+        (self.root / "folder").mkdir()
+        for path in ("pipe", "folder"):
+            await self.refused("read", path)
+        self.assertEqual(await self.do("list"), "folder/")
+
+    async def test_a_missing_file_is_told(self) -> None:
+        self.assertIn("there is no nope", await self.refused("read", "nope"))
+        self.assertIn("there is no nope", await self.refused("read", "nope/f"))
+
+    def test_only_writing_needs_the_write_gate(self) -> None:
+        sides = [
+            self.tool.access({"operation": one}).operation for one in ("list", "read", "search", "write")
+        ]
+        self.assertEqual(sides, ["read", "read", "read", "write"])
+
+
+class RaceTests(SynchronousTestCase):
+    def test_a_folder_that_becomes_a_link_while_it_is_read_leads_nowhere(self) -> None:
+        home = Path(self.mktemp()).absolute()
+        inside, outside = home / "files" / "a", home / "outside"
+        inside.mkdir(parents=True)
+        outside.mkdir()
+        (inside / "f").write_text("inside")
+        (outside / "f").write_text("outside")
+        stop = threading.Event()
+
+        def swap() -> None:
+            while not stop.is_set():
+                inside.rename(home / "files" / "b")
+                inside.symlink_to(outside)
+                inside.unlink()
+                (home / "files" / "b").rename(inside)
+
+        thread = threading.Thread(target=swap)
+        thread.start()
+        folder, seen = Folder(home / "files"), {b"": 0, b"inside": 0, b"outside": 0}
+        while not (seen[b""] > 500 and seen[b"inside"] > 500):
+            try:
+                seen[folder.read("a/f", 0, 100)[0]] += 1
+            except ToolError:
+                seen[b""] += 1
+        stop.set()
+        thread.join()
+        self.assertEqual(seen[b"outside"], 0)
