@@ -47,6 +47,7 @@ from .tools.registry import Workshop, load_tools
 from .web.cors import Cors, ollama_origins
 from .web.door import Door, port_problem, reachable_addresses, welcome
 from .web.guard import Guard
+from .web.naming import Naming
 from .web.routes import Routes
 from .web.site import FrontSite
 
@@ -138,6 +139,7 @@ def build(options: Options, home: Home, reactor: Any) -> Stack:
         door.commands,
         door.key_commands,
         door.llama_hosts,
+        Naming(door),
     )
     routes = Routes(agent, guard, reactor, door.stall_timeout, door.heartbeat, housekeeping=door.housekeeping)
     cors = Cors(ollama_origins(environ) if door.llama_origins is None else door.llama_origins)

@@ -24,11 +24,12 @@ class Caller(Struct, frozen=True, kw_only=True):
     """Who asks: the session that the request belongs to, the address it came from, and what it may command.
 
     `owner` is set for the person who runs the server: they come from its own machine, or with a key that is
-    theirs. A few commands are for them alone.
+    theirs. A few commands are for them alone. `named_by` says in words what decided whose session it is.
     """
 
     session_id: str
     address: str
+    named_by: str = "address"
     rights: Rights = "all"
     owner: bool = False
 

@@ -90,6 +90,11 @@ _DOOR_LIST_RULES = (
         lambda text: re.fullmatch(r"\*|(\*\.)?[\w-]+(\.[\w-]+)*\.?", text) is not None,
         ("llama_hosts",),
     ),
+    _Rule(
+        "the name of a header like X-OpenWebUI-Chat-Id",
+        lambda text: re.fullmatch(r"[\w!#$%&'*+.^`|~-]+", text, re.ASCII) is not None,
+        ("chat_headers", "user_headers"),
+    ),
 )
 _SETTINGS_RULES = (
     _Rule("0 or more", _from_0, ("max_users", "session_idle_timeout_minutes")),

@@ -12,6 +12,7 @@ PLUGIN = "plugin_proxy_llama"
 PROMPT_PLUGIN = "plugin_system_prompt"
 
 Housekeeping = Literal["model", "local", "off"]
+SessionBy = Literal["chat_header", "user_header", "api_key"]
 
 
 # Which chat commands a caller may use: all, those that look or concern the own session, or none.
@@ -35,6 +36,11 @@ class FrontDoor(Struct, frozen=True, kw_only=True):
     `housekeeping` says how apps' own errands (titles, tags, follow-ups; they never enter a session) are answered:
     at once and without a model (`local`), by a call of the model outside any session (`model`), or not at all:
     `off` takes them for messages of the user.
+
+    `session_by` lists what tells sessions of one address apart, the first that is there decides: a header of
+    `chat_headers`, one of `user_headers`, the name of the API key. Headers are believed from the machine itself,
+    from `trusted_proxies` and from holders of a key. (Open WebUI sends its own with
+    ENABLE_FORWARD_USER_INFO_HEADERS=true.)
 
     `commands` says which chat commands callers may use, `key_commands` the same for single API keys by name; a
     key that has `all` there is the operator's own, and so may also do what is for the operator only, as may
@@ -61,6 +67,9 @@ class FrontDoor(Struct, frozen=True, kw_only=True):
     gate_mode: GateMode | None = None
     queue_limit: int = 8
     housekeeping: Housekeeping = "local"
+    session_by: tuple[SessionBy, ...] = ("chat_header", "user_header", "api_key")
+    chat_headers: tuple[str, ...] = ("X-Llamaproxy-Chat", "X-OpenWebUI-Chat-Id")
+    user_headers: tuple[str, ...] = ("X-Llamaproxy-User", "X-OpenWebUI-User-Id")
 
 
 class RateLimit(Struct, frozen=True, kw_only=True):

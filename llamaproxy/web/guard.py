@@ -14,6 +14,7 @@ from twisted.web.iweb import IRequest
 from ..agent.errors import AgentError, Forbidden, Unauthorized
 from ..agent.types import Caller, Rights
 from .hosts import Hosts
+from .naming import Naming
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -55,6 +56,7 @@ class Guard:
         commands: Rights = "all",
         key_commands: Mapping[str, Rights] | None = None,
         hosts: Iterable[str] = (),
+        naming: Naming | None = None,
     ) -> None:
         self._allowed = _networks(tuple(allow_from) or LOCAL_NETWORKS)
         self._keys = {name: key.encode() for name, key in (api_keys or {}).items()}
@@ -62,6 +64,7 @@ class Guard:
         self._commands = commands
         self._key_commands = key_commands or {}
         self._hosts = Hosts(hosts)
+        self._naming = naming or Naming()
 
     def refusal(self, request: IRequest, is_probe: bool) -> AgentError | None:
         """Why this request may not come in, or None.
@@ -111,8 +114,11 @@ class Guard:
         own = self._key_commands.get(key) if key else None
         rights = own or self._commands
         at_the_server = address.is_loopback and not self._is_relayed(request)
+        believed = at_the_server or key is not None or self._is_proxy(_address_of(request.getClientAddress()))
+        session_id, rung = self._naming.session(str(address), request.requestHeaders, key, believed)
         return Caller(
-            session_id=f"llama-{address}",
+            session_id=session_id,
+            named_by=rung,
             address=str(address),
             rights=rights,
             owner=rights == "all" and (own == "all" or at_the_server),

@@ -115,6 +115,11 @@ class SettingsTests(LoadCase):
         for host in ("https://a.example", "a.example:80", "a.*.example", ""):
             self.check_key_is_refused("llama_hosts", ["ok", host], "llama_hosts[1]", "chat.example.org")
 
+    def test_what_tells_sessions_apart_is_a_known_rung_or_a_header(self) -> None:
+        self.check_key_is_refused("session_by", ["chat_header", "moon"], "session_by[1]", "user_header")
+        for header in ("X Bad", "", "X:"):
+            self.check_key_is_refused("chat_headers", [header], "chat_headers[0]", "the name of a header")
+
     def test_api_keys_by_name_or_as_a_list(self) -> None:
         self.assertEqual(self.door({"api_keys": {"phone": "s3"}}).api_keys, {"phone": "s3"})
         self.assertEqual(self.door({"api_keys": ["a", "b"]}).api_keys, {"key1": "a", "key2": "b"})

@@ -45,6 +45,18 @@ async def reset(call: Call) -> str:
     return f"Forgotten: {count} message{'' if count == 1 else 's'}."
 
 
+@command("whoami", summary="your session, what decided it, and your rights", group="Chat")
+async def whoami(call: Call) -> str:
+    """Says what the agent knows of the caller."""
+    caller, session = call.turn.caller, call.session
+    rights = {"all": "all commands", "safe": "commands about your own conversation", "none": "no commands"}
+    return (
+        f"Session: {session.session_id} ({session.short_id}), by {caller.named_by}\n"
+        f"Address: {caller.address}\n"
+        f"Rights: {rights[caller.rights]}{', as the operator' if caller.owner else ''}"
+    )
+
+
 @command("stop", summary="end the reply that is being written", group="Chat")
 async def stop(call: Call) -> str:
     """Cancels the session's running turn."""

@@ -1,0 +1,39 @@
+"""Whose session a request belongs to, beyond its address: people and chats may share one.
+
+A front end such as Open WebUI speaks for many users and chats from one address; several people may sit behind one
+router. What the client says tells them apart, as far as it can be believed.
+"""
+
+from twisted.web.http_headers import Headers
+
+from ..agent.names import safe_name
+from ..config import FrontDoor
+
+# Characters of what follows the address in a session's id.
+MAX_SUFFIX = 64
+
+
+class Naming:
+    """Names sessions by the rungs in `session_by` of `door`, which also lists the headers."""
+
+    def __init__(self, door: FrontDoor | None = None) -> None:
+        door = door or FrontDoor()
+        headers = {"chat_header": door.chat_headers, "user_header": door.user_headers}
+        self._rungs = [
+            (rung.replace("_", " "), header) for rung in door.session_by for header in headers.get(rung, ())
+        ]
+        self._by_key = "api_key" in door.session_by
+
+    def session(self, address: str, headers: Headers, key: str | None, believed: bool) -> tuple[str, str]:
+        """The session's id, and the rung that decided it.
+
+        `key` is the name of the API key that came along, `believed` says whether headers count. The first of them
+        that is there decides; a key's sessions are its own, whatever its headers say.
+        """
+        suffix, rung = (key, f"API key '{key}'") if key and self._by_key else ("", "address")
+        for kind, header in self._rungs if believed else ():
+            value = (headers.getRawHeaders(header) or [""])[0].strip()
+            if value:
+                suffix, rung = f"{suffix}.{value}".lstrip("."), f"{kind} {header}"
+                break
+        return (f"llama-{address}-{safe_name(suffix, MAX_SUFFIX)}" if suffix else f"llama-{address}"), rung

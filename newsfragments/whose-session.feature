@@ -1,0 +1,1 @@
+Chats, users and API keys that share an address have sessions of their own; `!whoami` tells which one and why.
