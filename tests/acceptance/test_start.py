@@ -3,7 +3,10 @@
 import socket
 from pathlib import Path
 
+from tests.machine import memory
+
 from .case import AcceptanceCase
+from .phone import DIALECTS
 from .program import HOST, TWISTD, Program
 
 DOOR = "plugins-enabled.json"
@@ -106,6 +109,14 @@ class LateFailureTests(AcceptanceCase):
 
 
 class FirstStartTests(AcceptanceCase):
+    async def test_server_without_the_embedded_model_stays_under_70_megabytes(self) -> None:
+        server = await self.serve()
+        for dialect in DIALECTS:
+            phone = await self.ask(dialect, "hello")
+            (await self.upstream.call()).answer("hi")
+            await phone.closed()
+        self.assertLess(memory(server.pid), 70_000_000)
+
     async def test_folder_that_does_not_exist_is_made_with_what_a_server_needs(self) -> None:
         folder = Path(self.mktemp()).absolute()
         program = self.home.launch("--home", str(folder))

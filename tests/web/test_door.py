@@ -1,0 +1,109 @@
+"""The door as it closes, and what it says as it opens."""
+
+from pathlib import Path
+from typing import Any, cast
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.error import ConnectionDone
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
+
+from llamaproxy.web.door import Door, port_problem, reachable_addresses, welcome
+from tests.support import Front, House, Wire
+
+ASK = {"model": "m", "messages": [{"role": "user", "content": "hello"}]}
+
+
+class Port:
+    """A port that is bound at once, and notes when it is closed."""
+
+    closed = False
+
+    def listen(self, factory: Any) -> Deferred["Port"]:
+        return succeed(self)
+
+    def stopListening(self) -> None:
+        self.closed = True
+
+
+class DoorTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.house = House(folder=Path(self.mktemp()))
+        self.addCleanup(self.house.close)
+        self.front = Front(self.house)
+        self.port = Port()
+        self.door = Door(cast(Any, self.port), self.front.site, self.house.clock, 20)
+        self.door.privilegedStartService()
+        self.successResultOf(self.door.startService())
+
+    def lose(self, wire: Wire) -> None:
+        """The socket is closed."""
+        wire.channel.connectionLost(Failure(ConnectionDone()))
+
+    def test_closing_hangs_up_on_the_idle_and_waits_for_the_reply_under_way(self) -> None:
+        idle, busy = self.front.connect(), self.front.connect()
+        busy.send("POST", "/api/chat", ASK)
+        self.house.calls[0].say("Hi")
+        stopped = self.door.stopService()
+        self.assertTrue(self.port.closed and idle.transport.disconnecting)
+        self.assertFalse(busy.transport.disconnecting)
+        self.lose(idle)
+        self.house.calls[0].finish()
+        self.assertTrue(busy.transport.disconnecting)
+        self.assertTrue(busy.response().lines()[-1]["done"])
+        # What was written may still be on its way out.
+        self.assertNoResult(stopped)
+        self.lose(busy)
+        self.successResultOf(stopped)
+        self.house.clock.advance(100)
+        self.assertFalse(busy.aborted)
+
+    def test_nothing_more_is_taken_from_a_connection_behind_its_last_reply(self) -> None:
+        wire = self.front.connect().send("POST", "/api/chat", ASK)
+        self.door.stopService()
+        wire.send("POST", "/api/chat", ASK)
+        self.house.calls[0].say("Hi")
+        self.house.calls[0].finish()
+        self.assertEqual(len(self.house.calls), 1)
+
+    def test_end_of_the_grace_hangs_up_on_the_rest(self) -> None:
+        wire = self.front.connect().send("POST", "/api/chat", ASK)
+        stopped = self.door.stopService()
+        self.house.clock.advance(19)
+        self.assertFalse(wire.aborted)
+        self.house.clock.advance(1)
+        self.assertTrue(wire.aborted)
+        self.lose(wire)
+        self.successResultOf(stopped)
+        self.assertTrue(self.house.calls[0].cancelled)
+
+    def test_hurry_hangs_up_at_once(self) -> None:
+        wire = self.front.connect().send("POST", "/api/chat", ASK)
+        self.door.stopService()
+        self.door.hurry()
+        self.assertTrue(wire.aborted)
+
+
+class AddressTests(SynchronousTestCase):
+    def test_listener_on_one_address_is_reached_under_it(self) -> None:
+        self.assertEqual(reachable_addresses("192.168.1.5"), ["192.168.1.5"])
+
+    def test_listener_on_every_address_is_never_reached_under_the_wildcard(self) -> None:
+        for host in ("", "0.0.0.0", "::"):
+            found = reachable_addresses(host)
+            self.assertTrue(found)
+            self.assertNotIn(host, found)
+
+    def test_address_that_is_not_ours_is_a_problem_in_words(self) -> None:
+        self.assertIn("cannot listen on 203.0.113.9", port_problem("203.0.113.9", 11434) or "")
+
+    def test_welcome_says_what_to_enter_where(self) -> None:
+        lines = welcome(["http://192.168.1.5:11434", "http://10.0.0.1:11434"], "m", "All may come in.")
+        self.assertEqual(lines[:2], ["Ready at http://192.168.1.5:11434", "Ready at http://10.0.0.1:11434"])
+        text = "\n".join(lines)
+        for words in (
+            "OLLAMA_HOST=http://192.168.1.5:11434",
+            "http://192.168.1.5:11434/v1",
+            "All may come in.",
+        ):
+            self.assertIn(words, text)
