@@ -7,9 +7,8 @@ from twisted.internet.interfaces import IHalfCloseableProtocol, IReactorTime, IT
 from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from twisted.web.http import HTTPChannel
 from twisted.web.resource import IResource
-from twisted.web.server import Request, Site
+from twisted.web.server import Site
 from zope.interface import implementer
 
 from ..agent.errors import AgentError, BadRequest, TooLarge
@@ -18,6 +17,7 @@ from . import errors
 from .cors import Cors
 from .guard import Guard
 from .inflate import Inflater, inflater
+from .outflow import EagerChannel, EagerRequest
 
 PROBES = frozenset({"/", "/v1"})
 ALIVE = b"Ollama is running"
@@ -38,7 +38,7 @@ class SlowRequest(AgentError):
     status, code = 408, "request_timeout"
 
 
-class Intake(Request):
+class Intake(EagerRequest):
     """One request on its way in. A body over the limit, or from somebody who may not come in, is not stored."""
 
     # None once the client has left.
@@ -136,7 +136,7 @@ class Intake(Request):
 
 
 @implementer(IHalfCloseableProtocol)
-class FrontChannel(HTTPChannel):
+class FrontChannel(EagerChannel):
     """HTTP/1.1 with a time limit for the whole request, and JSON where Twisted would drop the line or send HTML."""
 
     site: "FrontSite"

@@ -1,0 +1,56 @@
+"""How answers leave: in as few pieces as may be, each straight to the socket where nothing waits before it.
+
+Twisted writes a head line by line and a chunk in four pieces, and asks the reactor for the socket each time.
+"""
+
+from collections.abc import Iterable
+from typing import cast
+
+from twisted.internet.interfaces import ITransport
+from twisted.web.http import HTTPChannel
+from twisted.web.http_headers import Headers
+from twisted.web.server import Request
+
+from ..eager import write
+
+
+class EagerRequest(Request):
+    """A request whose body, once its head is out, leaves a piece at a time."""
+
+    def write(self, data: bytes) -> None:
+        """Sends a piece of the body; the first one takes the head along."""
+        if self.chunked and data and not (self.finished or self._disconnected):
+            self.sentLength += len(data)
+            self.channel.write(b"%x\r\n%b\r\n" % (len(data), data))
+        else:
+            super().write(data)
+
+
+class EagerChannel(HTTPChannel):
+    """A connection that keeps a head back for the first bytes of its body, or for the end of an answer without any."""
+
+    _head = b""
+
+    def writeHeaders(self, version: bytes, code: bytes, reason: bytes, headers: Headers) -> None:
+        """Prepares the head."""
+        lines = [b"%b %b %b" % (version, code, reason)]
+        lines += [
+            b"%b: %b" % (name, value) for name, values in headers.getAllRawHeaders() for value in values
+        ]
+        self._head = b"\r\n".join([*lines, b"", b""])
+
+    def write(self, data: bytes) -> None:
+        """Sends."""
+        if self._head:
+            data, self._head = self._head + data, b""
+        write(cast(ITransport, self.transport), data)
+
+    def writeSequence(self, iovec: Iterable[bytes]) -> None:
+        """Sends."""
+        self.write(b"".join(iovec))
+
+    def requestDone(self, request: Request) -> None:
+        """The answer is complete."""
+        if self._head:
+            self.write(b"")
+        super().requestDone(request)
