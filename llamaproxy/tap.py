@@ -53,6 +53,9 @@ from .web.site import FrontSite
 
 log = Logger()
 
+# Connections that may wait to be accepted; beyond them a client hears nothing for a second and tries again.
+BACKLOG = 1024
+
 
 class Options(usage.Options):
     """The flags of `twistd llamaproxy`; each beats what the files say."""
@@ -237,7 +240,7 @@ def _where(options: Options, door: FrontDoor, reactor: Any) -> tuple[IStreamServ
         give_up(f"{problem}; end what runs there, or choose another port with --port or agentctl port-set")
     kind = TCP6ServerEndpoint if ":" in host else TCP4ServerEndpoint
     urls = [f"http://{f'[{each}]' if ':' in each else each}:{port}" for each in reachable_addresses(host)]
-    return kind(reactor, port, interface=host), urls
+    return kind(reactor, port, BACKLOG, host), urls
 
 
 def _endpoint(description: str, reactor: Any) -> IStreamServerEndpoint:

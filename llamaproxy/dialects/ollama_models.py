@@ -7,6 +7,7 @@ is there and no null, a time has a zone, a digest has more than the twelve chara
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from hashlib import sha256
 from typing import Any
 
@@ -47,6 +48,12 @@ def parse_name(body: bytes) -> str:
 
 def tags(models: Sequence[ModelInfo]) -> bytes:
     """Body of GET /api/tags."""
+    return _tags(tuple(models))
+
+
+# Apps ask for it again and again, and it rarely changes.
+@lru_cache(maxsize=8)
+def _tags(models: tuple[ModelInfo, ...]) -> bytes:
     return to_json(
         {
             "models": [

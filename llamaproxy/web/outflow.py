@@ -27,9 +27,24 @@ class EagerRequest(Request):
 
 
 class EagerChannel(HTTPChannel):
-    """A connection that keeps a head back for the first bytes of its body, or for the end of an answer without any."""
+    """A connection that sends what belongs together in one piece.
 
-    _head = b""
+    That is a head with the first bytes of its body, and a whole answer that is there by the time its request is read.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._held: list[bytes] = []
+        self._holding = False
+
+    def allContentReceived(self) -> None:
+        """A request is complete: whatever is answered from in here leaves together."""
+        self._holding = True
+        try:
+            super().allContentReceived()
+        finally:
+            self._holding = False
+            self._send()
 
     def writeHeaders(self, version: bytes, code: bytes, reason: bytes, headers: Headers) -> None:
         """Prepares the head."""
@@ -37,20 +52,27 @@ class EagerChannel(HTTPChannel):
         lines += [
             b"%b: %b" % (name, value) for name, values in headers.getAllRawHeaders() for value in values
         ]
-        self._head = b"\r\n".join([*lines, b"", b""])
+        self._held.append(b"\r\n".join([*lines, b"", b""]))
 
     def write(self, data: bytes) -> None:
-        """Sends."""
-        if self._head:
-            data, self._head = self._head + data, b""
-        write(cast(ITransport, self.transport), data)
+        """Sends a piece of an answer."""
+        if self._held or self._holding:
+            self._held.append(data)
+            if not self._holding:
+                self._send()
+        else:
+            write(cast(ITransport, self.transport), data)
 
     def writeSequence(self, iovec: Iterable[bytes]) -> None:
-        """Sends."""
+        """Sends a piece of an answer."""
         self.write(b"".join(iovec))
 
     def requestDone(self, request: Request) -> None:
-        """The answer is complete."""
-        if self._head:
-            self.write(b"")
+        """The answer is complete; the connection may be closed behind it."""
+        self._send()
         super().requestDone(request)
+
+    def _send(self) -> None:
+        if self._held:
+            held, self._held = self._held, []
+            write(cast(ITransport, self.transport), b"".join(held))

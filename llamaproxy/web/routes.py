@@ -27,7 +27,13 @@ class Routes(Resource):
         super().__init__()
         kinds: tuple[type[Endpoints], ...] = (OllamaEndpoints, OpenAIEndpoints, AnthropicEndpoints)
         self._resources = {kind.dialect: kind(*args, **kwargs).resource() for kind in kinds}
+        ollama = OllamaEndpoints(*args, **kwargs)
+        # What every app asks for again and again needs no search for its route.
+        self._polled = {"/api/version": ollama.version, "/api/tags": ollama.tags}
 
     def render(self, request: IRequest) -> Any:
         """Hands the request on."""
-        return self._resources[dialect_of(cast(Intake, request))].render(request)
+        intake = cast(Intake, request)
+        if intake.method == b"GET" and (answer := self._polled.get(intake.plain_path)):
+            return answer(intake)
+        return self._resources[dialect_of(intake)].render(request)

@@ -20,6 +20,8 @@ from .inflate import Inflater, inflater
 from .outflow import EagerChannel, EagerRequest
 
 PROBES = frozenset({"/", "/v1"})
+# What apps ask every few seconds; not worth a line in the log while it goes well.
+POLLED = PROBES | {"/api/version", "/api/tags"}
 ALIVE = b"Ollama is running"
 # How much of a body that is over the limit is read and thrown away for the sake of a clean answer.
 PATIENCE = 4
@@ -282,8 +284,8 @@ class FrontSite(Site):
         return [b"http/1.1"]
 
     def log(self, request: Intake) -> None:  # type: ignore[override]
-        """One line per request; none for probes, which every phone sends every few seconds."""
-        if request.plain_path in PROBES and request.code == 200:
+        """One line per request; none for those that every phone sends every few seconds."""
+        if request.plain_path in POLLED and request.code == 200:
             return
         self.events.info(
             "{address} {method} {path} {code} {size}",
