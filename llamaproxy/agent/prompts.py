@@ -62,10 +62,31 @@ class PromptFiles:
         self._folder = folder
         self._in_thread = in_thread
         self._prompts: dict[Path, Prompt] = {}
+        # Who waits for a look at a folder's files that has not begun yet.
+        self._waiting: dict[Path, list[Deferred[Prompt]]] = {}
+        self._looking: set[Path] = set()
 
     def prompt(self, folder: str | None = None) -> Deferred[Prompt]:
         """The prompt of `folder` (relative to the home), or of the home itself. Never fails for a missing file."""
-        return self._in_thread(self._current, self._folder / (folder or ""))
+        path = self._folder / (folder or "")
+        prompt: Deferred[Prompt] = Deferred()
+        self._waiting.setdefault(path, []).append(prompt)
+        if path not in self._looking:
+            self._look(path)
+        return prompt
+
+    def _look(self, path: Path) -> None:
+        """Goes through the files once for all who wait; those who come meanwhile want a look of their own."""
+        waiting = self._waiting.pop(path)
+        self._looking.add(path)
+        self._in_thread(self._current, path).addBoth(self._seen, path, waiting)
+
+    def _seen(self, prompt: Any, path: Path, waiting: list[Deferred[Prompt]]) -> None:
+        self._looking.discard(path)
+        if path in self._waiting:
+            self._look(path)
+        for each in waiting:
+            each.callback(prompt)
 
     def rewrite(self, folder: str | None, name: str, body: str) -> Deferred[None]:
         """Replaces the body of the section `name`, "" for the main text; its own sections stay.

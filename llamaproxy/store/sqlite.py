@@ -9,38 +9,20 @@ import time
 from collections.abc import Callable, Sequence
 from os import PathLike
 from pathlib import Path
-from threading import Thread
 from typing import Any, TypeVar
 
 from msgspec import ValidationError
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.interfaces import IReactorFromThreads
-from twisted.internet.threads import deferToThreadPool
-from twisted.python.threadpool import ThreadPool
 from zope.interface import implementer
 
 from ..agent.errors import StoreError
 from ..agent.interfaces import ISessionStore
 from ..agent.types import Message, StoredSession
 from .database import Database
+from .thread import OneThread
 
 T = TypeVar("T")
-
-
-class _DaemonThread(Thread):
-    """Does not keep alive a process that ends without closing the store; what was committed is safe."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs, daemon=True)
-
-
-class _OneThread(ThreadPool):
-    """Runs calls in their order."""
-
-    threadFactory = _DaemonThread
-
-    def __init__(self) -> None:
-        super().__init__(minthreads=0, maxthreads=1, name="session store")
 
 
 @implementer(ISessionStore)
@@ -50,8 +32,8 @@ class SqliteSessionStore:
     def __init__(
         self, path: str | PathLike[str], reactor: IReactorFromThreads, now: Callable[[], float] = time.time
     ) -> None:
-        self._path, self._reactor, self._now = Path(path), reactor, now
-        self._thread = _OneThread()
+        self._path, self._now = Path(path), now
+        self._thread = OneThread(reactor, "session store")
         # The thread's own.
         self._database: Database | None = None
 
@@ -123,7 +105,7 @@ class SqliteSessionStore:
         return self._run(asked) if self._thread.started else fail(self._not_open())
 
     def _run(self, work: Callable[[], T]) -> Deferred[T]:
-        return deferToThreadPool(self._reactor, self._thread, self._explained, work)
+        return self._thread.run(lambda: self._explained(work))
 
     def _explained(self, work: Callable[[], T]) -> T:
         try:
