@@ -56,8 +56,8 @@ log = Logger()
 
 # Connections that may wait to be accepted; beyond them a client hears nothing for a second and tries again.
 BACKLOG = 1024
-# New objects between two looks for garbage; Python's 700 are a handful of requests.
-GARBAGE = 50_000
+# New objects between two looks for garbage; Python's 700 are a handful of requests, many more no longer fit the processor's cache.
+GARBAGE = 10_000
 
 
 class Options(usage.Options):
