@@ -56,7 +56,8 @@ log = Logger()
 
 # Connections that may wait to be accepted; beyond them a client hears nothing for a second and tries again.
 BACKLOG = 1024
-# New objects between two looks for garbage; Python's 700 are a handful of requests, many more no longer fit the processor's cache.
+# New objects between two looks for garbage. Python's 700 are a handful of requests; many more would no longer fit the
+# processor's cache.
 GARBAGE = 10_000
 
 
