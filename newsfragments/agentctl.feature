@@ -1,1 +1,1 @@
-`agentctl` lists and changes plugins, ports and models.
+`agentctl` lists and changes plugins, ports, models, rate limits, depth limits, gate defaults, and the limits of sessions and their history.

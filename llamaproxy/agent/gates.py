@@ -6,12 +6,14 @@ The look-up goes from the exact name over the group to `*`, and what nobody set 
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from msgspec import Struct
 
-from .interfaces import ITool
 from .types import Access
+
+if TYPE_CHECKING:  # agentctl comes here, and does without Twisted
+    from .interfaces import ITool
 
 Side = Literal["read", "write"]
 Kind = Literal["db", "tools"]
@@ -25,7 +27,8 @@ ALL = "*"
 META = "__meta__"
 SYSTEM_PROMPT = "system_prompt"
 DATABASE_CATEGORY = "db"
-# Groups whose tools can only look.
+# Groups that can be set before any of their tools is installed, and those of them whose tools can only look.
+KNOWN_GROUPS = ("search", "extract", "drive")
 READ_ONLY_GROUPS = frozenset({"search", "extract"})
 SETTING = "gates"
 
@@ -83,7 +86,7 @@ class Gates:
         own = self._settings.get(SETTING, {}).get(kind, {})
         return sorted({*own, *self._defaults.get(kind, {})})
 
-    def closed(self, tool: ITool, access: Access) -> list[Need]:
+    def closed(self, tool: "ITool", access: Access) -> list[Need]:
         """The gates in the way of a call; none means that it may run."""
         return [
             need
@@ -92,7 +95,7 @@ class Gates:
         ]
 
 
-def _needs(tool: ITool, access: Access) -> Iterator[Need]:
+def _needs(tool: "ITool", access: Access) -> Iterator[Need]:
     if access.operation is None:
         return
     if tool.category != DATABASE_CATEGORY:

@@ -12,7 +12,7 @@ from pathlib import Path
 from ..config import ConfigError, Home, find_home
 
 # Imported for the subcommands that they enter into the table.
-from . import doctor, models, plugins, pull  # noqa: F401
+from . import doctor, gates, limits, models, plugins, pull  # noqa: F401
 from .command import COMMANDS, Refused
 from .printer import Printer
 
@@ -85,8 +85,10 @@ def _lines(printer: Printer) -> Iterator[str]:
 def _dispatch(home: Home, words: Sequence[str], printer: Printer) -> None:
     name, *arguments = words
     if name in _HELP:
-        for name in sorted(COMMANDS):
-            printer.line(f"  {COMMANDS[name].usage}\n      {COMMANDS[name].purpose}")
+        for name, entry in sorted(COMMANDS.items()):
+            if name not in entry.aliases:
+                also = f" (also {', '.join(entry.aliases)})" if entry.aliases else ""
+                printer.line(f"  {entry.usage}\n      {entry.purpose}{also}")
         printer.line("\n--home DIR goes with any of them. Without a subcommand: a prompt, which quit leaves.")
         return
     if name not in COMMANDS:

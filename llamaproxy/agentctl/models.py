@@ -1,13 +1,15 @@
 """Subcommands about models: which there are, which are ready, and which one new sessions start with."""
 
 from argparse import BooleanOptionalAction, Namespace
+from collections.abc import Sequence
 from typing import Any
 
 from msgspec.structs import fields
 
 from ..config import Home, JsonFile, ModelEntry
 from ..config.load import load_entry, section
-from .command import Option, Refused, command, option
+from .changes import Change, announce
+from .command import Option, Refused, command, judged, option, required_truth
 from .printer import Printer
 from .registry import BROKEN, entries_in, status_of
 
@@ -123,6 +125,49 @@ def enable(home: Home, args: Namespace, printer: Printer) -> None:
 def disable(home: Home, args: Namespace, printer: Printer) -> None:
     """Refuses the default model."""
     _switch(home, args.key, False, printer)
+
+
+@command("model-llmcall <key> <bool>", "whether other models may ask this one")
+def llmcall(home: Home, args: Namespace, printer: Printer) -> None:
+    """Refuses one that makes embeddings."""
+    raw = _known(args.key, entries_in(JsonFile(home.models_file).read(), home))
+    if load_entry(home.models_file, args.key, raw).embedding:
+        raise Refused(f"{args.key} makes embeddings and cannot be talked to")
+    _set_field(home, [args.key], "llm_call_available", required_truth(args.bool), printer)
+
+
+@command("model-llmcall-all <bool>", "whether models may ask each other, for all of them")
+def llmcall_all(home: Home, args: Namespace, printer: Printer) -> None:
+    """Passes over those that make embeddings."""
+    entries = entries_in(JsonFile(home.models_file).read(), home)
+    keys = [key for key, raw in entries.items() if not load_entry(home.models_file, key, raw).embedding]
+    _set_field(home, keys, "llm_call_available", required_truth(args.bool), printer)
+
+
+@command("model-timeout <key> <seconds>", "how long a whole call of a model may take")
+def timeout(home: Home, args: Namespace, printer: Printer) -> None:
+    """Holds for turns and for delegated calls."""
+    _set_field(home, [args.key], "llm_call_timeout", args.seconds, printer)
+
+
+@command("model-context <key> <messages>", "how many messages of the history a model gets at most")
+def context(home: Home, args: Namespace, printer: Printer) -> None:
+    """The ceiling of `history-maxctx` holds besides."""
+    _set_field(home, [args.key], "max_context", args.messages, printer)
+
+
+def _set_field(home: Home, keys: Sequence[str], name: str, given: Any, printer: Printer) -> None:
+    """Sets one field of some entries, once the server's own loader has taken it."""
+    default = getattr(ModelEntry(type="", model_id=""), name)
+    changes = []
+    with JsonFile(home.models_file).update() as content:
+        for key in keys:
+            _known(key, entries_in(content, home))
+            raw = section(content, home.models_file, "models", key)
+            with judged():
+                entry = load_entry(home.models_file, key, {**raw, name: given}, from_text=True)
+            changes.append(Change.make(raw, name, getattr(entry, name), default, f"{key} {name}"))
+    announce(changes, printer)
 
 
 def _switch(home: Home, key: str, on: bool, printer: Printer) -> None:

@@ -11,5 +11,7 @@ class ConfigError(Exception):
     """
 
     def __init__(self, file: Path, where: str, problem: str, remedy: str) -> None:
+        self.where = where
+        self.problem = problem
         text = ": ".join(filter(None, (str(file), where, problem))) + ". " + remedy
         super().__init__(text.replace("\n", "\\n"))

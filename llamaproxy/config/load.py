@@ -25,6 +25,9 @@ from .schema import (
 
 Shape = TypeVar("Shape", bound=msgspec.Struct)
 
+# The fields of `Settings` that come out of `plugin_config`.
+OF_PLUGINS = ("front_door", "prompt_tools")
+
 _CORRECT = "Correct it; an optional key may also be deleted."
 # Types whose entry needs a `host`, with an example of one.
 _HOSTED = {
@@ -123,17 +126,27 @@ def load_settings(home: Home) -> Settings:
         raise ConfigError(
             file, "enabled_plugins", "expected a list", "Write the plugins' names between [ and ]."
         )
-    names = [name for name in Settings.__struct_fields__ if name not in ("front_door", "prompt_tools")]
-    settings = as_struct(Settings, {name: content.get(name) for name in names}, file, "")
-    _obey(_SETTINGS_RULES, settings, file, "")
-    for category, rate in settings.rate_limits.items():
-        _obey(_RATE_RULES, rate, file, f"rate_limits.{category}")
+    settings = load_limits(file, content)
     door = _front_door(section(content, file, "plugin_config", PLUGIN), file)
     if PLUGIN not in listed:
         door = msgspec.structs.replace(door, enabled=False)
     prompt_block = section(content, file, "plugin_config", PROMPT_PLUGIN)
     prompt_tools = PROMPT_PLUGIN in listed and prompt_block.get("enabled") is not False
     return msgspec.structs.replace(settings, front_door=door, prompt_tools=prompt_tools)
+
+
+def load_limits(file: Path, raw: dict[str, Any], *, from_text: bool = False) -> Settings:
+    """What stands beside the plugins in `plugins-enabled.json`, checked; the plugins' part is left at its defaults.
+
+    `from_text` also takes numbers written as strings. Raises `ConfigError`.
+    """
+    names = [name for name in Settings.__struct_fields__ if name not in OF_PLUGINS]
+    known = {name: raw.get(name) for name in names}
+    settings = as_struct(Settings, known, file, "", strict=not from_text)
+    _obey(_SETTINGS_RULES, settings, file, "")
+    for category, rate in settings.rate_limits.items():
+        _obey(_RATE_RULES, rate, file, f"rate_limits.{category}")
+    return settings
 
 
 def load_registry(home: Home) -> ModelRegistry:
@@ -153,9 +166,18 @@ def load_registry(home: Home) -> ModelRegistry:
     if models[default].embedding:
         problem = f"{default} makes embeddings and cannot be talked to"
         raise ConfigError(file, "default_model", problem, "Take another one: agentctl model KEY")
-    limits = as_struct(DepthLimits, section(content, file, "limits"), file, "limits")
-    _obey(_DEPTH_RULES, limits, file, "limits")
+    limits = load_depths(file, section(content, file, "limits"))
     return ModelRegistry(default_model=default, models=models, limits=limits)
+
+
+def load_depths(file: Path, raw: dict[str, Any], *, from_text: bool = False) -> DepthLimits:
+    """The `limits` of `llm-models.json`, checked; `from_text` also takes numbers written as strings.
+
+    Raises `ConfigError`.
+    """
+    limits = as_struct(DepthLimits, raw, file, "limits", strict=not from_text)
+    _obey(_DEPTH_RULES, limits, file, "limits")
+    return limits
 
 
 def load_gates(home: Home) -> GateDefaults:

@@ -50,7 +50,8 @@ class AgentctlCase(SynchronousTestCase):
         return output
 
     def files(self) -> list[str]:
-        return [file.read_text() for file in (self.home.plugins_file, self.home.models_file)]
+        files = (self.home.plugins_file, self.home.models_file, self.home.gate_defaults_file)
+        return [file.read_text() for file in files if file.exists()]
 
     def plugins(self) -> Any:
         return json.loads(self.home.plugins_file.read_text())

@@ -6,6 +6,7 @@ from ..gates import (
     ALL,
     DATABASE_CATEGORY,
     DB,
+    KNOWN_GROUPS,
     META,
     READ_ONLY_GROUPS,
     SIDES,
@@ -14,10 +15,9 @@ from ..gates import (
     Kind,
     Side,
 )
-from .table import Call, UsageError, command, required_truth, truth
+from ..words import truth
+from .table import Call, UsageError, command, required_truth
 
-# Groups that can be set before any of their tools is installed.
-KNOWN_GROUPS = ("search", "extract", "drive")
 # Categories with commands of their own, and the one whose tools never ask.
 RULED_ELSEWHERE = frozenset({DATABASE_CATEGORY, SYSTEM_PROMPT, "system"})
 

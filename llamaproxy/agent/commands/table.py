@@ -9,6 +9,7 @@ from msgspec import Struct
 from ..gates import Gates
 from ..session import Session
 from ..turn import Turn
+from ..words import truth
 from .script import Invocation, Script
 
 if TYPE_CHECKING:
@@ -160,11 +161,6 @@ class Commands:
         from .direct import tool_commands
 
         return TABLE | tool_commands(self._agent.toolbox)
-
-
-def truth(word: str) -> bool | None:
-    """What a boolean word means, None if it is none."""
-    return {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}.get(word.lower())
 
 
 def required_truth(word: str) -> bool:

@@ -1,0 +1,146 @@
+"""Subcommands about limits: calls of tools, how deep they nest, sessions, and how much those remember."""
+
+from argparse import Namespace
+from collections.abc import Mapping
+from typing import Any
+
+from msgspec.structs import asdict
+
+from ..agent.limits import DEFAULT_RATES
+from ..agent.rates import Rate
+from ..config import Home, JsonFile, Settings
+from ..config.load import load_depths, load_entry, load_limits, section
+from ..config.schema import DepthLimits, RateLimit
+from .changes import Change, announce, plain, shown
+from .command import Refused, UsageError, command, judged, required_truth
+from .printer import Printer
+from .registry import entries_in
+
+
+@command("ratelimit-list", "show how often tools may be called, by category")
+def ratelimit_list(home: Home, args: Namespace, printer: Printer) -> None:
+    """Our own limits, with those of the file laid over them."""
+    own = load_limits(home.plugins_file, JsonFile(home.plugins_file).read()).rate_limits
+    for category, rate in _rates(own).items():
+        printer.line(f"{category:12} {rate}{'' if category in own else '  (default)'}")
+
+
+@command(
+    "ratelimit-set <category> <calls> <seconds>",
+    "how many calls of a category's tools a session may make in how many seconds; 0 for no limit",
+)
+def ratelimit_set(home: Home, args: Namespace, printer: Printer) -> None:
+    """What happens to a session that goes over it stays as it is."""
+    _set_rate(home, args.category, {"calls": args.calls, "window_seconds": args.seconds}, printer)
+    if args.category not in DEFAULT_RATES:
+        printer.note(f"No tool that comes with us is of the category {args.category}; one of a plugin may be")
+
+
+@command(
+    "ratelimit-autodisable <category> <bool>",
+    "whether a session that goes over the limit loses the category's tools",
+)
+def ratelimit_autodisable(home: Home, args: Namespace, printer: Printer) -> None:
+    """Keeps the limit itself."""
+    _set_rate(home, args.category, {"auto_disable": required_truth(args.bool)}, printer)
+
+
+def _set_rate(home: Home, category: str, given: dict[str, Any], printer: Printer) -> None:
+    with JsonFile(home.plugins_file).update() as content:
+        own = section(content, home.plugins_file, "rate_limits")
+        rates = _rates(load_limits(home.plugins_file, content).rate_limits)
+        old = rates.get(category)
+        if old is None and "calls" not in given:
+            raise Refused(f"{category} has no limit; first: agentctl ratelimit-set {category} CALLS SECONDS")
+        with judged():
+            raw = {"rate_limits": {category: {**_entry(old), **given}}}
+            limit = load_limits(home.plugins_file, raw, from_text=True).rate_limits[category]
+        new = _rate(limit)
+        if new != old:
+            own[category] = {name: plain(value) for name, value in asdict(limit).items()}
+    announce([Change(category, old or "no limit", new)], printer)
+
+
+def _rates(own: Mapping[str, RateLimit]) -> dict[str, Rate]:
+    return {**DEFAULT_RATES, **{category: _rate(limit) for category, limit in own.items()}}
+
+
+def _rate(limit: RateLimit) -> Rate:
+    return Rate(limit.calls, limit.window_seconds, limit.auto_disable)
+
+
+def _entry(rate: Rate | None) -> dict[str, Any]:
+    """The other way round, as it would stand in the file."""
+    if rate is None:
+        return {}
+    return {"calls": rate.calls, "window_seconds": rate.seconds, "auto_disable": rate.auto_disable}
+
+
+@command(
+    "limit-list", "show how many rounds of tools and how deep calls may go", aliases=("limit-depth-list",)
+)
+def limit_list(home: Home, args: Namespace, printer: Printer) -> None:
+    """Every limit, those that the file does not set too."""
+    own = section(JsonFile(home.models_file).read(), home.models_file, "limits")
+    for name, number in asdict(load_depths(home.models_file, own)).items():
+        printer.line(f"{name:22} {number}{_mark(own, name)}")
+
+
+@command("limit-set <key> <n>", "set one of these limits; 0 for none of it", aliases=("limit-depth-set",))
+def limit_set(home: Home, args: Namespace, printer: Printer) -> None:
+    """One of the keys that `limit-list` shows."""
+    if args.key not in DepthLimits.__struct_fields__:
+        raise UsageError(f"no limit {args.key}; there is {', '.join(DepthLimits.__struct_fields__)}")
+    with judged():
+        limits = load_depths(home.models_file, {args.key: args.n}, from_text=True)
+    with JsonFile(home.models_file).update() as content:
+        own = section(content, home.models_file, "limits")
+        change = Change.make(own, args.key, getattr(limits, args.key), getattr(DepthLimits(), args.key))
+    announce([change], printer)
+
+
+@command("session-timeout [<minutes>]", "show or set when idle sessions are put away; 0 for never")
+def session_timeout(home: Home, args: Namespace, printer: Printer) -> None:
+    """They come back with their next message."""
+    _show_or_set(home, "session_idle_timeout_minutes", args.minutes, printer)
+
+
+@command("max-users [<n>]", "show or set how many sessions there may be at the same time; 0 for any number")
+def max_users(home: Home, args: Namespace, printer: Printer) -> None:
+    """Who comes when there are that many is told so."""
+    _show_or_set(home, "max_users", args.n, printer)
+
+
+@command("history-list", "show how many messages of a session each model gets")
+def history_list(home: Home, args: Namespace, printer: Printer) -> None:
+    """The ceiling, and what is left of it for each model."""
+    content = JsonFile(home.plugins_file).read()
+    ceiling = load_limits(home.plugins_file, content).history_max_ctx
+    printer.line(f"history_max_ctx: {ceiling} messages{_mark(content, 'history_max_ctx')}")
+    for key, raw in entries_in(JsonFile(home.models_file).read(), home).items():
+        entry = load_entry(home.models_file, key, raw)
+        printer.line(f"  {key:22} {min(ceiling, entry.max_context or ceiling)}")
+
+
+@command("history-maxctx [<n>]", "show or set how many messages of a session any model gets at most")
+def history_maxctx(home: Home, args: Namespace, printer: Printer) -> None:
+    """A model's own `max_context` may be less."""
+    _show_or_set(home, "history_max_ctx", args.n, printer)
+
+
+def _show_or_set(home: Home, name: str, given: str | None, printer: Printer) -> None:
+    """One key beside the plugins; it is shown as it stands there."""
+    default = getattr(Settings(), name)
+    if given is None:
+        content = JsonFile(home.plugins_file).read()
+        printer.line(f"{name}: {shown(content.get(name, default))}{_mark(content, name)}")
+        return
+    with judged():
+        value = getattr(load_limits(home.plugins_file, {name: given}, from_text=True), name)
+    with JsonFile(home.plugins_file).update() as content:
+        change = Change.make(content, name, value, default)
+    announce([change], printer)
+
+
+def _mark(block: Mapping[str, Any], name: str) -> str:
+    return "" if block.get(name) is not None else "  (default)"
