@@ -214,6 +214,8 @@ def _limits(settings: Settings, registry: ModelRegistry) -> Limits:
         session_idle_minutes=settings.session_idle_timeout_minutes,
         history_max_ctx=settings.history_max_ctx,
         queue=settings.front_door.queue_limit,
+        follow_edits=settings.front_door.follow_edits,
+        new_chat=settings.front_door.new_chat,
         rates={
             category: Rate(rate.calls, rate.window_seconds, rate.auto_disable)
             for category, rate in settings.rate_limits.items()

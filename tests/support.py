@@ -254,6 +254,12 @@ class MemoryStore:
     def clear(self, session_id: str) -> Deferred[int]:
         return succeed(len(self.messages.pop(session_id, [])))
 
+    def rewind(self, session_id: str, keep: int) -> Deferred[int]:
+        messages = self.messages.get(session_id, [])
+        gone = len(messages[keep:])
+        del messages[keep:]
+        return succeed(gone)
+
     def delete(self, session_id: str) -> Deferred[bool]:
         existed = session_id in self.messages or session_id in self.settings
         self.messages.pop(session_id, None)

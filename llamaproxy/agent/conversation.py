@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from twisted.internet.defer import CancelledError
 
 from .approvals import UNANSWERED, Decision, Parked, open_for_good, park, parked_turn, unpark
+from .edits import is_first, mark_of, rewind_point
 from .errors import ModelError
 from .exchange import Exchange
 from .gates import Gates
@@ -60,7 +61,9 @@ class Conversation:
             )
             turn.reply.finish()
             return
-        user = Message(role="user", content=text, images=asked.images)
+        await self._follow(session, asked)
+        mark = mark_of(session.messages, asked.trail)
+        user = Message(role="user", content=text, images=asked.images, mark=mark)
         await self._carry_on(session, Exchange(key=key, messages=[user], options=asked.options), turn)
 
     async def resume(self, session: Session, parked: Parked, decision: Decision, turn: Turn) -> None:
@@ -83,6 +86,16 @@ class Conversation:
             unpark(session)
             await self._save(session)
             await self._remember(session, parked.exchange.conclude("", interrupted=True))
+
+    async def _follow(self, session: Session, asked: ChatTurn) -> None:
+        """Takes the session back to where the user went back in the app, or begins it anew with a new chat."""
+        limits = self._agent.limits
+        keep = rewind_point(session.messages, asked.trail) if limits.follow_edits else None
+        if keep is not None:
+            await self._agent.store.rewind(session.session_id, session.rewind(keep))
+        elif limits.new_chat == "reset" and session.message_count and is_first(asked.trail):
+            session.forget()
+            await self._agent.store.clear(session.session_id)
 
     async def _carry_on(self, session: Session, exchange: Exchange, turn: Turn) -> None:
         reply = turn.reply

@@ -163,6 +163,9 @@ class ISessionStore(Interface):
     def clear(session_id: str) -> Deferred[int]:
         """Forgets the session's messages, keeps its settings; fires with the number of messages that went."""
 
+    def rewind(session_id: str, keep: int) -> Deferred[int]:
+        """Forgets all but the oldest `keep` messages; fires with the number of messages that went."""
+
     def delete(session_id: str) -> Deferred[bool]:
         """Forgets the session; fires with whether it existed."""
 

@@ -22,7 +22,8 @@ class Limits:
     `queue` is how many messages of a session may wait. `depths` are the limits that `!limit_set` knows: rounds of
     tools in a turn, and how deep delegated calls may nest. `rates` are by category of tools; both come on top of
     the defaults. `display` is what sessions start with. `gate_mode` says whether a call that needs leave is
-    refused, or the user is asked.
+    refused, or the user is asked. `follow_edits` takes a session back to where its user edits or regenerates a message
+    in the app; `new_chat` says what a new chat in the app means for the session.
     """
 
     def __init__(
@@ -36,6 +37,8 @@ class Limits:
         tool_preview_length: int = 500,
         tool_suppress: bool = False,
         gate_mode: Literal["reject", "ask"] = "reject",
+        follow_edits: bool = True,
+        new_chat: Literal["continue", "reset"] = "continue",
     ) -> None:
         self.max_users = max_users
         self.session_idle_minutes = session_idle_minutes
@@ -45,3 +48,5 @@ class Limits:
         self.rates: dict[str, Rate] = {**DEFAULT_RATES, **(rates or {})}
         self.display = {"tool_preview_length": tool_preview_length, "tool_suppress": tool_suppress}
         self.gate_mode = gate_mode
+        self.follow_edits = follow_edits
+        self.new_chat = new_chat

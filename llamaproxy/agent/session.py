@@ -71,6 +71,12 @@ class Session:
         kept = [*self.messages, *messages]
         self.messages = without_old_images(kept[-ceiling:] if ceiling else kept)
 
+    def rewind(self, keep: int) -> int:
+        """Drops all but the first `keep` of `messages`; how long the whole history is then."""
+        self.message_count -= len(self.messages) - keep
+        del self.messages[keep:]
+        return self.message_count
+
     def forget(self) -> None:
         """Empties the history."""
         self.messages, self.message_count = [], 0

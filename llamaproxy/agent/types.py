@@ -48,11 +48,17 @@ class Options(Struct, frozen=True, kw_only=True):
 
 
 class ChatTurn(Struct, frozen=True, kw_only=True):
-    """One user message on its way to the agent, whatever dialect it came in."""
+    """One user message on its way to the agent, whatever dialect it came in.
+
+    `trail` is the shape of the app's own history: a digest of the user's messages up to each point of it, the last
+    one with this message and the one before without it. "" stands for none; a long one lacks its beginning. Empty
+    if the app shows no history.
+    """
 
     text: str
     images: tuple[Image, ...] = ()
     options: Options = Options()
+    trail: tuple[str, ...] = ()
 
 
 class ToolCall(Struct, frozen=True, kw_only=True):
@@ -88,11 +94,22 @@ class ToolContext(Struct, frozen=True, kw_only=True):
     depth: int = 0
 
 
+class Mark(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Where a message of the user stood in the app's own history: the `ChatTurn.trail` before and after it.
+
+    `linked` says that this history held the message of the user that is stored before it.
+    """
+
+    before: str
+    after: str
+    linked: bool = False
+
+
 class Message(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One entry of a session's history, and of the prompt made from it.
 
     `interrupted` marks an assistant's text that ended early: the client left, the user said `!stop`, or the
-    model failed in the middle.
+    model failed in the middle. `mark` is only on messages of the user.
     """
 
     role: Role
@@ -101,6 +118,7 @@ class Message(Struct, frozen=True, kw_only=True, omit_defaults=True):
     tool_calls: tuple[ToolCall, ...] = ()
     tool_call_id: str | None = None
     interrupted: bool = False
+    mark: Mark | None = None
 
 
 class Text(Struct, frozen=True, gc=False):

@@ -42,6 +42,10 @@ class FrontDoor(Struct, frozen=True, kw_only=True):
     from `trusted_proxies` and from holders of a key. (Open WebUI sends its own with
     ENABLE_FORWARD_USER_INFO_HEADERS=true.)
 
+    `follow_edits` takes a session back to the message that its user edits or regenerates in the app. `new_chat` says
+    what the first message of a new chat in the app does with the session: `continue` or `reset` it. (`reset` is not for
+    programs that send only their newest message.)
+
     `commands` says which chat commands callers may use, `key_commands` the same for single API keys by name; a
     key that has `all` there is the operator's own, and so may also do what is for the operator only, as may
     callers from the machine itself where `commands` is `all`. `gate_mode`
@@ -67,6 +71,8 @@ class FrontDoor(Struct, frozen=True, kw_only=True):
     gate_mode: GateMode | None = None
     queue_limit: int = 8
     housekeeping: Housekeeping = "local"
+    follow_edits: bool = True
+    new_chat: Literal["continue", "reset"] = "continue"
     session_by: tuple[SessionBy, ...] = ("chat_header", "user_header", "api_key")
     chat_headers: tuple[str, ...] = ("X-Llamaproxy-Chat", "X-OpenWebUI-Chat-Id")
     user_headers: tuple[str, ...] = ("X-Llamaproxy-User", "X-OpenWebUI-User-Id")

@@ -6,6 +6,7 @@ pictures costs one scan of its bytes.
 
 import json
 from collections.abc import Sequence
+from hashlib import blake2b
 from typing import Annotated, Any, TypeVar
 
 from msgspec import DecodeError, Meta, Raw, Struct, ValidationError
@@ -15,6 +16,9 @@ from ..agent.errors import BadRequest
 from ..agent.types import ChatTurn, Image, Message, Options
 
 _ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "function"})
+# Of an app's history, how many messages back an edit is followed.
+MAX_TRAIL = 64
+
 _BOM = b"\xef\xbb\xbf"
 _NULL = Raw(b"null")
 _PLAIN = Options()
@@ -66,7 +70,14 @@ class _Part(Struct):
     content: Raw = _NULL
 
 
+class _TextPart(Struct):
+    """What `_Part` has to read."""
+
+    text: str | None = None
+
+
 _content: Decoder[str | list[_Part] | None] = Decoder(str | list[_Part] | None)
+_texts: Decoder[str | list[_TextPart] | None] = Decoder(str | list[_TextPart] | None)
 _images: Decoder[list[str] | None] = Decoder(list[str] | None)
 
 
@@ -105,7 +116,29 @@ def last_user_turn(
     images = (*shown, *pictures(sent, f"{at}.images"))
     if not text.strip() and not images:
         raise BadRequest(f"{at}.content: the message is empty")
-    return ChatTurn(text=text, images=images, options=options)
+    return ChatTurn(text=text, images=images, options=options, trail=_trail(messages))
+
+
+def _trail(messages: Sequence[WireMessage]) -> tuple[str, ...]:
+    """See `ChatTurn.trail`. None where the assistant is to continue: that is no new message of the user."""
+    if messages[-1].role.lower() != "user":
+        return ()
+    trail = [""]
+    for message in messages:
+        if message.role.lower() == "user":
+            said = trail[-1].encode() + _text_only(message.content)
+            trail.append(blake2b(said, digest_size=8).hexdigest())
+    return tuple(trail[-MAX_TRAIL:])
+
+
+def _text_only(content: Raw) -> bytes:
+    """What to tell messages apart by; pictures are skipped over, since a history may be full of them."""
+    try:
+        said = _texts.decode(content)
+    except (ValidationError, DecodeError):
+        return bytes(content)
+    text = said if isinstance(said, str) else "\n".join(part.text or "" for part in said or ())
+    return text.strip().encode("utf-8", "surrogatepass")
 
 
 def size_of(message: WireMessage, at: str) -> Message:

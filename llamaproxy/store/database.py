@@ -128,6 +128,17 @@ class Database:
             connection.execute("UPDATE sessions SET message_count = 0 WHERE session_id = ?", (session_id,))
             return connection.execute("DELETE FROM messages WHERE session_id = ?", (session_id,)).rowcount
 
+    def rewind(self, session_id: str, keep: int) -> int:
+        """Forgets all but the oldest `keep` messages; how many went."""
+        with self._transaction() as connection:
+            connection.execute(
+                "UPDATE sessions SET message_count = min(message_count, ?) WHERE session_id = ?",
+                (keep, session_id),
+            )
+            return connection.execute(
+                "DELETE FROM messages WHERE session_id = ? AND seq >= ?", (session_id, keep)
+            ).rowcount
+
     def delete(self, session_id: str) -> bool:
         """Forgets the session; whether there was one."""
         with self._transaction() as connection:

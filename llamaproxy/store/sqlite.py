@@ -67,6 +67,10 @@ class SqliteSessionStore:
         """Forgets the session's messages; fires with how many."""
         return self._ask(lambda database: database.clear(session_id))
 
+    def rewind(self, session_id: str, keep: int) -> Deferred[int]:
+        """Forgets all but the oldest `keep` messages; fires with how many went."""
+        return self._ask(lambda database: database.rewind(session_id, keep))
+
     def delete(self, session_id: str) -> Deferred[bool]:
         """Forgets the session; fires with whether it existed."""
         return self._ask(lambda database: database.delete(session_id))

@@ -5,12 +5,14 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from msgspec.structs import replace
 from twisted.trial.unittest import SynchronousTestCase
 
 from llamaproxy.agent.errors import BadRequest
 from llamaproxy.agent.types import ChatTurn, Image, Options
 from llamaproxy.dialects import ollama, ollama_manage, ollama_models, openai
 from llamaproxy.dialects.base import ChatRequest
+from llamaproxy.dialects.parsing import MAX_TRAIL
 
 Parse = Callable[[bytes], ChatRequest]
 
@@ -31,7 +33,7 @@ class ParsingCase(SynchronousTestCase):
     def turn(self, parse: Parse, body: bytes) -> ChatTurn:
         turn = parse(body).turn
         assert turn is not None
-        return turn
+        return replace(turn, trail=())
 
     def refusal(self, parse: Callable[[bytes], object], body: bytes) -> str:
         error = self.assertRaises(BadRequest, parse, body)
@@ -358,6 +360,41 @@ class OllamaTests(ParsingCase):
                 self.assertEqual(parse(chat(*messages)).lone_system, expected, messages)
         generate = ollama.parse_generate(b'{"prompt":"x","system":"be brief"}')
         self.assertEqual(generate.lone_system, "be brief")
+
+
+class TrailTests(SynchronousTestCase):
+    def trail(self, *messages: Any) -> tuple[str, ...]:
+        trails = set()
+        for parse in CHATS:
+            turn = parse(chat(*messages)).turn
+            assert turn is not None
+            trails.add(turn.trail)
+        (trail,) = trails
+        return trail
+
+    def test_trail_grows_by_one_with_each_message_of_the_user(self) -> None:
+        answer = {"role": "assistant", "content": "b"}
+        one = self.trail({"role": "system", "content": "s"}, user("a"))
+        two = self.trail(user("a"), answer, user("c"))
+        self.assertEqual((one[0], len(one)), ("", 2))
+        self.assertEqual((two[:2], len(two)), (one, 3))
+
+    def test_trail_tells_texts_apart_and_nothing_else(self) -> None:
+        self.assertNotEqual(self.trail(user("a"), user("c")), self.trail(user("b"), user("c")))
+        self.assertNotEqual(self.trail(user("ab"), user("c")), self.trail(user("a"), user("bc")))
+        picture = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PNG}"}}
+        parts = user([{"type": "text", "text": "a "}, picture])
+        self.assertEqual(self.trail(parts), self.trail(user("a")))
+
+    def test_history_that_makes_no_sense_still_has_a_trail(self) -> None:
+        for odd in (5, {"a": 1}, [7], None, "\udcff"):
+            self.assertEqual(len(self.trail(user(odd), user("x"))), 3)
+
+    def test_trail_is_bounded(self) -> None:
+        self.assertEqual(len(self.trail(*[user(str(n)) for n in range(1000)])), MAX_TRAIL)
+
+    def test_assistant_that_is_to_continue_leaves_no_trail(self) -> None:
+        self.assertEqual(self.trail(user("a"), {"role": "assistant", "content": "b"}), ())
 
 
 class OpenAITests(ParsingCase):

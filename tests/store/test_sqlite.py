@@ -20,7 +20,7 @@ from zope.interface.verify import verifyObject
 
 from llamaproxy.agent.errors import StoreError
 from llamaproxy.agent.interfaces import ISessionStore
-from llamaproxy.agent.types import Image, Message, StoredSession, ToolCall
+from llamaproxy.agent.types import Image, Mark, Message, StoredSession, ToolCall
 from llamaproxy.store.sqlite import SqliteSessionStore
 
 from . import appender
@@ -142,6 +142,23 @@ class StoreTests(TestCase):
         self.assertEqual((session.model, session.messages, session.message_count), ("m", (), 0))
         await self.store.append("s", turn(2))
         self.assertEqual(contents((await self.session()).messages), ["q2", "a2"])
+
+    async def test_rewind_keeps_the_oldest_messages(self) -> None:
+        for number in (1, 2, 3):
+            await self.store.append("s", turn(number))
+        self.assertEqual(await self.store.rewind("s", 2), 4)
+        session = await self.session()
+        self.assertEqual((contents(session.messages), session.message_count), (["q1", "a1"], 2))
+        await self.store.append("s", turn(4))
+        self.assertEqual(contents((await self.session()).messages), ["q1", "a1", "q4", "a4"])
+        self.assertEqual(await self.store.rewind("s", 9), 0)
+        self.assertEqual((await self.session()).message_count, 4)
+        self.assertEqual(await self.store.rewind("nobody", 1), 0)
+
+    async def test_mark_of_a_message_comes_back(self) -> None:
+        marked = Message(role="user", content="q", mark=Mark(before="a", after="b", linked=True))
+        await self.store.append("s", [marked])
+        self.assertEqual((await self.session()).messages, (marked,))
 
     async def test_delete_forgets_the_session(self) -> None:
         await self.store.append("s", turn(1))
