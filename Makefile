@@ -17,7 +17,7 @@ run: .venv/run.stamp
 	@$(BIN)/agentctl $(HOME_FLAG) model-pull smollm2
 	@exec $(BIN)/twistd -n --pidfile= llamaproxy $(HOME_FLAG) $(if $(PORT),--port $(PORT)) $(if $(MODEL),--model $(MODEL))
 
-test: .venv/dev.stamp
+test: .venv/dev.stamp $(if $(shell command -v npm),.venv/node.stamp)
 	@$(BIN)/agentctl $(HOME_FLAG) model-pull smollm2
 	$(BIN)/trial $(or $(TESTS),tests)
 
@@ -30,7 +30,7 @@ bench: .venv/bench.stamp
 	$(BIN)/python -m benchmarks $(NAME)
 
 clean:
-	rm -rf .venv build dist *.egg-info _trial_temp* .mypy_cache .ruff_cache
+	rm -rf .venv tests/clients/node/node_modules build dist *.egg-info _trial_temp* .mypy_cache .ruff_cache
 	find llamaproxy tests twisted benchmarks -name __pycache__ -prune -exec rm -rf {} +
 	rm -f twisted/plugins/dropin.cache
 
@@ -41,6 +41,11 @@ clean:
 .venv/dev.stamp: .venv/run.stamp
 	$(INSTALL) -e '.[dev,clients]'
 	@touch $@
+
+# The JavaScript client libraries; their tests are skipped where there is no Node.js.
+.venv/node.stamp: $(addprefix tests/clients/node/package,.json -lock.json) | .venv
+	@npm ci --prefix tests/clients/node --no-audit --no-fund --silent && touch $@ || \
+		echo "npm could not install the JavaScript client libraries; their tests are skipped"
 
 .venv/bench.stamp: .venv/dev.stamp
 	$(INSTALL) -e '.[bench]'

@@ -1,11 +1,14 @@
 """A real server on a loopback port, with an agent whose model does as the message says, for real client libraries."""
 
+import os
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from twisted.internet import reactor as installed_reactor
 from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 from zope.interface import implementer
@@ -21,6 +24,7 @@ from llamaproxy.web.site import FrontSite
 from tests.support import CountingEmbedder, MemoryStore
 
 reactor: Any = installed_reactor
+CHECKOUT = Path(__file__).parents[2]
 
 # What the model says, with what strict readers of lines could trip over.
 ANSWER = "Hi \u2028there 😀"
@@ -28,7 +32,10 @@ ANSWER = "Hi \u2028there 😀"
 
 @implementer(IModel)
 class ObedientModel:
-    """Thinks and answers; says 'Hi' and fails at 'break', refuses at 'refuse', and says nothing at 'wait'."""
+    """Thinks and answers; says 'Hi' and fails at 'break', refuses at 'refuse', says nothing at 'wait'.
+
+    At 'linger' it says 'Hi' and no more.
+    """
 
     def __init__(self) -> None:
         self.requests: list[ModelRequest] = []
@@ -45,6 +52,8 @@ class ObedientModel:
         if text == "wait":
             return Deferred(lambda _: self.cancelled.callback(None))
         receiver.deltasReceived([Reasoning("hm"), Text("Hi")])
+        if text == "linger":
+            return Deferred(lambda _: self.cancelled.callback(None))
         done: Deferred[ModelResult] = Deferred()
         reactor.callLater(0, self._go_on, text, receiver, done)
         return done
@@ -63,6 +72,18 @@ class ObedientModel:
         return succeed(None)
 
 
+class WatchedSite(FrontSite):
+    """Knows its connections."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.channels: list[Any] = []
+
+    def buildProtocol(self, addr: Any) -> Any:
+        self.channels.append(super().buildProtocol(addr))
+        return self.channels[-1]
+
+
 class LiveCase(TestCase):
     """One server for each test; `url` is its base without a path."""
 
@@ -79,11 +100,30 @@ class LiveCase(TestCase):
             embedders={"vectors": CountingEmbedder()},
         )
         guard = Guard()
-        site = FrontSite(Routes(agent, guard, reactor), guard, reactor)
-        port = reactor.listenTCP(0, site, interface="127.0.0.1")
+        self._site = WatchedSite(Routes(agent, guard, reactor), guard, reactor)
+        port = reactor.listenTCP(0, self._site, interface="127.0.0.1")
         self.url = f"http://127.0.0.1:{port.getHost().port}"
         self.addCleanup(port.stopListening)
+        self.addCleanup(lambda: Deferred.fromCoroutine(self._hang_up()))
         self.addCleanup(lambda: Deferred.fromCoroutine(agent.stop()))
+
+    async def run_program(self, *command: str, **environment: str) -> tuple[int, str, str]:
+        """Runs a client in a process of its own; its exit status, what it printed, and its complaints."""
+        settings: dict[str, Any] = {
+            "env": {**os.environ, **environment},
+            "cwd": CHECKOUT,
+            "stdin": subprocess.DEVNULL,
+            "capture_output": True,
+            "timeout": self.timeout,
+        }
+        ended = await self.run_client(lambda: subprocess.run(command, check=False, **settings))
+        return ended.returncode, ended.stdout.decode(), ended.stderr.decode()
+
+    async def _hang_up(self) -> None:
+        """Closes what the clients left open: many keep their connections for later."""
+        for channel in self._site.channels:
+            channel.transport.abortConnection()
+        await deferLater(reactor, 0)
 
     def run_client(self, work: Callable[..., Any], **asked: Any) -> "Deferred[Any]":
         """Runs a blocking client in a thread, where it does not hold the server up."""

@@ -1,0 +1,93 @@
+// An app on one JavaScript client library. Plays the scene that the command line names, as `URL LIBRARY SCENE TEXT`,
+// and prints its report as JSON; an error is part of the report, as a user's program would show it.
+
+import { createOpenAICompatible } from '@ai-sdk/openai-compatible'
+import { generateText, streamText } from 'ai'
+import { Ollama } from 'ollama'
+import { createOllama } from 'ollama-ai-provider-v2'
+import OpenAI from 'openai'
+
+const [url, library, scene, text] = process.argv.slice(2)
+const messages = [{ role: 'user', content: text }]
+
+// For each library: the whole answer, and a stream of pieces with a way to leave it.
+const ollama = (base) => {
+  const client = new Ollama({ host: base })
+  return {
+    list: async () => (await client.list()).models.map((model) => model.name),
+    whole: async () => (await client.chat({ model: 'm', messages })).message.content,
+    stream: async () => {
+      const coming = await client.chat({ model: 'm', messages, stream: true })
+      return [coming, (chunk) => chunk.message.content, () => coming.abort()]
+    },
+  }
+}
+
+const openai = (base) => {
+  // Left to itself the library would ask three times.
+  const client = new OpenAI({ baseURL: `${base}/v1`, apiKey: 'any', maxRetries: 0 })
+  return {
+    list: async () => (await client.models.list()).data.map((model) => model.id),
+    whole: async () => (await client.chat.completions.create({ model: 'm', messages })).choices[0].message.content,
+    stream: async () => {
+      const coming = await client.chat.completions.create({ model: 'm', messages, stream: true })
+      return [coming, (chunk) => chunk.choices[0].delta.content ?? '', () => coming.controller.abort()]
+    },
+  }
+}
+
+// The SDK tells a stream's errors in its parts, and asks again by itself.
+const sdk = (model) => ({
+  whole: async () => (await generateText({ model, messages })).text,
+  stream: async () => {
+    const leaving = new AbortController()
+    const { fullStream } = streamText({ model, messages, abortSignal: leaving.signal, onError: () => {} })
+    const take = (part) => {
+      if (part.type === 'error') throw part.error
+      return part.type === 'text-delta' ? part.text : ''
+    }
+    return [fullStream, take, () => leaving.abort()]
+  },
+})
+
+const libraries = {
+  ollama,
+  openai,
+  'ai-sdk-ollama': (base) => sdk(createOllama({ baseURL: `${base}/api` })('m')),
+  'ai-sdk-openai': (base) =>
+    sdk(createOpenAICompatible({ name: 'llamaproxy', baseURL: `${base}/v1`, apiKey: 'any' })('m')),
+}
+
+const client = libraries[library](url)
+const scenes = {
+  list: async () => ({ names: await client.list() }),
+  whole: async () => ({ text: await client.whole() }),
+  stream: () => follow(Infinity),
+  // Leaves as soon as there is any text.
+  leave: () => follow(1),
+}
+
+async function follow(limit) {
+  const seen = { text: '', pieces: 0 }
+  try {
+    const [coming, take, leave] = await client.stream()
+    for await (const chunk of coming) {
+      const piece = take(chunk)
+      seen.text += piece
+      seen.pieces += piece ? 1 : 0
+      if (seen.pieces === limit) {
+        leave()
+        break
+      }
+    }
+  } catch (error) {
+    return { ...seen, ...complaint(error) }
+  }
+  return seen
+}
+
+function complaint(error) {
+  return { error: error.name, message: error.message, status: error.status ?? error.statusCode ?? error.status_code }
+}
+
+console.log(JSON.stringify(await scenes[scene]().catch(complaint)))
