@@ -25,5 +25,6 @@ BUILT_IN: dict[str, Card] = {
     "search_tavily": Card("web search through Tavily", env_vars=("TAVILY_API_KEY",)),
     "url_extract": Card("the text of a web page", ("trafilatura", "lxml_html_clean")),
     "files": Card("list, read, search and write files in one folder"),
+    "mcp": Card("the tools of MCP servers", ("mcp",)),
     "get_system_info": Card("the date, the time and the system"),
 }

@@ -6,16 +6,17 @@ which the tools work with; that waits until the server runs.
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from msgspec import Struct
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from ..agent.interfaces import ITool
-from ..config.tools import PREFIX, ToolSettings
+from ..config.tools import PREFIX, Mcp, ToolSettings
 from .base import BuiltIn
 from .manifest import BUILT_IN
+from .mcp.servers import McpServers, Shelf
 
 log = Logger()
 
@@ -31,39 +32,33 @@ class Workshop(Struct, frozen=True, kw_only=True):
     home: Path
 
 
-class Shelf(Protocol):
-    """Where tools that come and go are put: the agent's toolbox."""
-
-    def add(self, tool: ITool) -> None:
-        """Offers a tool, in place of one of its name."""
-
-    def remove(self, name: str) -> None:
-        """Takes it away."""
-
-
 class Tools:
     """The enabled tools. `fixed` are there from the beginning; those of MCP servers come once these answer."""
 
-    def __init__(self, fixed: list[ITool]) -> None:
+    def __init__(self, fixed: list[ITool], mcp: McpServers) -> None:
         self.fixed = fixed
+        self._mcp = mcp
 
     def start(self, shelf: Shelf) -> None:
         """Lets the tools load what they need; those that come later are put on the `shelf`."""
         for tool in self.fixed:
             if isinstance(tool, BuiltIn):
                 tool.start()
+        self._mcp.start(shelf)
 
     def stop(self) -> Deferred[None]:
         """Ends what is under way."""
         for tool in self.fixed:
             if isinstance(tool, BuiltIn):
                 tool.stop()
-        return succeed(None)
+        return Deferred.fromCoroutine(self._mcp.stop())
 
 
 def load_tools(settings: ToolSettings, workshop: Workshop) -> Tools:
     """The enabled tools, as listed; one that lacks something is left out, with a warning."""
-    return Tools(list(_loaded(settings, workshop)))
+    wanted = "mcp" in settings.enabled and _is_complete("mcp", workshop)
+    servers = McpServers(settings.mcp if wanted else Mcp(), workshop.environ, workshop.reactor)
+    return Tools(list(_loaded(settings, workshop)), servers)
 
 
 def plugin_tools() -> dict[str, ITool]:
@@ -82,7 +77,7 @@ def _loaded(settings: ToolSettings, workshop: Workshop) -> Iterator[ITool]:
         if name in _BUILDERS:
             if _is_complete(name, workshop):
                 yield _BUILDERS[name](settings, workshop)
-        else:
+        elif name not in BUILT_IN:
             theirs = plugin_tools() if theirs is None else theirs
             if name in theirs:
                 yield theirs[name]

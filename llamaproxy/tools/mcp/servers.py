@@ -1,0 +1,178 @@
+"""The reactor's side: the configured servers, and their tools as ours."""
+
+import re
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+from twisted.internet.defer import CancelledError, Deferred, DeferredList, succeed
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from ...agent.errors import ToolError
+from ...agent.interfaces import ITool
+from ...agent.types import Access, ToolContext
+from ...config.tools import Mcp, McpServer
+from .bridge import AsyncioThread
+
+if TYPE_CHECKING:
+    from mcp_types import Tool
+
+    from .client import Connection
+
+# What providers take for a tool's name.
+LONGEST_NAME = 64
+
+
+class Shelf(Protocol):
+    """Where tools that come and go are put: the agent's toolbox."""
+
+    def add(self, tool: ITool) -> None:
+        """Offers a tool, in place of one of its name."""
+
+    def remove(self, name: str) -> None:
+        """Takes it away."""
+
+
+@implementer(ITool)
+class McpTool:
+    """One tool of a server. It only reads if the server says so."""
+
+    def __init__(self, name: str, server: "Server", tool: "Tool") -> None:
+        self.name = name
+        self.category = server.group
+        self.description = tool.description or tool.title or tool.name
+        self.parameters = tool.input_schema
+        self.timeout = server.settings.timeout + 5.0  # the library's own limit comes first
+        self._server = server
+        self._tool = tool.name
+        self._reads = bool(tool.annotations and tool.annotations.read_only_hint)
+
+    def access(self, arguments: dict[str, Any]) -> Access:
+        """A gate of its own, in the group of its server."""
+        return Access(operation="read" if self._reads else "write", gate=self.name)
+
+    def run(self, arguments: dict[str, Any], context: ToolContext) -> Deferred[str]:
+        """Calls the server."""
+        return self._server.call(self._tool, arguments)
+
+
+class Server:
+    """One configured server; its tools stay on the shelf while it is being started again."""
+
+    log = Logger()
+
+    def __init__(
+        self,
+        name: str,
+        settings: McpServer,
+        environ: Callable[[str], str | None],
+        thread: AsyncioThread,
+        reactor: Any,
+    ) -> None:
+        self.name = name
+        self.group = f"mcp_{name.lower()}"
+        self.settings = settings
+        self._environ = environ
+        self._thread = thread
+        self._reactor = reactor
+        self._connection: Connection | None = None
+        self._keeping: Deferred[None] | None = None
+        self._offered: set[str] = set()
+
+    def start(self, shelf: Shelf) -> None:
+        """Begins to connect."""
+
+        def ready(tools: "Sequence[Tool]") -> None:
+            self._reactor.callFromThread(self._ready, shelf, tools)
+
+        def lost(problem: str, wait: float) -> None:
+            self._reactor.callFromThread(self._lost, problem, wait)
+
+        async def keep() -> None:
+            from .client import Connection
+
+            self._connection = Connection(self.settings, self._variables(), self._token())
+            await self._connection.keep(ready, lost)
+
+        self._keeping = self._thread.run(keep).addErrback(self._gave_up)
+
+    def stop(self) -> Deferred[None]:
+        """Ends the program or the connection; fires when it has ended."""
+        if self._connection is not None:
+            return self._thread.run(self._connection.close)
+        if self._keeping is not None:
+            self._keeping.cancel()
+        return succeed(None)
+
+    def call(self, tool: str, arguments: dict[str, Any]) -> Deferred[str]:
+        """Calls a tool; fails with `ToolError`."""
+        connection = self._connection
+        if connection is None:
+            raise ToolError(f"the MCP server {self.name} has not been started yet")
+        return self._thread.run(lambda: connection.call(tool, arguments))
+
+    def _variables(self) -> dict[str, str]:
+        named = {name: value for name in self.settings.env_from if (value := self._environ(name)) is not None}
+        return {**named, **self.settings.env}
+
+    def _token(self) -> str:
+        return (self._environ(self.settings.token_env) or "") if self.settings.token_env else ""
+
+    def _ready(self, shelf: Shelf, tools: "Sequence[Tool]") -> None:
+        wanted = self.settings.tools
+        taken = [tool for tool in tools if wanted is None or tool.name in wanted]
+        named = dict(zip(tool_names(self.group, [tool.name for tool in taken]), taken, strict=True))
+        for gone in self._offered - set(named):
+            shelf.remove(gone)
+        for name, tool in named.items():
+            shelf.add(McpTool(name, self, tool))
+        self._offered = set(named)
+        self.log.info("the MCP server {name} is ready, with {count} tools", name=self.name, count=len(named))
+
+    def _lost(self, problem: str, wait: float) -> None:
+        self.log.warn(
+            "the MCP server {name} is gone ({problem}); next try in {wait:.0f} s",
+            name=self.name,
+            problem=problem,
+            wait=wait,
+        )
+
+    def _gave_up(self, failure: Failure) -> None:
+        if not failure.check(CancelledError):
+            self.log.failure("the MCP server {name} cannot be used", failure, name=self.name)
+
+
+class McpServers:
+    """All configured servers, in one thread of asyncio."""
+
+    def __init__(self, settings: Mcp, environ: Callable[[str], str | None], reactor: Any) -> None:
+        self._thread = AsyncioThread(reactor)
+        self._servers = [
+            Server(name, server, environ, self._thread, reactor)
+            for name, server in settings.servers.items()
+            if server.enabled
+        ]
+
+    def start(self, shelf: Shelf) -> None:
+        """Begins to connect to all of them."""
+        for server in self._servers:
+            server.start(shelf)
+
+    async def stop(self) -> None:
+        """Ends them all, and the thread."""
+        await DeferredList([server.stop() for server in self._servers], consumeErrors=True)
+        self._thread.stop()
+
+
+def tool_names(group: str, tools: Sequence[str]) -> list[str]:
+    """What models call the tools of a server: its group in front, no odd letters, none twice."""
+    names: list[str] = []
+    for tool in tools:
+        plain = f"{group}_{re.sub(r'[^a-z0-9]+', '_', tool.lower()).strip('_')}"[:LONGEST_NAME]
+        name, number = plain, 1
+        while name in names:
+            number += 1
+            name = f"{plain[: LONGEST_NAME - 3]}_{number}"
+        names.append(name)
+    return names

@@ -1,0 +1,60 @@
+"""An MCP server for the tests: `python mcp_server.py` over stdio, with a port over HTTP."""
+
+import os
+import sys
+
+import anyio
+from mcp.server.mcpserver import MCPServer
+from mcp_types import ToolAnnotations
+
+server = MCPServer("tester")
+
+
+@server.tool(annotations=ToolAnnotations(read_only_hint=True))
+def look(what: str) -> str:
+    """Looks at something."""
+    return f"{what} looks fine, {os.environ.get('MOOD', 'no mood')}"
+
+
+@server.tool(name="Do It!")
+def do_it() -> str:
+    """Does it."""
+    return "done"
+
+
+@server.tool()
+def fail() -> str:
+    """Fails."""
+    raise ValueError("it broke")
+
+
+@server.tool()
+def flood() -> str:
+    """Says too much."""
+    return "x" * 3_000_000
+
+
+@server.tool()
+async def hang() -> str:
+    """Never answers."""
+    await anyio.sleep(3600)
+    return "late"
+
+
+@server.tool()
+def pid() -> str:
+    """The process."""
+    return str(os.getpid())
+
+
+@server.tool()
+def die() -> str:
+    """Ends the server in the middle of a call."""
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        server.run("streamable-http", host="127.0.0.1", port=int(sys.argv[1]))
+    else:
+        server.run("stdio")
