@@ -17,7 +17,7 @@ from .delegation import Delegation, LlmCall
 from .errors import NoEmbedder, Stopping
 from .gates import GateMap
 from .history import estimate_all
-from .interfaces import IAgent, IEmbedder, IModel, IReply, ISessionStore
+from .interfaces import IAgent, IEmbedder, IKeepsHistory, IModel, IReply, ISessionStore
 from .limits import Limits
 from .prompts import PromptFiles
 from .prompttools import ReadSystemPrompt, UpdateSystemPrompt
@@ -129,6 +129,14 @@ class Agent:
             self.toolbox.add(tool)
         else:
             self.toolbox.remove(tool.name)
+
+    async def forget(self, session: Session) -> int:
+        """Empties the session's history, here, in the store and where models keep it; how many messages went."""
+        session.forget()
+        for model in self.backends.values():
+            if IKeepsHistory.providedBy(model):
+                model.forget(session.session_id)
+        return await self.store.clear(session.session_id)
 
     # -- life
 

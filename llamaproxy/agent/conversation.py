@@ -94,8 +94,7 @@ class Conversation:
         if keep is not None:
             await self._agent.store.rewind(session.session_id, session.rewind(keep))
         elif limits.new_chat == "reset" and session.message_count and is_first(asked.trail):
-            session.forget()
-            await self._agent.store.clear(session.session_id)
+            await self._agent.forget(session)
 
     async def _carry_on(self, session: Session, exchange: Exchange, turn: Turn) -> None:
         reply = turn.reply

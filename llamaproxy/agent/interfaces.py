@@ -85,6 +85,13 @@ class IEmbedder(IBackEnd):
         """
 
 
+class IKeepsHistory(Interface):
+    """A model with a history of its own of each session, which must go when the session's does."""
+
+    def forget(session_id: str) -> None:
+        """Begins to forget what was said in the session; returns at once, and never fails."""
+
+
 class IReplyConsumer(Interface):
     """Takes the events of one reply. Exactly one of `replyFinished` and `replyFailed` comes, and comes last."""
 

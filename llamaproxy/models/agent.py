@@ -14,9 +14,10 @@ from twisted.internet.defer import CancelledError, Deferred, gatherResults
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
+from zope.interface import implementer
 
 from ..agent.errors import ModelError, ModelTimeout
-from ..agent.interfaces import IDeltaReceiver
+from ..agent.interfaces import IDeltaReceiver, IKeepsHistory
 from ..agent.names import safe_name
 from ..agent.types import Message, ModelDelta, ModelRequest, ModelResult, Text
 from ..config.schema import ModelEntry
@@ -189,12 +190,17 @@ class AgentChat:
         self._log.info("{method} {path} did not work: {reason}", method=method, path=path, reason=reason)
 
 
+@implementer(IKeepsHistory)
 class RemoteAgent(RemoteModel):
     """One `AGENT` entry."""
 
     def __init__(self, key: str, entry: ModelEntry, modified_at: float, chat: AgentChat) -> None:
         super().__init__(key, entry, modified_at, chat)
         self._agent = chat
+
+    def forget(self, session_id: str) -> None:
+        """See `IKeepsHistory`."""
+        self._agent.forget(session_id)
 
     def stop(self) -> Deferred[Any]:
         """See `IModel`. Waits for what tells the remote agent of the end."""

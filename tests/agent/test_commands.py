@@ -3,9 +3,11 @@
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import directlyProvides
 
 from llamaproxy.agent.commands.script import Invocation, Script, read
 from llamaproxy.agent.errors import ModelError, ToolError
+from llamaproxy.agent.interfaces import IKeepsHistory, IModel
 from llamaproxy.agent.types import Access, Caller
 from tests.agent.test_turns import PHONE, TABLET, TurnCase
 from tests.support import ScriptedCall, ScriptedModel, ScriptedTool
@@ -92,6 +94,16 @@ class CommandTests(TurnCase):
         self.assertEqual(self.say("!reset"), "Forgotten: 2 messages.")
         self.listen("again")
         self.assertEqual(self.house.calls[-1].prompt(), [("user", "again")])
+
+    def test_reset_and_delete_reach_models_that_keep_a_history_of_their_own(self) -> None:
+        forgotten: list[str] = []
+        model = self.house.models[0]
+        model.forget = forgotten.append  # type: ignore[attr-defined]
+        directlyProvides(model, IModel, IKeepsHistory)
+        self.answered("hello", "ahoy")
+        self.say("!reset")
+        self.say("!session 101 delete")
+        self.assertEqual(forgotten, [PHONE.session_id] * 2)
 
     def test_stop_ends_the_running_reply_well(self) -> None:
         listener = self.listen("hello")

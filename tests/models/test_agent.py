@@ -230,6 +230,12 @@ class AgentTests(TestCase):
         self.assertEqual(server.calls[-1], f"delete {client}")
         await self.closed(server)
 
+    async def test_forgotten_session_is_forgotten_over_there(self) -> None:
+        server, model = await self.remote(greet)
+        model.forget("llama-192.168.1.20")  # type: ignore[attr-defined]  # an IKeepsHistory
+        await model.stop()
+        self.assertEqual(server.calls, [f"delete {CLIENT}"])
+
     async def test_answer_to_a_submission_that_makes_no_sense_is_an_error(self) -> None:
         server, model = await self.remote(greet)
         server.broken = True

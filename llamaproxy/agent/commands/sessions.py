@@ -36,11 +36,10 @@ async def show_help(call: Call) -> str:
 @command("reset", summary="forget this conversation", group="Chat", waits=True)
 async def reset(call: Call) -> str:
     """Clears the session's history, here and in the store."""
-    count = await call.agent.store.clear(call.session.session_id)
+    count = await call.agent.forget(call.session)
     if parked_turn(call.session) is not None:
         unpark(call.session)
         await call.save()
-    call.session.forget()
     call.session.meter.reset()
     return f"Forgotten: {count} message{'' if count == 1 else 's'}."
 
@@ -105,7 +104,7 @@ async def _delete(call: Call, session_id: str) -> str:
         session_id = found.session_id
         if found.running is not None and found.running is not call.turn:
             found.running.stop()
-        found.forget()
+        await call.agent.forget(found)
         call.agent.sessions.drop(found)
     existed = await call.agent.store.delete(session_id)
     if found is None and not existed:
