@@ -10,7 +10,7 @@ from hashlib import blake2b
 from typing import Annotated, Any, TypeVar
 
 from msgspec import DecodeError, Meta, Raw, Struct, ValidationError
-from msgspec.json import Decoder
+from msgspec.json import Decoder, encode
 
 from ..agent.errors import BadRequest
 from ..agent.types import ChatTurn, Image, Message, Options
@@ -123,22 +123,27 @@ def _trail(messages: Sequence[WireMessage]) -> tuple[str, ...]:
     """See `ChatTurn.trail`. None where the assistant is to continue: that is no new message of the user."""
     if messages[-1].role.lower() != "user":
         return ()
-    trail = [""]
-    for message in messages:
-        if message.role.lower() == "user":
-            said = trail[-1].encode() + _text_only(message.content)
-            trail.append(blake2b(said, digest_size=8).hexdigest())
-    return tuple(trail[-MAX_TRAIL:])
+    users = [message for message in messages if message.role.lower() == "user"]
+    old = max(0, len(users) + 1 - MAX_TRAIL)
+    digest = blake2b(digest_size=8)
+    trail = [] if old else [""]
+    for index, message in enumerate(users):
+        digest.update(_text_only(message.content))
+        if index + 1 >= old:
+            trail.append(digest.hexdigest())
+    return tuple(trail)
 
 
 def _text_only(content: Raw) -> bytes:
-    """What to tell messages apart by; pictures are skipped over, since a history may be full of them."""
+    """The text as JSON, which says itself where it ends; pictures are skipped over, a history may be full of them."""
+    plain = bytes(content)
+    if plain.startswith(b'"'):
+        return plain
     try:
         said = _texts.decode(content)
     except (ValidationError, DecodeError):
-        return bytes(content)
-    text = said if isinstance(said, str) else "\n".join(part.text or "" for part in said or ())
-    return text.strip().encode("utf-8", "surrogatepass")
+        return plain
+    return encode("\n".join(part.text for part in said if part.text)) if isinstance(said, list) else plain
 
 
 def size_of(message: WireMessage, at: str) -> Message:

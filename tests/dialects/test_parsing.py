@@ -383,7 +383,7 @@ class TrailTests(SynchronousTestCase):
         self.assertNotEqual(self.trail(user("a"), user("c")), self.trail(user("b"), user("c")))
         self.assertNotEqual(self.trail(user("ab"), user("c")), self.trail(user("a"), user("bc")))
         picture = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PNG}"}}
-        parts = user([{"type": "text", "text": "a "}, picture])
+        parts = user([{"type": "text", "text": "a"}, picture])
         self.assertEqual(self.trail(parts), self.trail(user("a")))
 
     def test_history_that_makes_no_sense_still_has_a_trail(self) -> None:
