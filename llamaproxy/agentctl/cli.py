@@ -36,7 +36,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     home = Home(find_home(options.home, os.environ, Path.cwd()))
     try:
-        return run(home, words, printer) if words else prompt(home, printer)
+        status = run(home, words, printer) if words else prompt(home, printer)
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:
+        # Who reads us has seen enough (`agentctl list | head`); nobody is there for what Python would say of it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except KeyboardInterrupt:
         printer.line()
         return 130
@@ -46,6 +52,8 @@ def run(home: Home, words: Sequence[str], printer: Printer) -> int:
     """Runs one subcommand with its arguments; gives 0, or 1 after a refusal."""
     try:
         _dispatch(home, words, printer)
+    except BrokenPipeError:
+        raise
     except (Refused, ConfigError, OSError) as error:  # an OSError names its file, on one line
         printer.refused(str(error))
         return 1

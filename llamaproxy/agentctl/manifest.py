@@ -5,10 +5,10 @@ from typing import Any, NamedTuple
 
 from msgspec import Struct
 
-from ..config import PLUGIN, Home, JsonFile
+from ..config import PLUGIN, ConfigError, Home, JsonFile
 from ..config.load import as_struct, section
 from ..config.schema import PROMPT_PLUGIN
-from ..config.tools import PREFIX
+from ..config.tools import PREFIX, has_settings, load_tool
 from ..tools.manifest import BUILT_IN
 from ..tools.packages import is_installed
 from .printer import Sign
@@ -84,22 +84,37 @@ def dropped_in() -> dict[str, Plugin]:
     return {PREFIX + name: Plugin(description=tool.description) for name, tool in plugin_tools().items()}
 
 
-def issues_of(plugin: Plugin, home: Home) -> list[Issue]:
-    """What the plugin lacks: its file, environment variables, config files, Python packages."""
+def issues_of(name: str, plugin: Plugin, content: dict[str, Any], home: Home) -> list[Issue]:
+    """What the plugin lacks: its file, environment variables, config files, Python packages, right settings.
+
+    `content` is the object in `plugins-enabled.json`.
+    """
     known = {**home.read_env(), **os.environ}
     issues = []
     if _file_is_missing(plugin, home):
         issues.append(Issue(f"missing file {plugin.file}", f"put it into {home.path}"))
-    for name in plugin.env_vars:
-        if not known.get(name):
-            issues.append(Issue(f"missing environment variable {name}", f"add {name}=... to {home.env_file}"))
-    for name in plugin.config_files:
-        if not (home.path / name).exists():
-            issues.append(Issue(f"missing config file {name}", f"create {home.path / name}"))
+    for each in plugin.env_vars:
+        if not known.get(each):
+            issues.append(Issue(f"missing environment variable {each}", f"add {each}=... to {home.env_file}"))
+    for each in plugin.config_files:
+        if not (home.path / each).exists():
+            issues.append(Issue(f"missing config file {each}", f"create {home.path / each}"))
     for requirement in plugin.dependencies:
         if not is_installed(requirement):
             issues.append(Issue(f"missing Python package {requirement}", f"pip install '{requirement}'"))
-    return issues
+    return [*issues, *_wrong_settings(name, content, home)]
+
+
+def _wrong_settings(name: str, content: dict[str, Any], home: Home) -> list[Issue]:
+    """What would keep the server from starting with that tool."""
+    tool = name.removeprefix(PREFIX)
+    if tool == name or not has_settings(tool):
+        return []
+    try:
+        load_tool(home, tool, section(content, home.plugins_file, "plugin_config", name))
+    except ConfigError as error:
+        return [Issue(f"{error.where}: {error.problem}", f"correct it in {home.plugins_file}")]
+    return []
 
 
 def state_of(name: str, plugin: Plugin | None, content: dict[str, Any], home: Home) -> Sign:
@@ -109,7 +124,7 @@ def state_of(name: str, plugin: Plugin | None, content: dict[str, Any], home: Ho
     listed = name in content.get("enabled_plugins", [])
     if listed and is_switched_off(name, content, home):
         return DISABLED
-    issues = issues_of(plugin, home)
+    issues = issues_of(name, plugin, content, home)
     if listed:
         return BROKEN if issues else ENABLED
     if _file_is_missing(plugin, home):

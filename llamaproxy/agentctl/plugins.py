@@ -27,7 +27,7 @@ def list_plugins(home: Home, args: Namespace, printer: Printer) -> None:
             plugin = manifest.get(name)
             sign = printer.sign(state_of(name, plugin, content, home))
             printer.line(f"  {sign} {name}  {plugin.description if plugin else ''}".rstrip())
-            for issue in issues_of(plugin, home) if plugin else ():
+            for issue in issues_of(name, plugin, content, home) if plugin else ():
                 printer.line(f"      {issue.problem}")
     printer.line("\n" + "  ".join(f"{printer.sign(sign)} {sign.meaning}" for sign in LEGEND))
 
@@ -39,20 +39,25 @@ def info(home: Home, args: Namespace, printer: Printer) -> None:
     plugin = _known(args.plugin, load_manifest(home))
     sign = state_of(args.plugin, plugin, content, home)
     printer.line(f"{printer.sign(sign)} {args.plugin}: {sign.meaning}")
-    details = {"type": plugin.type, "description": plugin.description, "file": plugin.file}
+    details = {
+        "type": plugin.type,
+        "description": plugin.description,
+        "file": plugin.file,
+        "needs": ", ".join([*plugin.dependencies, *plugin.env_vars, *plugin.config_files]),
+    }
     if plugin.port_config_key:
         details["port"] = f"{_port_of(args.plugin, plugin, content, home)} ({plugin.port_config_key})"
     for word, value in details.items():
         if value:
             printer.line(f"  {word:12} {value}")
-    for issue in issues_of(plugin, home):
+    for issue in issues_of(args.plugin, plugin, content, home):
         printer.note(f"  {issue.problem}: {issue.remedy}")
 
 
 @command("enable <plugin>", "list a plugin and switch it on")
 def enable(home: Home, args: Namespace, printer: Printer) -> None:
     """Refuses while the plugin lacks something."""
-    issues = issues_of(_known(args.plugin, load_manifest(home)), home)
+    issues = issues_of(args.plugin, _known(args.plugin, load_manifest(home)), _read(home), home)
     if issues:
         lines = [
             f"{args.plugin} cannot be enabled",

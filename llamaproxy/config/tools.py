@@ -4,7 +4,7 @@ A tool loads when its plugin is in `enabled_plugins` and its block does not say 
 sizes bytes.
 """
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta, Struct, field
@@ -104,6 +104,9 @@ class ToolSettings(Struct, frozen=True, kw_only=True):
     mcp: Mcp = Mcp()
 
 
+_SHAPES = {one.name: one.type for one in msgspec.structs.fields(ToolSettings) if one.name != "enabled"}
+
+
 def load_tool_settings(home: Home) -> ToolSettings:
     """The tools' part of `plugins-enabled.json`; what is not enabled is not checked. Raises `ConfigError`."""
     file = home.plugins_file
@@ -114,15 +117,21 @@ def load_tool_settings(home: Home) -> ToolSettings:
         for name, block in blocks.items()
         if block.get("enabled") is not False
     }
-    shapes = {one.name: one.type for one in msgspec.structs.fields(ToolSettings) if one.name != "enabled"}
-    settings = {
-        name: as_struct(shapes[name], block, file, f"plugin_config.{PREFIX}{name}")
-        for name, block in enabled.items()
-        if name in shapes
-    }
-    if "mcp" in settings:
-        _check_servers(settings["mcp"], home)
+    settings = {name: load_tool(home, name, block) for name, block in enabled.items() if name in _SHAPES}
     return ToolSettings(enabled=tuple(enabled), **settings)
+
+
+def load_tool(home: Home, name: str, block: dict[str, object]) -> Any:
+    """The settings of one tool that has some, from its block. Raises `ConfigError`."""
+    settings = as_struct(_SHAPES[name], block, home.plugins_file, f"plugin_config.{PREFIX}{name}")
+    if isinstance(settings, Mcp):
+        _check_servers(settings, home)
+    return settings
+
+
+def has_settings(name: str) -> bool:
+    """Whether that tool is one which `load_tool` knows."""
+    return name in _SHAPES
 
 
 def _listed(content: dict[str, object], home: Home) -> list[str]:

@@ -93,6 +93,14 @@ class ProcessTests(AgentctlCase):
         self.assertEqual((done.returncode, done.stdout), (1, ""))
         self.assertIn("no model nope", done.stderr)
 
+    def test_reader_that_has_seen_enough_is_no_failure(self) -> None:
+        reads, writes = os.pipe()
+        os.close(reads)
+        command = [sys.executable, "-m", "llamaproxy.agentctl", "--home", str(self.home.path), "list"]
+        done = subprocess.run(command, stdout=writes, stderr=subprocess.PIPE, check=False)
+        os.close(writes)
+        self.assertEqual((done.returncode, done.stderr), (0, b""))
+
     def test_home_without_a_value_is_refused(self) -> None:
         self.assertEqual(self.start("--home").returncode, 1)
 

@@ -132,6 +132,19 @@ class SwitchTests(PluginCase):
         self.patch(manifest, "is_installed", lambda requirement: False)
         self.assertIn("missing Python package sqlglot", self.refused("enable", "plugin_db_query"))
 
+    def test_a_tool_whose_settings_the_server_would_refuse_is_not_enabled(self) -> None:
+        content = self.plugins()
+        content["plugin_config"]["plugin_files"] = {"max_read_bytes": 0}
+        self.home.plugins_file.write_text(json.dumps(content))
+        self.assertIn(
+            "plugin_config.plugin_files.max_read_bytes: expected", self.refused("enable", "plugin_files")
+        )
+        self.assertEqual(self.sign_of("plugin_files"), "⊗")
+        self.assertIn("correct it in", self.met("info", "plugin_files"))
+
+    def test_info_says_what_a_tool_needs(self) -> None:
+        self.assertRegex(self.met("info", "plugin_search_tavily"), "needs +TAVILY_API_KEY")
+
     def test_doing_it_twice_is_nothing_to_do(self) -> None:
         self.assertIn("nothing to do", self.met("enable", PLUGIN))
         self.met("disable", PLUGIN)
