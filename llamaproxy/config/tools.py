@@ -85,11 +85,9 @@ class McpServer(Struct, frozen=True, kw_only=True):
 
 
 class Mcp(Struct, frozen=True, kw_only=True):
-    """`plugin_mcp`: the servers by name, which is letters, digits and `_`, since their tools' names begin with it."""
+    """`plugin_mcp`: the servers by name: small letters, digits and `_`, since their tools' names begin with it."""
 
-    servers: dict[Annotated[str, Meta(pattern=r"^[A-Za-z0-9_]{1,20}$")], McpServer] = field(
-        default_factory=dict
-    )
+    servers: dict[Annotated[str, Meta(pattern=r"^[a-z0-9_]{1,20}$")], McpServer] = field(default_factory=dict)
 
 
 class ToolSettings(Struct, frozen=True, kw_only=True):

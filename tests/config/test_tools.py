@@ -53,5 +53,6 @@ class ToolSettingsTests(SynchronousTestCase):
             self.assertIn("plugin_config.plugin_mcp.servers.time: expected either", self.explain())
 
     def test_an_mcp_servers_name_can_begin_a_tools_name(self) -> None:
-        self.put(["plugin_mcp"], plugin_mcp={"servers": {"my time": {"command": "x"}}})
-        self.assertIn("plugin_config.plugin_mcp.servers", self.explain())
+        for name in ("my time", "Time", "x" * 21):
+            self.put(["plugin_mcp"], plugin_mcp={"servers": {name: {"command": "x"}}})
+            self.assertIn("plugin_config.plugin_mcp.servers", self.explain())

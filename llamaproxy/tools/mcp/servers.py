@@ -71,7 +71,7 @@ class Server:
         reactor: Any,
     ) -> None:
         self.name = name
-        self.group = f"mcp_{name.lower()}"
+        self.group = f"mcp_{name}"
         self.settings = settings
         self._environ = environ
         self._thread = thread

@@ -134,6 +134,9 @@ def _is_known(tree: exp.Expr) -> bool:
 def _is_harmless(tree: exp.Expr, words: Words, dialect: Dialect) -> bool:
     """Whether all functions are known ones, and no clause of a query locks, stores or assigns."""
     pure = PURE[dialect]
+    # `x IN t` reads a table in SQLite; sqlglot takes it for a column.
+    if any(node.args.get("field") for node in tree.find_all(exp.In)):
+        return False
     if any(tree.find_all(*_UNHEARD_OF)) or any(
         call.name.lower() not in pure for call in tree.find_all(exp.Anonymous)
     ):

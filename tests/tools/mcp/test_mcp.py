@@ -66,7 +66,7 @@ class StdioTests(McpCase):
     async def test_a_tool_is_gated_by_its_name_and_its_server_and_writes_unless_it_says_otherwise(
         self,
     ) -> None:
-        self.start(T=self.server)
+        self.start(t=self.server)
         look, do_it = await self.tool("mcp_t_look"), await self.tool("mcp_t_do_it")
         self.assertEqual((look.category, do_it.category), ("mcp_t", "mcp_t"))
         self.assertEqual(look.access({}), Access(operation="read", gate="mcp_t_look"))

@@ -88,6 +88,8 @@ WRITES: dict[Dialect, list[Row]] = {
         ("SELECT \"load_extension\"('x')", "?"),
         ("SELECT load_extension/**/('x')", "?"),
         ("SELECT * FROM users WHERE my_function(a)", "?"),
+        ("SELECT 1 WHERE 1 IN secret", "?"),
+        ("SELECT 1 WHERE 1 IN main.secret", "?"),
         ("ATTACH 'x' AS y", "?"),
         ("DETACH y", "?"),
         ("VACUUM INTO 'x'", "?"),
