@@ -15,6 +15,7 @@ from ..agent.gates import (
     SYSTEM_PROMPT,
     TOOLS,
 )
+from ..agent.limits import DEFAULT_RATES
 from ..config import GateDefaults, Home, JsonFile, load_gates
 from ..config.load import as_struct, section
 from ..tools.manifest import BUILT_IN
@@ -23,7 +24,8 @@ from .command import UsageError, command, required_truth
 from .printer import Printer
 
 _GLOSSES = {ALL: "* (all others)", META: f"{META} (no table)"}
-_KNOWN = frozenset({ALL, SYSTEM_PROMPT, *KNOWN_GROUPS, *BUILT_IN})
+# Our own tools and groups; the agent's own tools are groups of their own, each with a limit.
+_KNOWN = frozenset({ALL, SYSTEM_PROMPT, *KNOWN_GROUPS, *BUILT_IN, *DEFAULT_RATES})
 
 
 @command("gate-list", "show what tools may do without asking")

@@ -150,7 +150,8 @@ class GateTests(ServerCase):
 
     def test_a_tool_that_does_not_come_with_us_is_pointed_out(self) -> None:
         self.assertIn("is called weather", self.met("gate-set", "weather", "read", "true"))
-        self.assertNotIn("is called", self.met("gate-set", "get_system_info", "read", "true"))
+        for ours in ("files", "llm_call"):
+            self.assertNotIn("is called", self.met("gate-set", ours, "write", "true"))
 
     def test_what_is_no_gate_is_refused_and_leaves_no_file(self) -> None:
         for words in (
