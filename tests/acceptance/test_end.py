@@ -22,36 +22,34 @@ TURNS = 20
 class SignalTests(AcceptanceCase):
     async def test_sigterm_lets_replies_finish_refuses_newcomers_and_saves(self) -> None:
         server = await self.serve()
-        phones = [await self.ask(dialect, "hello") for dialect in DIALECTS]
         idle = await self.dial()
-        call = await self.upstream.call()
-        call.say("Good ")
+        asked = list(zip(DIALECTS, ("127.0.1.1", "127.0.1.2"), strict=True))
+        phones, calls = [], []
+        for dialect, address in asked:
+            phones.append(await self.ask(dialect, "hello", address))
+            calls.append(await self.upstream.call())
+        calls[0].say("Good ")
         await phones[0].until(b"Good ")
         server.signal(signal.SIGTERM)
         await server.said("may finish")
         await idle.closed()
         with self.assertRaises(ConnectError):
             await dial(self.home.port)
-        call.answer("morning")
-        (await self.upstream.call()).answer("Good evening")
-        replies = [await phone.response() for phone in phones]
-        for dialect, reply, text in zip(DIALECTS, replies, ("Good morning", "Good evening"), strict=True):
-            self.assertEqual(dialect.text(reply), text)
+        calls[0].answer("morning")
+        calls[1].answer("Good ", "morning")
+        for phone, dialect in zip(phones, DIALECTS, strict=True):
+            reply = await phone.response()
+            self.assertEqual(dialect.text(reply), "Good morning")
             self.assertTrue(reply.raw.endswith(dialect.end))
         self.assertEqual((await server.ended(), server.errors), (0, b""))
 
         await self.serve()
-        phone = await self.ask(OLLAMA, "again")
-        call = await self.upstream.call()
-        said = [
-            ("user", "hello"),
-            ("assistant", "Good morning"),
-            ("user", "hello"),
-            ("assistant", "Good evening"),
-        ]
-        self.assertEqual(call.history, said)
-        call.answer("Hi")
-        await phone.closed()
+        for dialect, address in asked:
+            phone = await self.ask(dialect, "again", address)
+            call = await self.upstream.call()
+            self.assertEqual(call.history, [("user", "hello"), ("assistant", "Good morning")])
+            call.answer("Hi")
+            await phone.closed()
 
     async def test_reply_that_its_reader_takes_slowly_still_arrives_whole_after_sigterm(self) -> None:
         server = await self.serve()
@@ -123,12 +121,12 @@ class KillTests(AcceptanceCase):
         addresses = [f"127.0.2.{number}" for number in range(1, TURNS + 1)]
         asked = [(DIALECTS[number % 2], address) for number, address in enumerate(addresses)]
         phones = [await self.ask(dialect, f"I am {address}", address) for dialect, address in asked]
-        calls = [await self.upstream.call() for _ in phones]
-        for call in calls:
-            call.say(f"Hello, {call.question}")
+        calls = {call.question: call for call in [await self.upstream.call() for _ in phones]}
+        for question, call in calls.items():
+            call.say(f"Hello, {question}")
         # A third is told to end, some of which will have ended when the axe falls.
-        for call in calls[: TURNS // 3]:
-            call.answer("!")
+        for address in addresses[: TURNS // 3]:
+            calls[f"I am {address}"].answer("!")
         for phone, (dialect, _) in zip(phones[:3], asked, strict=False):
             await phone.until(dialect.end)
         server.signal(signal.SIGKILL)
