@@ -4,7 +4,7 @@ from typing import Any
 
 import anthropic
 
-from .live import ANSWER, LiveCase
+from .live import ANSWER, LiveCase, reactor
 
 
 def ask(text: str = "hello") -> dict[str, Any]:
@@ -56,3 +56,11 @@ class AnthropicPythonTests(LiveCase):
         with self.assertRaises(anthropic.APIStatusError) as broken:
             await self.run_client(lambda: list(self.client.messages.create(**ask("break"), stream=True)))
         self.assertIn("the model broke off", str(broken.exception))
+
+    async def test_client_that_leaves_stops_the_model(self) -> None:
+        def work() -> None:
+            with self.client.messages.stream(**ask("linger")) as stream:
+                next(iter(stream.text_stream))
+
+        await self.run_client(work)
+        await self.model.cancelled.addTimeout(5, reactor)

@@ -1,5 +1,5 @@
-// An app on one JavaScript client library. Plays the scene that the command line names, as `URL LIBRARY SCENE TEXT`,
-// and prints its report as JSON; an error is part of the report, as a user's program would show it.
+// An app on one JavaScript client library. Plays the scenes that the command line names, as `URL LIBRARY SCENE=TEXT...`,
+// and prints their reports as JSON; an error is part of a report, as a user's program would show it.
 
 import { createOpenAICompatible } from '@ai-sdk/openai-compatible'
 import { generateText, streamText } from 'ai'
@@ -7,16 +7,15 @@ import { Ollama } from 'ollama'
 import { createOllama } from 'ollama-ai-provider-v2'
 import OpenAI from 'openai'
 
-const [url, library, scene, text] = process.argv.slice(2)
-const messages = [{ role: 'user', content: text }]
+const [url, library, ...asked] = process.argv.slice(2)
 
 // For each library: the whole answer, and a stream of pieces with a way to leave it.
 const ollama = (base) => {
   const client = new Ollama({ host: base })
   return {
     list: async () => (await client.list()).models.map((model) => model.name),
-    whole: async () => (await client.chat({ model: 'm', messages })).message.content,
-    stream: async () => {
+    whole: async (messages) => (await client.chat({ model: 'm', messages })).message.content,
+    stream: async (messages) => {
       const coming = await client.chat({ model: 'm', messages, stream: true })
       return [coming, (chunk) => chunk.message.content, () => coming.abort()]
     },
@@ -28,8 +27,8 @@ const openai = (base) => {
   const client = new OpenAI({ baseURL: `${base}/v1`, apiKey: 'any', maxRetries: 0 })
   return {
     list: async () => (await client.models.list()).data.map((model) => model.id),
-    whole: async () => (await client.chat.completions.create({ model: 'm', messages })).choices[0].message.content,
-    stream: async () => {
+    whole: async (messages) => (await client.chat.completions.create({ model: 'm', messages })).choices[0].message.content,
+    stream: async (messages) => {
       const coming = await client.chat.completions.create({ model: 'm', messages, stream: true })
       return [coming, (chunk) => chunk.choices[0].delta.content ?? '', () => coming.controller.abort()]
     },
@@ -38,8 +37,8 @@ const openai = (base) => {
 
 // The SDK tells a stream's errors in its parts, and asks again by itself.
 const sdk = (model) => ({
-  whole: async () => (await generateText({ model, messages })).text,
-  stream: async () => {
+  whole: async (messages) => (await generateText({ model, messages })).text,
+  stream: async (messages) => {
     const leaving = new AbortController()
     const { fullStream } = streamText({ model, messages, abortSignal: leaving.signal, onError: () => {} })
     const take = (part) => {
@@ -61,16 +60,16 @@ const libraries = {
 const client = libraries[library](url)
 const scenes = {
   list: async () => ({ names: await client.list() }),
-  whole: async () => ({ text: await client.whole() }),
-  stream: () => follow(Infinity),
+  whole: async (messages) => ({ text: await client.whole(messages) }),
+  stream: (messages) => follow(messages, Infinity),
   // Leaves as soon as there is any text.
-  leave: () => follow(1),
+  leave: (messages) => follow(messages, 1),
 }
 
-async function follow(limit) {
+async function follow(messages, limit) {
   const seen = { text: '', pieces: 0 }
   try {
-    const [coming, take, leave] = await client.stream()
+    const [coming, take, leave] = await client.stream(messages)
     for await (const chunk of coming) {
       const piece = take(chunk)
       seen.text += piece
@@ -87,7 +86,12 @@ async function follow(limit) {
 }
 
 function complaint(error) {
-  return { error: error.name, message: error.message, status: error.status ?? error.statusCode ?? error.status_code }
+  return { error: error.constructor.name, message: error.message, status: error.status ?? error.statusCode ?? error.status_code }
 }
 
-console.log(JSON.stringify(await scenes[scene]().catch(complaint)))
+const reports = []
+for (const each of asked) {
+  const [scene, content] = each.split('=')
+  reports.push(await scenes[scene]([{ role: 'user', content }]).catch(complaint))
+}
+console.log(JSON.stringify(reports))
