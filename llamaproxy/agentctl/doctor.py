@@ -16,9 +16,9 @@ _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}
 @command(
     "doctor [--client NAME] [--key KEY] [URL]",
     "try every app's way of using a server, by default this home's",
-    option("url", nargs="?", metavar="URL"),
-    option("--client"),
-    option("--key", default=""),
+    option("url", nargs="?", metavar="URL", help="what a user would enter in the app, with or without /v1"),
+    option("--client", metavar="NAME", help="only this one, by the name in brackets of the report"),
+    option("--key", metavar="KEY", default="", help="an API key, for clients that can send one"),
 )
 def doctor(home: Home, args: Namespace, printer: Printer) -> None:
     """One line per client, with the first call and field at fault. Refused if there is any."""
