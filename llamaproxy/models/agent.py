@@ -9,7 +9,7 @@ from secrets import token_hex
 from typing import Any
 from urllib.parse import quote
 
-from msgspec import DecodeError, Struct, field, json
+from msgspec import Struct, field, json
 from twisted.internet.defer import CancelledError, Deferred, gatherResults
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
@@ -21,7 +21,7 @@ from ..agent.interfaces import IDeltaReceiver, IKeepsHistory
 from ..agent.names import safe_name
 from ..agent.types import Message, ModelDelta, ModelRequest, ModelResult, Text
 from ..config.schema import ModelEntry
-from .refusals import error_of, first_line
+from .refusals import UNREADABLE, error_of, first_line
 from .remote import RemoteModel
 from .sse import NamedEventSplitter
 from .upstream import Upstream
@@ -150,7 +150,7 @@ class AgentChat:
         """The client id under which the turn runs."""
         try:
             return json.decode(answer, type=_Accepted).client_id
-        except DecodeError as error:
+        except UNREADABLE as error:
             raise ModelError(f"{self._upstream.who} sent what cannot be read: {error}") from None
 
     def _client_id(self, session_id: str) -> str:

@@ -3,9 +3,10 @@
 from secrets import token_hex
 from typing import Any
 
-from msgspec import DecodeError, json
+from msgspec import json
 
 from ..agent.types import ToolCall, ToolCallDelta
+from .refusals import UNREADABLE
 
 
 class CallCollector:
@@ -49,6 +50,6 @@ def arguments_of(call: ToolCall) -> dict[str, Any]:
     """The arguments as the object that some servers want; empty if the model wrote something else."""
     try:
         arguments = json.decode(call.arguments)
-    except DecodeError:
+    except UNREADABLE:
         return {}
     return arguments if isinstance(arguments, dict) else {}

@@ -8,11 +8,12 @@ from array import array
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from msgspec import DecodeError, Struct, json
+from msgspec import Struct, json
 
 from ..agent.errors import ModelError
 from ..agent.types import Embeddings
 from ..config.schema import ModelEntry
+from .refusals import UNREADABLE
 from .upstream import Upstream
 
 # Texts that a server is asked for at a time: the reactor decodes each answer in one go, a few milliseconds for this.
@@ -86,7 +87,7 @@ class Embedding:
         answer = await self._upstream.fetch(self._path, json.encode(body | self._entry.extra))
         try:
             vectors, count = self._read(answer)
-        except DecodeError as garbled:
+        except UNREADABLE as garbled:
             raise ModelError(f"{who} sent what cannot be read: {garbled}") from None
         if len(vectors) != len(texts):
             raise ModelError(f"{who} sent {len(vectors)} embeddings for {len(texts)} texts")

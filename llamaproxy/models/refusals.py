@@ -5,6 +5,7 @@ The bodies differ: `{"error": {"message": ...}}` (OpenAI, llama.cpp, vLLM), the 
 """
 
 import re
+from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -12,6 +13,9 @@ from msgspec import DecodeError, json
 from twisted.web.http_headers import Headers
 
 from ..agent.errors import ContextTooLong, ModelError, ModelRateLimited, ModelUnavailable
+
+# What decoding raises for bytes that are no JSON, no UTF-8, or nested more deeply than anybody means.
+UNREADABLE = (DecodeError, UnicodeDecodeError, RecursionError)
 
 # Another try may succeed. 529 is Anthropic's own.
 _OVERLOADED = (502, 503, 504, 529)
@@ -30,6 +34,7 @@ _ASKED = re.compile(
     r"(?:requested|resulted in|contains|total length|count \(|too long:|context limit:)\s*(\d+)",
     re.IGNORECASE,
 )
+_SECONDS = re.compile(r"\d+(?:\.\d*)?", re.ASCII)
 _LIMIT = re.compile(r"(?:length(?: is| of only)?|tokens allowed \(|>)\s*(\d+)", re.IGNORECASE)
 
 
@@ -60,7 +65,8 @@ def error_of(who: str, details: Any, said: str, status: int = 0) -> ModelError:
     `details` is the decoded error object, as far as there is one.
     """
     known = details if isinstance(details, dict) else {}
-    if _TOO_LONG.search(f"{known.get('type')} {known.get('code')} {said}"):
+    signs = (known.get("type"), known.get("code"), said)
+    if _TOO_LONG.search(" ".join(sign for sign in signs if isinstance(sign, str))):
         return ContextTooLong(
             f"The conversation is too long for {who}: {said}",
             _count(known.get("n_prompt_tokens"), _ASKED, said),
@@ -78,19 +84,16 @@ def first_line(text: str) -> str:
 
 def message_of(details: Any) -> str:
     """The server's own words in a decoded error; empty if there are none."""
-    if isinstance(details, str):
-        return first_line(details)
-    if isinstance(details, dict):
-        words = details.get("message") or details.get("detail") or details.get("error")
-        return message_of(words) if isinstance(words, str | dict) else ""
-    return ""
+    while isinstance(details, dict):
+        details = details.get("message") or details.get("detail") or details.get("error")
+    return first_line(details) if isinstance(details, str) else ""
 
 
 def _details(body: bytes) -> Any:
     """What a JSON body says about the error, without its wrapping; None if it is no JSON."""
     try:
-        decoded = json.decode(body)
-    except DecodeError:
+        decoded = json.decode(body.decode("utf-8", "replace"))
+    except UNREADABLE:
         return None
     if isinstance(decoded, list) and decoded:
         decoded = decoded[0]
@@ -119,11 +122,9 @@ def _count(given: Any, pattern: re.Pattern[str], said: str) -> int:
 def _retry_after(headers: Headers, now: float) -> int | None:
     """Seconds; the header holds a number of them or a date (RFC 9110, section 10.2.3)."""
     value = (headers.getRawHeaders("retry-after") or [""])[0].strip()
-    try:
-        seconds = float(value)
-    except ValueError:
-        try:
-            seconds = parsedate_to_datetime(value).timestamp() - now
-        except ValueError:
-            return None
-    return max(1, round(seconds)) if seconds < 86400 * 365 else None
+    with suppress(ValueError, OverflowError):
+        seconds = (
+            float(value) if _SECONDS.fullmatch(value) else parsedate_to_datetime(value).timestamp() - now
+        )
+        return max(1, round(seconds)) if seconds < 86400 * 365 else None
+    return None

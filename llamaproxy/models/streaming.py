@@ -8,7 +8,6 @@ the model back. `Watch` keeps the time limits of one call with a single timer, w
 from typing import Any, cast
 from typing import Protocol as Shape
 
-from msgspec import DecodeError
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionClosed
 from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTime
@@ -23,6 +22,7 @@ from zope.interface import implementer
 from ..agent.errors import ModelError, ModelUnavailable
 from ..agent.interfaces import IDeltaReceiver
 from ..agent.types import ModelDelta, ModelResult
+from .refusals import UNREADABLE
 from .sse import LineTooLongError
 
 # Seconds that a server gets to end a response whose last frame has come.
@@ -38,8 +38,7 @@ class Decoder(Shape):
     def received(self, segment: bytes, deltas: list[ModelDelta]) -> None:
         """Adds to `deltas` what `segment` completes; what was added stands even if this raises.
 
-        Raises `ModelError` for what the server reports, and for garbage `DecodeError`, `UnicodeDecodeError` or
-        `LineTooLongError`.
+        Raises `ModelError` for what the server reports, and for garbage `UNREADABLE` or `LineTooLongError`.
         """
 
     def result(self) -> ModelResult | None:
@@ -178,7 +177,7 @@ class DeltaStream(Protocol):
             self._decoder.received(segment, deltas)
         except ModelError as reported:
             error = reported
-        except (DecodeError, UnicodeDecodeError, LineTooLongError) as garbled:
+        except (*UNREADABLE, LineTooLongError) as garbled:
             error = ModelError(f"{self._who} sent what cannot be read: {garbled}")
         if deltas:
             if not self._begun:

@@ -95,11 +95,13 @@ class DeltaStreamTests(UpstreamTestCase):
         self.assertTrue(connection.closed)
 
     def test_what_cannot_be_read_is_an_error(self) -> None:
-        for garbage in (b"data: {broken\n\n", b'data: {"choices": 7}\n\n', b'data: {"choices": "\xff"}\n\n'):
-            call, connection = self.streaming()
-            connection.send(garbage)
-            self.assertIn("sent what cannot be read", str(self.error_of(call)))
-            self.assertTrue(connection.closed)
+        deep = b"[" * 100_000 + b"]" * 100_000
+        for garbage in (b"{broken", b'{"choices": 7}', b'{"choices": "\xff"}', b'{"id":%b}' % deep):
+            for plain in (False, True):
+                call, connection = self.streaming(plain_http=plain)
+                connection.send(b"data: %b\n\n" % garbage)
+                self.assertIn("sent what cannot be read", str(self.error_of(call)))
+                self.assertTrue(connection.closed)
 
     def test_line_without_end_is_an_error(self) -> None:
         call, connection = self.streaming()

@@ -76,6 +76,11 @@ class RefusalTests(UpstreamTestCase):
         self.assertEqual((error.retry_after, error.status), (17, 429))
         self.assertIn("slow down", str(error))
 
+    def test_429_with_a_senseless_time_is_still_a_429(self) -> None:
+        for value in ("-inf", "inf", "nan", "9" * 400, "1e999", "soon", "Mon, 01 Jan 0001 00:00:00 +2359"):
+            error = self.refused(ModelRateLimited, 429, b'{"error": "slow down"}', f"Retry-After: {value}")
+            self.assertIn(error.retry_after, (None, 1), value)
+
     def test_500_carries_the_first_line_of_what_the_server_said(self) -> None:
         body = b'{"error": {"message": "CUDA is out of memory\\nTraceback: ..."}}'
         error = self.refused(ModelError, 500, body)
@@ -114,9 +119,14 @@ class RefusalTests(UpstreamTestCase):
             b'{"message": "bad"}': "bad",
             b"": "no explanation",
             b"\xff\xfe": "\ufffd\ufffd",
+            b'{"error": "\xe9t\xe9"}': "\ufffdt\ufffd",
         }
         for body, words in bodies.items():
             self.assertTrue(str(self.refused(ModelError, 404, body)).endswith(f"answered 404: {words}"), body)
+
+    def test_refusal_that_is_nested_deeply_is_still_a_refusal(self) -> None:
+        for body in (b"[" * 30_000 + b"]" * 30_000, b'{"error":' * 5000 + b'"x"' + b"}" * 5000):
+            self.assertIn("answered 500: ", str(self.refused(ModelError, 500, body)))
 
     def test_prompt_that_is_too_long_is_told_apart_with_its_numbers(self) -> None:
         bodies = {
