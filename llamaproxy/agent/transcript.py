@@ -19,9 +19,10 @@ class Transcript:
     def add(self, text: str) -> None:
         """Appends a piece."""
         data = text.encode("utf-8", "surrogatepass")
-        if len(self._head) < HEAD_BYTES:
-            self._head += data
-            return
+        if not self._tail:
+            cut = _whole(data, HEAD_BYTES - len(self._head))
+            self._head += data[:cut]
+            data = data[cut:]
         self._tail += data
         if len(self._tail) > 2 * TAIL_BYTES:
             self._dropped += len(self._tail) - TAIL_BYTES
@@ -37,3 +38,10 @@ class Transcript:
 
     def __bool__(self) -> bool:
         return bool(self._head)
+
+
+def _whole(data: bytes, size: int) -> int:
+    """The most bytes, `size` or a few less, after which no character is cut in two."""
+    while 0 < size < len(data) and data[size] & 0xC0 == 0x80:
+        size -= 1
+    return size

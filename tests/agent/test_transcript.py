@@ -24,3 +24,19 @@ class TranscriptTests(SynchronousTestCase):
         self.assertTrue(text.startswith("000000000\n"))
         self.assertTrue(text.endswith("000099999\n"))
         self.assertIn("bytes ...]", text)
+
+    def test_one_huge_piece_is_kept_in_bounded_memory_too(self) -> None:
+        transcript = Transcript()
+        transcript.add("a" + "é" * 4_000_000 + "z")
+        text = transcript.text()
+        self.assertLessEqual(len(text.encode()), HEAD_BYTES + 2 * TAIL_BYTES + 100)
+        self.assertTrue(text.startswith("aéé"))
+        self.assertTrue(text.endswith("ééz"))
+        self.assertIn("bytes ...]", text)
+
+    def test_piece_that_goes_over_the_head_is_kept_whole(self) -> None:
+        transcript = Transcript()
+        pieces = ["x" * (HEAD_BYTES - 1), "é", "y", "é" * 100]
+        for piece in pieces:
+            transcript.add(piece)
+        self.assertEqual(transcript.text(), "".join(pieces))
