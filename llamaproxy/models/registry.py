@@ -88,7 +88,7 @@ def _upstream(
 ) -> Upstream:
     locate = locator(key, entry, context.environ)
     http = context.http(entry)
-    return Upstream(who_is(key, entry), entry, http, context.reactor, locate, headers)
+    return Upstream(who_is(key), entry, http, context.reactor, locate, headers)
 
 
 def _local(key: str, entry: ModelEntry, context: ModelContext) -> BackEnd:

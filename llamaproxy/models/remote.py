@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from typing import Protocol
-from urllib.parse import urlsplit
 
 from twisted.internet.defer import Deferred, execute, succeed
 from zope.interface import implementer
@@ -83,9 +82,9 @@ class RemoteEmbedder(_Remote):
         return Deferred.fromCoroutine(self._embedding.ask(texts, dimensions))
 
 
-def who_is(key: str, entry: ModelEntry) -> str:
-    """How errors name a remote model."""
-    return f"Model '{key}' at {urlsplit(entry.host).netloc or entry.host}"
+def who_is(key: str) -> str:
+    """How errors name a remote model: users hear them, and where its server stands is not for them."""
+    return f"Model '{key}'"
 
 
 def locator(
@@ -96,9 +95,7 @@ def locator(
     def look() -> Server:
         secret = (environ(entry.env_key) or "").strip() if entry.env_key else ""
         if entry.env_key and not secret:
-            raise ModelError(
-                f"{who_is(key, entry)} needs an API key; set the environment variable {entry.env_key}"
-            )
+            raise ModelError(f"{who_is(key)} needs an API key; set the environment variable {entry.env_key}")
         return Server(entry.host, secret)
 
     return lambda: execute(look)

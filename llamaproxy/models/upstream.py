@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from time import time
 from typing import Any, TypeVar, cast
+from urllib.parse import urlsplit
 
 from msgspec import Struct
 from twisted.internet.defer import CancelledError, Deferred
@@ -54,7 +55,7 @@ def bearer(key: str) -> dict[str, str]:
 
 
 class Upstream:
-    """The server of one model entry; `who` names the model in errors.
+    """The server of one model entry; `who` names the model in errors. Its address stands in the log only.
 
     `locate` is asked before each attempt, since a server may move; it fails with a `ModelError`. `headers` makes
     those of the server's own from the key.
@@ -116,12 +117,15 @@ class Upstream:
                 return await self._attempt(method, path, body, take_in, watch)
             except ModelUnavailable as error:
                 # Nothing of an answer has come, so asking once more repeats nothing.
-                self._log.info("{error}; trying once more", error=str(error))
+                self._note(error, "; trying once more")
             await watch.over(deferLater(self._clock, RETRY_PAUSE))
             return await self._attempt(method, path, body, take_in, watch)
         except CancelledError:
             if watch.verdict:
                 raise ModelTimeout(f"{self.who} {watch.verdict}") from None
+            raise
+        except ModelError as error:
+            self._note(error)
             raise
         finally:
             watch.stop()
@@ -135,17 +139,23 @@ class Upstream:
             url = server.url.rstrip("/") + path
             response = await watch.over(self._http.request(method, url, headers, body))
         except Exception as error:
-            raise self._no_answer(error) from None
+            raise self._no_answer(error, server) from None
         if not 200 <= response.code < 300 or is_html(response.headers):
             raise await self._refused(response, server.key, watch)
         return await watch.over(take_in(response, watch))
 
-    def _no_answer(self, error: Exception) -> Exception:
+    def _note(self, error: ModelError, more: str = "") -> None:
+        server = urlsplit(self._entry.host).netloc.rpartition("@")[2] or "a process of our own"
+        self._log.info("{error} ({server}){more}", error=str(error), server=server, more=more)
+
+    def _no_answer(self, error: Exception, server: Server) -> Exception:
         """The one kind of error, or the cancelling, that lies behind what the HTTP client failed with."""
         cause = root_cause(error)
         if isinstance(cause, CancelledError | ConnectingCancelledError):
             return CancelledError()
         reason = str(cause).rstrip(".") or type(cause).__name__
+        if name := urlsplit(server.url).hostname:
+            reason = reason.replace(name, "its server")
         if isinstance(error, ResponseFailed):
             return ModelUnavailable(f"{self.who} hung up before it answered: {reason}")
         return ModelUnavailable(f"{self.who} cannot be reached: {reason}")

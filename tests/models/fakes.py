@@ -142,9 +142,9 @@ class Network:
         """Takes the newest attempt to connect."""
         return Connection(self._factory())
 
-    def refuse(self) -> None:
+    def refuse(self, reason: str = "Connection refused") -> None:
         """Turns the newest attempt to connect away."""
-        self._factory().clientConnectionFailed(None, Failure(ConnectError(string="Connection refused")))
+        self._factory().clientConnectionFailed(None, Failure(ConnectError(string=reason)))
 
     def next_attempt(self) -> None:
         """Lets the pause before the second attempt pass."""

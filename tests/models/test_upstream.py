@@ -1,4 +1,5 @@
 from twisted.internet.defer import CancelledError
+from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from llamaproxy.agent.errors import (
@@ -49,16 +50,28 @@ class RefusalTests(UpstreamTestCase):
             self.network.accept().answer(status, body)
         return self.error_of(call, kind)
 
-    def test_server_that_is_down_is_named(self) -> None:
+    def test_model_whose_server_is_down_is_named(self) -> None:
         call = Call(self.network)
         self.network.refuse()
         self.network.next_attempt()
         self.network.refuse()
         error = self.error_of(call, ModelUnavailable)
         self.assertIn(
-            "Model 'm' at 127.0.0.1:8080 cannot be reached: An error occurred while connecting: Connection refused",
+            "Model 'm' cannot be reached: An error occurred while connecting: Connection refused",
             str(error),
         )
+
+    def test_address_of_the_server_is_in_the_log_and_not_in_the_error(self) -> None:
+        with capturedLogs() as log:
+            call = Call(self.network, host="http://127.0.0.1:8080/v1")
+            self.network.refuse()
+            self.network.next_attempt()
+            self.network.refuse("no route to 127.0.0.1")
+            error = self.error_of(call, ModelUnavailable)
+        self.assertNotIn("127.0.0.1", str(error))
+        first, last = (formatEvent(event) for event in log)
+        self.assertRegex(first, r"cannot be reached: .* \(127.0.0.1:8080\); trying once more$")
+        self.assertRegex(last, r"no route to its server \(127.0.0.1:8080\)$")
 
     def test_401_names_the_variable_to_set_and_hides_the_key(self) -> None:
         body = b'{"error": {"message": "Incorrect API key: %b"}}' % KEY.encode()
@@ -84,7 +97,7 @@ class RefusalTests(UpstreamTestCase):
     def test_500_carries_the_first_line_of_what_the_server_said(self) -> None:
         body = b'{"error": {"message": "CUDA is out of memory\\nTraceback: ..."}}'
         error = self.refused(ModelError, 500, body)
-        self.assertEqual(str(error), "Model 'm' at 127.0.0.1:8080 answered 500: CUDA is out of memory")
+        self.assertEqual(str(error), "Model 'm' answered 500: CUDA is out of memory")
 
     def test_message_is_bounded(self) -> None:
         error = self.refused(ModelError, 500, b"x" * 10_000)
