@@ -33,6 +33,8 @@ from ..eager import write
 from .client import Address, Response
 
 MAX_HEAD = 64 * 1024
+# Answers of the 1xx kind before the real one, which say nothing that is of use here.
+MAX_INFORMATIONAL = 16
 # A line of the chunked framing: a size with its extension, or a trailer.
 MAX_LINE = 16 * 1024
 # Idle connections that are kept for one server, and for how many seconds.
@@ -134,6 +136,7 @@ class Connection(Protocol):
         self._kept = b""
         # Bytes of the current chunk, or of a body of known length, that are still to come.
         self._left = 0
+        self._informational = 0
         self._persistent = self._paused = False
         self._go_on_with(self._unasked)
 
@@ -144,6 +147,7 @@ class Connection(Protocol):
     def send(self, request: bytes) -> Deferred[Response]:
         """Sends a whole request; fires with the response once its head is there. Cancelling it hangs up."""
         answer = self._answer = Deferred(lambda _: self._given_up())
+        self._informational = 0
         self._go_on_with(self._head)
         write(self.transport, request)
         return answer
@@ -236,22 +240,27 @@ class Connection(Protocol):
 
     def _head(self, data: bytes) -> None:
         data = self._kept + data
-        end = _BLANK_LINE.search(data)
-        if end is None or end.start() > MAX_HEAD:
-            self._kept = data
-            if len(data) > MAX_HEAD:
-                self._malformed("its head has no end")
-            return
-        status = _STATUS.match(data)
-        if status is None:
-            self._malformed(f"it begins with {data[:40]!r}")
-            return
-        code, self._kept = int(status[2]), data[end.end() :]
-        if code < 200:
-            self._head(b"")
-            return
-        headers = _headers(data[: end.start()])
-        self._persistent = status[1] == b"1" and "close" not in _values(headers, "connection")
+        while (end := _BLANK_LINE.search(data)) and end.start() <= MAX_HEAD:
+            status = _STATUS.match(data)
+            if status is None:
+                self._malformed(f"it begins with {data[:40]!r}")
+                return
+            head, data = data[: end.start()], data[end.end() :]
+            if int(status[2]) >= 200:
+                self._kept = data
+                self._begin(int(status[2]), status[1] == b"1", _headers(head))
+                return
+            self._informational += 1
+            if self._informational > MAX_INFORMATIONAL:
+                self._malformed(f"more than {MAX_INFORMATIONAL} answers of the 1xx kind came before it")
+                return
+        self._kept = data
+        if len(data) > MAX_HEAD:
+            self._malformed("its head has no end")
+
+    def _begin(self, code: int, can_persist: bool, headers: Headers) -> None:
+        """Hands the answer out, now that its head is there."""
+        self._persistent = can_persist and "close" not in _values(headers, "connection")
         if problem := self._choose_parser(code, headers):
             self._malformed(problem)
             return

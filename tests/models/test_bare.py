@@ -14,7 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.http import _MalformedChunkedDataError
 
 from llamaproxy.agent.types import ModelDelta, ModelResult, Text
-from llamaproxy.models import repeats
+from llamaproxy.models import bare, repeats
 
 from .fakes import DONE, HELLO, Listener, Network, event, finish
 
@@ -201,6 +201,15 @@ class OddAnswerTests(SynchronousTestCase):
             b"SSH-2.0-OpenSSH\r\n",
         ):
             self.check(head + b"\r\n" + body)
+
+    def test_informational_answers_are_passed_over_as_long_as_they_are_few(self) -> None:
+        real = framed(event("hi") + finish() + DONE, "length", [])
+        early = b"HTTP/1.1 103 Early Hints\r\n\r\n"
+        few, many = early * bare.MAX_INFORMATIONAL, early * 2000
+        for segments in ([few + real], [few, real], cut(few + real, range(0, len(few), 7))):
+            self.assertEqual(heard(segments, fast=True)[0], [Text("hi")])
+        for segments in ([many + real], [many[:5000], many[5000:], real]):
+            self.assertEqual(heard(segments, fast=True)[0], [])
 
     def test_chunks_that_are_none(self) -> None:
         head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
