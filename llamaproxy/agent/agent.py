@@ -11,7 +11,7 @@ from zope.interface import implementer
 from .approvals import parked_turn, reminder
 from .aside import ask_aside
 from .commands import Commands
-from .commands.script import Script, read
+from .commands.script import Script, TooManyCommands, read
 from .conversation import Conversation
 from .delegation import Delegation, LlmCall
 from .errors import NoEmbedder, Stopping
@@ -168,7 +168,12 @@ class Agent:
     async def _run(self, running: Turn, caller: Caller, turn: ChatTurn) -> None:
         if self._stopping:
             raise _stopping()
-        script = read(turn.text)
+        try:
+            script = read(turn.text)
+        except TooManyCommands as problem:
+            running.reply.say(str(problem))
+            running.reply.finish()
+            return
         session = self.sessions.get(caller.session_id)
         if session is None and self._full():
             running.reply.say(

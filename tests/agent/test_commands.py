@@ -5,7 +5,8 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import directlyProvides
 
-from llamaproxy.agent.commands.script import Invocation, Script, read
+from llamaproxy.agent.commands import table
+from llamaproxy.agent.commands.script import MAX_COMMANDS, Invocation, Script, TooManyCommands, read
 from llamaproxy.agent.errors import ModelError, ToolError
 from llamaproxy.agent.interfaces import IKeepsHistory, IModel
 from llamaproxy.agent.types import Access, Caller
@@ -31,9 +32,16 @@ class ReadTests(SynchronousTestCase):
             "@": Script(prompt="", model=""),
             "!": Script(commands=(Invocation("", ""),)),
             "": Script(),
+            "!model a\r\n  !reset \r\nhello": Script(
+                commands=(Invocation("model", "a"), Invocation("reset", "")), prompt="hello"
+            ),
         }
         for text, script in table.items():
             self.assertEqual(read(text), script, text)
+
+    def test_message_has_so_many_commands_at_most(self) -> None:
+        self.assertEqual(len(read("!help\n" * MAX_COMMANDS).commands), MAX_COMMANDS)
+        self.assertRaises(TooManyCommands, read, "!help\n" * (MAX_COMMANDS + 1))
 
 
 class CommandTests(TurnCase):
@@ -59,6 +67,17 @@ class CommandTests(TurnCase):
     def test_unknown_command_names_the_nearest(self) -> None:
         self.assertEqual(self.say("!rest"), "Unknown command !rest. Did you mean !reset?")
         self.assertEqual(self.say("!xyzzy"), "Unknown command !xyzzy. !help lists all commands.")
+
+    def test_endless_name_is_not_compared_and_not_repeated(self) -> None:
+        self.patch(table, "get_close_matches", None)
+        self.assertEqual(
+            self.say("!" + "rest" * 1000), f"Unknown command !{'rest' * 16}.... !help lists all commands."
+        )
+
+    def test_pasted_list_of_commands_is_answered_in_a_sentence_and_runs_nothing(self) -> None:
+        self.answered("hello", "ahoy")
+        self.assertIn("More than 20 lines", self.say("!reset\n" * 40_000))
+        self.assertEqual(self.stored(), [("user", "hello"), ("assistant", "ahoy")])
 
     def test_model_lists_and_sets(self) -> None:
         self.assertIn("* main (main-id)\n- other (other-id)", self.say("!model"))

@@ -1,9 +1,16 @@
 """Reads a message: which lines of it are commands, what is left as a prompt, and for which model."""
 
+import re
+from itertools import islice
+
 from msgspec import Struct
 
 SIGIL = "!"
 SWITCH = "@"
+# Of one message. A pasted text whose lines happen to begin with `!` runs nothing.
+MAX_COMMANDS = 20
+
+_COMMAND_LINE = re.compile(rf"\n[^\S\n]*{SIGIL}(.*)")
 
 
 class Invocation(Struct, frozen=True):
@@ -11,6 +18,10 @@ class Invocation(Struct, frozen=True):
 
     name: str
     argument: str
+
+
+class TooManyCommands(Exception):
+    """The message has more command lines than anyone means to send; it says so itself."""
 
 
 class Script(Struct, frozen=True, kw_only=True):
@@ -22,19 +33,25 @@ class Script(Struct, frozen=True, kw_only=True):
 
 
 def read(text: str) -> Script:
-    """Takes a message apart.
+    """Takes a message apart, at no cost per line however long it is.
 
     Two or more lines that begin with `!` are commands, and the other lines together are the prompt. Otherwise
     the message is one command, newlines and all, if it begins with `!`; a lone command line further down is
-    part of the prompt.
+    part of the prompt. Raises `TooManyCommands`.
     """
     text = text.strip()
-    lines = text.splitlines()
-    if sum(_is_command(line) for line in lines) >= 2:
-        commands = tuple(_invocation(line) for line in lines if _is_command(line))
-        text = "\n".join(line for line in lines if not _is_command(line)).strip()
-    elif _is_command(text):
-        return Script(commands=(_invocation(text),))
+    lines = f"\n{text}"
+    found = list(islice(_COMMAND_LINE.finditer(lines), MAX_COMMANDS + 1))
+    if len(found) > MAX_COMMANDS:
+        raise TooManyCommands(
+            f"More than {MAX_COMMANDS} lines of this message begin with {SIGIL}, too many for commands. "
+            "Nothing was run or passed on; send fewer at a time, or put another character before them."
+        )
+    if len(found) >= 2:
+        commands = tuple(_invocation(line[1]) for line in found)
+        text = _COMMAND_LINE.sub("", lines).strip()
+    elif text.startswith(SIGIL):
+        return Script(commands=(_invocation(text[1:]),))
     else:
         commands = ()
     if not text.startswith(SWITCH):
@@ -43,10 +60,6 @@ def read(text: str) -> Script:
     return Script(commands=commands, prompt="".join(rest), model=key)
 
 
-def _is_command(line: str) -> bool:
-    return line.lstrip().startswith(SIGIL)
-
-
 def _invocation(line: str) -> Invocation:
-    name, *rest = line.lstrip()[1:].split(maxsplit=1) or [""]
+    name, *rest = line.split(maxsplit=1) or [""]
     return Invocation(name.lower(), "".join(rest).strip())

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 # The sections of `!help`, in their order.
 Group = Literal["Chat", "Models", "Tools", "Gates", "Server"]
 
+# Characters; the nearest command to something longer is not looked for.
+LONGEST_NAME = 64
+
 
 class UsageError(Exception):
     """The argument is not what the command takes; the message says why, the usage line is added to it."""
@@ -140,9 +143,7 @@ class Commands:
             return "Commands are turned off here."
         entry = self.find(invocation.name)
         if entry is None:
-            near = get_close_matches(invocation.name, self._all(), n=1)
-            hint = f"Did you mean {self._all()[near[0]].line}?" if near else "!help lists all commands."
-            return f"Unknown command !{invocation.name}. {hint}"
+            return self._unknown(invocation.name)
         if entry.owner and not turn.caller.owner:
             return (
                 f"!{entry.name} is for the operator only: from the server's own machine, or with an API key "
@@ -156,6 +157,15 @@ class Commands:
             return f"{error}\nUsage: {entry.line}"
         except NotAllowed as refusal:
             return str(refusal)
+
+    def _unknown(self, name: str) -> str:
+        entries = self._all()
+        if len(name) > LONGEST_NAME:
+            name, near = f"{name[:LONGEST_NAME]}...", []
+        else:
+            near = get_close_matches(name, entries, n=1)
+        hint = f"Did you mean {entries[near[0]].line}?" if near else "!help lists all commands."
+        return f"Unknown command !{name}. {hint}"
 
     def _all(self) -> dict[str, Command]:
         from .direct import tool_commands
