@@ -4,7 +4,7 @@ The client's history is skipped over, not decoded: only the last user message co
 pictures costs one scan of its bytes.
 """
 
-import json
+import re
 from collections.abc import Sequence
 from hashlib import blake2b
 from typing import Annotated, Any, TypeVar
@@ -18,6 +18,12 @@ from ..agent.types import ChatTurn, Image, Message, Options
 _ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "function"})
 # Of an app's history, how many messages back an edit is followed.
 MAX_TRAIL = 64
+
+# A body with more backslashes than this is not searched for halves of emoji.
+MAX_ESCAPES = 1_000_000
+
+_HIGH, _LOW = rb"\\u[dD][89abAB][0-9a-fA-F]{2}", rb"\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+_LONE_SURROGATE = re.compile(rb"%b(?!%b)|(?<!%b)%b" % (_HIGH, _LOW, _HIGH, _LOW))
 
 _BOM = b"\xef\xbb\xbf"
 _NULL = Raw(b"null")
@@ -89,9 +95,10 @@ def decode_body(body: bytes, decoder: Decoder[T]) -> T:
     try:
         return _decode(body, decoder)
     except BadRequest:
-        if b"\\ud" not in body and b"\\uD" not in body:
+        repaired = _without_lone_surrogates(body)
+        if repaired is None:
             raise
-    return _decode(_without_lone_surrogates(body), decoder)
+    return _decode(repaired, decoder)
 
 
 def last_user_turn(
@@ -261,16 +268,16 @@ def _decode(piece: bytes | Raw, decoder: Decoder[T], at: str = "") -> T:
         raise BadRequest(f"the request body is not valid JSON: {error}") from None
 
 
-def _without_lone_surrogates(body: bytes) -> bytes:
+def _without_lone_surrogates(body: bytes) -> bytes | None:
     r"""Puts U+FFFD where a client cut an emoji in half and sent `\ud83d` alone, as Ollama's parser does.
 
-    A body that is broken in another way comes back as it is, for its own error.
+    None if there is none of that, or the body is not to be searched.
     """
-    try:
-        text = json.dumps(json.loads(body), ensure_ascii=False)
-    except (ValueError, RecursionError):
-        return body
-    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace").encode()
+    if body.count(b"\\") > MAX_ESCAPES:
+        return None
+    # Escaped backslashes are written in the other way first, so that every backslash begins an escape.
+    repaired, found = _LONE_SURROGATE.subn(rb"\\ufffd", body.replace(rb"\\", rb"\u005c"))
+    return repaired if found else None
 
 
 def _explain(error: ValidationError, at: str) -> str:

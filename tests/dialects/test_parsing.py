@@ -10,9 +10,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from llamaproxy.agent.errors import BadRequest
 from llamaproxy.agent.types import ChatTurn, Image, Options
-from llamaproxy.dialects import ollama, ollama_manage, ollama_models, openai
+from llamaproxy.dialects import ollama, ollama_manage, ollama_models, openai, parsing
 from llamaproxy.dialects.base import ChatRequest
-from llamaproxy.dialects.parsing import MAX_TRAIL
+from llamaproxy.dialects.parsing import MAX_ESCAPES, MAX_TRAIL
 
 Parse = Callable[[bytes], ChatRequest]
 
@@ -106,6 +106,24 @@ class ChatTests(ParsingCase):
                 self.turn(parse, chat(user("a\ud83d b \U0001f600"))).text, "a\ufffd b \U0001f600"
             )
 
+    def test_halves_of_emoji_are_found_wherever_they_stand(self) -> None:
+        for escaped, text in [
+            (r"\ud83d\ud83d\ude00", "\ufffd\U0001f600"),
+            (r"\uD83D\uDE00\uDE00\n", "\U0001f600\ufffd\n"),
+            (r"\ude00\ud83d", "\ufffd\ufffd"),
+            (r"\\ud83d\ude00", "\\ud83d\ufffd"),
+            (r"\\\ud83d\\", "\\\ufffd\\"),
+        ]:
+            for parse in CHATS:
+                body = b'{"messages":[{"role":"user","content":"%b"}]}' % escaped.encode()
+                self.assertEqual(self.turn(parse, body).text, text)
+
+    def test_body_of_endless_escapes_is_refused_without_a_search_for_half_emoji(self) -> None:
+        body = chat(user("\ud83d" * (MAX_ESCAPES + 1)))
+        self.patch(parsing, "_LONE_SURROGATE", None)
+        for parse in CHATS:
+            self.assertIn("not valid JSON", self.refusal(parse, body))
+
     def test_an_escaped_nul_is_text(self) -> None:
         for parse in CHATS:
             self.assertEqual(self.turn(parse, chat(user("a\0b"))).text, "a\0b")
@@ -128,7 +146,7 @@ class ChatTests(ParsingCase):
             (b'{"messages":[{"role":"\xc3\x28","content":"x"}]}', "not valid UTF-8"),
             (b"[" * 10_000 + b"]" * 10_000, "request body: expected object, got array"),
             (hello + b',"x":' + b"[" * 10_000 + b"]" * 10_000 + b"}", "nested too deeply"),
-            (b'{"messages":[{"role":"user","content":"\\ud83d"}],"x":' + b"[" * 10_000, "not valid JSON"),
+            (b'{"messages":[{"role":"user","content":"\\ud83d"}],"x":' + b"[" * 10_000, "nested too deeply"),
             (b'{"messages":[{"role":"user","content":' + b"[" * 10_000, "nested too deeply"),
             (b"null", "request body: expected object, got null"),
             (b'"text"', "request body: expected object, got str"),
