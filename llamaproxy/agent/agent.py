@@ -138,6 +138,29 @@ class Agent:
                 model.forget(session.session_id)
         return await self.store.clear(session.session_id)
 
+    async def delete(self, session: Session, turn: Turn) -> bool:
+        """Ends what runs in the session and empties it, at the wish of `turn`; whether the store had it.
+
+        Messages that wait go on in the emptied session: it stays, for its lock keeps them apart from those to come.
+        """
+        if session.running is turn:
+            return await self._erase(session)
+        if session.running is not None:
+            session.running.stop()
+        await session.acquire_next()
+        try:
+            return await self._erase(session)
+        finally:
+            session.lock.release()
+
+    async def _erase(self, session: Session) -> bool:
+        await self.forget(session)
+        session.begin_anew(self.default)
+        existed = await self.store.delete(session.session_id)
+        if not session.turns:
+            self.sessions.drop(session)
+        return existed
+
     # -- life
 
     def start(self) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet.defer import DeferredLock
+from twisted.internet.defer import Deferred, DeferredLock
 
 from .errors import Busy
 from .history import without_old_images
@@ -81,6 +81,20 @@ class Session:
         """Empties the history."""
         self.messages, self.message_count = [], 0
 
+    def begin_anew(self, model: str) -> None:
+        """Becomes a session that the store knows nothing of."""
+        self.forget()
+        self.model, self.settings = model, {}
+        self.meter.reset()
+        self.loaded = True
+
+    def acquire_next(self) -> Deferred[DeferredLock]:
+        """Acquires the lock, before all who wait for it already."""
+        acquired = self.lock.acquire()
+        if waiting := self.lock.waiting:
+            waiting.insert(0, waiting.pop())
+        return acquired
+
 
 class Sessions:
     """The live sessions, by full and short id. Those at rest cost no memory."""
@@ -120,7 +134,10 @@ class Sessions:
         await session.loading.acquire()
         try:
             if not session.loaded:
-                session.restore(await self._store.load(session.session_id, limit))
+                stored = await self._store.load(session.session_id, limit)
+                # It may have been deleted meanwhile.
+                if not session.loaded:
+                    session.restore(stored)
         finally:
             session.loading.release()
 
@@ -129,6 +146,10 @@ class Sessions:
         self._live.pop(session.session_id, None)
 
     def idle(self, seconds: float) -> list[Session]:
-        """The sessions without a turn that were last active longer ago than that."""
+        """The sessions in which nothing happens and that were last active longer ago than that."""
         limit = self._seconds() - seconds
-        return [session for session in self if not session.turns and session.last_active < limit]
+        return [
+            session
+            for session in self
+            if session.last_active < limit and not session.turns and not session.lock.locked
+        ]

@@ -160,6 +160,35 @@ class CommandTests(TurnCase):
         self.assertIn("cannot attach", self.say("!session 101 attach"))
         self.assertIn("Usage: !session", self.say("!session nonsense"))
 
+    def test_deleted_session_keeps_its_queue_and_runs_one_turn_at_a_time(self) -> None:
+        self.answered("secret", "noted")
+        running = self.listen("hello")
+        self.house.calls[1].say("half")
+        self.listen("second")
+        self.house.store.held = True
+        deleting = self.listen("!session 101 delete", TABLET)
+        self.assertIsNone(deleting.end)
+        self.house.store.release()
+        self.assertEqual(deleting.text, "Deleted: llama-192.168.1.20")
+        self.assertEqual(running.text, "half\n\n[stopped]")
+        self.assertEqual(self.house.calls[2].prompt(), [("user", "second")])
+        self.listen("third")
+        self.assertEqual(len(self.house.calls), 3)
+        self.house.calls[2].answer("2")
+        self.assertEqual(self.stored(), [("user", "second"), ("assistant", "2")])
+        self.assertEqual(
+            self.house.calls[3].prompt(), [("user", "second"), ("assistant", "2"), ("user", "third")]
+        )
+
+    def test_session_that_deletes_itself_goes_on_as_a_new_one(self) -> None:
+        self.answered("secret", "noted")
+        self.say("!model other")
+        self.listen("!reset\n!session 101 delete\nhello")
+        self.assertEqual(self.house.calls[-1].prompt(), [("user", "hello")])
+        self.house.calls[-1].answer("ahoy")
+        self.assertEqual(self.stored(), [("user", "hello"), ("assistant", "ahoy")])
+        self.assertEqual(len(self.house.agent.sessions), 1)
+
     def test_limits_are_shown_and_set_and_refuse_nonsense(self) -> None:
         for command, setting, shown in (
             ("!maxctx", "50", "50"),

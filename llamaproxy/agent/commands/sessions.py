@@ -102,11 +102,7 @@ async def _delete(call: Call, session_id: str) -> str:
         call.needs_all_rights()
     if found is not None:
         session_id = found.session_id
-        if found.running is not None and found.running is not call.turn:
-            found.running.stop()
-        await call.agent.forget(found)
-        call.agent.sessions.drop(found)
-    existed = await call.agent.store.delete(session_id)
-    if found is None and not existed:
+        await call.agent.delete(found, call.turn)
+    elif not await call.agent.store.delete(session_id):
         return f"There is no session '{session_id}'. !session lists them."
     return f"Deleted: {session_id}"
