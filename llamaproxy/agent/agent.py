@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from msgspec.structs import replace
 from twisted.internet.defer import Deferred, DeferredList, fail
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
@@ -11,7 +12,7 @@ from zope.interface import implementer
 from .approvals import parked_turn, reminder
 from .aside import ask_aside
 from .commands import Commands
-from .commands.script import Script, TooManyCommands, read
+from .commands.script import Script, TooManyCommands
 from .conversation import Conversation
 from .delegation import Delegation, LlmCall
 from .errors import NoEmbedder, Stopping
@@ -192,7 +193,7 @@ class Agent:
         if self._stopping:
             raise _stopping()
         try:
-            script = read(turn.text)
+            script = self.commands.read(turn.text)
         except TooManyCommands as problem:
             running.reply.say(str(problem))
             running.reply.finish()
@@ -206,13 +207,19 @@ class Agent:
             running.reply.finish()
             return
         session = self.sessions.obtain(caller)
-        if self.commands.can_run_now(script):
+        at_once, later = self.commands.split(script.commands)
+        if at_once and not later and not script.prompt:
             await self._load(session, running)
-            running.reply.say(await self.commands.run(script.commands, session, running))
+            running.reply.say(await self.commands.run(at_once, session, running))
             running.reply.finish()
             return
         session.enter(self.limits.queue)
         try:
+            if at_once:
+                await self._load(session, running)
+                answer = await self.commands.run(at_once, session, running)
+                running.reply.say(answer + ("\n" if later else "\n\n"))
+                script = replace(script, commands=later)
             await session.lock.acquire()
             try:
                 session.running = running

@@ -132,6 +132,27 @@ class CommandTests(TurnCase):
         self.assertIsNotNone(listener.end)
         self.assertEqual(self.stored(), [("user", "hello"), ("assistant", "half")])
 
+    def test_stop_beside_a_command_that_waits_does_not_wait(self) -> None:
+        listener = self.listen("hello")
+        self.house.calls[0].say("half")
+        self.assertEqual(self.say("!stop\n!reset"), "Stopped.\nForgotten: 2 messages.")
+        self.assertEqual(listener.text, "half\n\n[stopped]")
+
+    def test_stop_before_a_new_question_ends_the_reply_and_asks_it(self) -> None:
+        for text in ("!stop\nagain", "!stop\n!maxctx\nagain"):
+            listener = self.listen("hello")
+            self.house.calls[-1].say("half")
+            second = self.listen(text)
+            self.assertEqual(listener.text, "half\n\n[stopped]")
+            self.assertEqual(self.house.calls[-1].prompt()[-1], ("user", "again"))
+            self.house.calls[-1].answer("ahoy")
+            self.assertEqual((second.text[:8], second.text[-6:]), ("Stopped.", "\n\nahoy"))
+
+    def test_lines_after_a_command_are_its_argument_if_it_takes_one(self) -> None:
+        self.assertIn("Unknown model 'x\ny'", self.say("!model x\ny"))
+        self.assertIn("Session: ", self.say("!whoami please\nnow"))
+        self.assertEqual(self.house.calls, [])
+
     def test_stop_with_nothing_to_stop_says_so(self) -> None:
         self.assertEqual(self.say("!stop"), "Nothing is running.")
 

@@ -5,12 +5,13 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from ..gates import Gates
 from ..session import Session
 from ..turn import Turn
 from ..words import truth
-from .script import Invocation, Script
+from .script import Invocation, Script, read
 
 if TYPE_CHECKING:
     from ..agent import Agent
@@ -129,10 +130,24 @@ class Commands:
         """The command of that name, in whatever case."""
         return self._all().get(name.lower())
 
-    def can_run_now(self, script: Script) -> bool:
-        """Whether the message is nothing but commands that need not wait for the turn that runs."""
-        known = [self.find(invocation.name) for invocation in script.commands]
-        return bool(known) and not script.prompt and not any(entry and entry.waits for entry in known)
+    def read(self, text: str) -> Script:
+        """Takes a message apart; what stands in the lines after a command without arguments is a prompt, too."""
+        script = read(text)
+        if len(script.commands) != 1:
+            return script
+        head, _, rest = text.strip().partition("\n")
+        entry = self.find(head.strip()[1:])
+        if entry is None or entry.usage or not rest:
+            return script
+        return replace(read(rest), commands=(Invocation(entry.name.lower(), ""),))
+
+    def split(self, invocations: Sequence[Invocation]) -> tuple[Sequence[Invocation], Sequence[Invocation]]:
+        """Those that need not wait for the turn that runs, up to the first that does, and the others."""
+        for index, invocation in enumerate(invocations):
+            entry = self.find(invocation.name)
+            if entry is not None and entry.waits:
+                return invocations[:index], invocations[index:]
+        return invocations, ()
 
     async def run(self, invocations: Sequence[Invocation], session: Session, turn: Turn) -> str:
         """Runs them in order; fires with their answers, a line break between them. Never fails for a bad argument."""
