@@ -311,7 +311,7 @@ class Connection(Protocol):
             data = self._kept + data
             end = len(data)
         pieces = []
-        size = None
+        is_last = False
         while True:
             if left:
                 pieces.append(data[at : at + left])
@@ -325,13 +325,14 @@ class Connection(Protocol):
                 break
             left, at = int(size[1], 16), size.end()
             if not left:
+                is_last = True
                 break
         self._left, self._kept = left, data[at:]
         self._hand_on(pieces[0] if len(pieces) == 1 else b"".join(pieces))
-        if self._reader is None or left or at == end:
+        if self._reader is None or left:
             return
-        if size is not None:
-            # A chunk of no length is the last one; the line break lets an empty trailer look like the others.
+        if is_last:
+            # The line break lets an empty trailer look like the others.
             self._kept = b""
             self._go_on_with(self._trailer)
             self._trailer(b"\r\n" + data[at:])

@@ -169,6 +169,12 @@ class SameAsPlainTests(SynchronousTestCase):
         for place in range(len(response)):
             self.assertEqual(heard(cut(response, [place]), fast=True), expected, place)
 
+    def test_last_chunk_ends_the_body_wherever_it_is_cut(self) -> None:
+        for framing in ("chunked", "trailer"):
+            response = framed(event("hi"), framing, [])
+            for place in range(1, len(response)):
+                self.check(cut(response, [place]))
+
     def test_byte_by_byte(self) -> None:
         body = b"".join(sse(with_text(text, ascii_only=False)) for text in TEXTS) + finish() + DONE
         for framing in ("trailer", "length", "close"):
