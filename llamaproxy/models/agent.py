@@ -25,6 +25,7 @@ from .refusals import UNREADABLE, error_of, first_line
 from .remote import RemoteModel
 from .sse import NamedEventSplitter
 from .upstream import Upstream
+from .wire import decoder, encode
 
 # The value of `model_id` that leaves the choice of a model to the remote agent.
 ITS_OWN = "default"
@@ -53,6 +54,9 @@ class Gate(Struct, frozen=True):
     tool_args: dict[str, Any] = field(default_factory=dict)
 
 
+_token, _gate, _error = decoder(_Token), decoder(Gate), decoder(_Error)
+
+
 class TurnDecoder:
     """The `streaming.Decoder` of this format; `on_gate` hears of each gate, and must answer it within 2 seconds.
 
@@ -70,16 +74,16 @@ class TurnDecoder:
         for name, data in self._events.received(segment):
             match name:
                 case b"tok":
-                    if text := json.decode(data, type=_Token).text:
+                    if text := _token(data).text:
                         deltas.append(Text(text))
                         self.finished = False
                 case b"gate":
-                    self._on_gate(json.decode(data, type=Gate))
+                    self._on_gate(_gate(data))
                     self.finished = False
                 case b"done":
                     self.finished = True
                 case b"error":
-                    said = first_line(json.decode(data, type=_Error).message)
+                    said = first_line(_error(data).message)
                     raise error_of(self._who, None, said or "no explanation")
 
     def result(self) -> ModelResult | None:
@@ -144,7 +148,7 @@ class AgentChat:
         submission = {"text": text, "client_id": client, "timeout": self._entry.llm_call_timeout}
         if self._entry.model_id != ITS_OWN:
             submission["default_model"] = self._entry.model_id
-        return json.encode(submission)
+        return encode(submission)
 
     def _accepted(self, answer: bytes) -> str:
         """The client id under which the turn runs."""

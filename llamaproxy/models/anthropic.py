@@ -6,7 +6,7 @@ Sources of the format: https://platform.claude.com/docs/en/api/messages, .../bui
 
 from typing import Any, Literal
 
-from msgspec import Struct, json
+from msgspec import Struct
 
 from ..agent.errors import ContextTooLong, ModelError
 from ..agent.interfaces import IDeltaReceiver
@@ -18,6 +18,7 @@ from .fields import lower_limit
 from .refusals import error_of, message_of
 from .sse import EventSplitter
 from .upstream import Upstream
+from .wire import decoder, encode
 
 API_VERSION = "2023-06-01"
 # The API wants a limit with every request; this one is within what all current models can do.
@@ -74,7 +75,7 @@ class _Event(Struct):
     error: Any = None
 
 
-_decode = json.Decoder(_Event).decode
+_decode = decoder(_Event)
 
 
 class EventDecoder:
@@ -190,7 +191,7 @@ class AnthropicChat:
     async def _post(self, request: ModelRequest, receiver: IDeltaReceiver) -> ModelResult:
         upstream, thoughts = self._upstream, self._thoughts
         path = "/messages" if self._entry.host.rstrip("/").endswith("/v1") else "/v1/messages"
-        body = json.encode(self._body(request))
+        body = encode(self._body(request))
         return await upstream.ask(path, body, lambda: EventDecoder(upstream.who, thoughts), receiver)
 
     def _body(self, request: ModelRequest) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import Any
 from msgspec import json
 
 from ..agent.types import ToolCall, ToolCallDelta
+from ..surrogates import joined
 from .refusals import UNREADABLE
 
 
@@ -41,7 +42,7 @@ class CallCollector:
     def finished(self) -> tuple[ToolCall, ...]:
         """The calls in the order in which they began."""
         return tuple(
-            ToolCall(id=call_id, name=name, arguments="".join(pieces) or "{}")
+            ToolCall(id=call_id, name=name, arguments=joined("".join(pieces)) or "{}")
             for call_id, name, pieces in self._calls
         )
 

@@ -5,7 +5,7 @@ Source of the format: https://github.com/ollama/ollama/blob/main/docs/api.md#gen
 
 from typing import Any
 
-from msgspec import Raw, Struct, json
+from msgspec import Struct
 
 from ..agent.interfaces import IDeltaReceiver
 from ..agent.types import Message, ModelDelta, ModelRequest, ModelResult, Reasoning, Text, Usage
@@ -15,11 +15,12 @@ from .fields import OptionalFields, lower_limit
 from .refusals import error_of, first_line
 from .sse import LineSplitter
 from .upstream import Upstream
+from .wire import decoder, encode
 
 
 class _Function(Struct, frozen=True):
     name: str = ""
-    arguments: Raw = Raw(b"{}")
+    arguments: Any = None
 
 
 class _Call(Struct, frozen=True):
@@ -42,7 +43,7 @@ class _Line(Struct):
     error: str | None = None
 
 
-_decode = json.Decoder(_Line).decode
+_decode = decoder(_Line)
 
 
 class LineDecoder:
@@ -86,7 +87,7 @@ class LineDecoder:
         if message.content:
             deltas.append(Text(message.content))
         for call in message.tool_calls or ():
-            arguments = bytes(call.function.arguments).decode()
+            arguments = encode(call.function.arguments or {}).decode()
             deltas.append(self._calls.add_whole(call.id, call.function.name, arguments))
 
 
@@ -103,9 +104,7 @@ class OllamaChat:
         upstream = self._upstream
 
         async def post(body: dict[str, Any]) -> ModelResult:
-            return await upstream.ask(
-                "/api/chat", json.encode(body), lambda: LineDecoder(upstream.who), receiver
-            )
+            return await upstream.ask("/api/chat", encode(body), lambda: LineDecoder(upstream.who), receiver)
 
         return await self._optional.ask(post, self._body(request))
 

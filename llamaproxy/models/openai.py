@@ -6,7 +6,7 @@ what llama.cpp, vLLM and DeepSeek add to it, `reasoning` what OpenRouter and new
 
 from typing import Any, Literal
 
-from msgspec import Struct, json
+from msgspec import Struct
 
 from ..agent.interfaces import IDeltaReceiver
 from ..agent.types import Message, ModelDelta, ModelRequest, ModelResult, Reasoning, Text, Usage
@@ -17,6 +17,7 @@ from .refusals import error_of, message_of
 from .repeats import Repeats
 from .sse import EventSplitter
 from .upstream import Upstream
+from .wire import decoder, encode
 
 _FINISH: dict[str, Literal["stop", "length", "tool_calls", "content_filter"]] = {
     "length": "length",
@@ -61,7 +62,7 @@ class _Chunk(Struct):
     error: Any = None
 
 
-_decode = json.Decoder(_Chunk).decode
+_decode = decoder(_Chunk)
 
 
 def _text_of(chunk: _Chunk) -> str | None:
@@ -152,7 +153,7 @@ class OpenAIChat:
         upstream = self._upstream
 
         async def post(body: dict[str, Any]) -> ModelResult:
-            data = json.encode(body)
+            data = encode(body)
             return await upstream.ask("/chat/completions", data, lambda: ChunkDecoder(upstream.who), receiver)
 
         return await self._optional.ask(post, self._body(request))

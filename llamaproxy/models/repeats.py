@@ -7,7 +7,7 @@ such frames out of a segment, without taking JSON apart. Why that gives what the
   read from left to right, so whatever else stands between the same bytes, if it is the inside of one JSON string, has
   the same fate.
 - A text is taken as it is only if it is UTF-8 without a quote, a backslash or a control character; anything else must
-  pass for a JSON string on its own, and if it does not, its whole frame goes the slow way.
+  pass for a JSON string on its own, and if it does not (half an emoji), its whole frame goes the slow way.
 - A frame is taken only whole, with the blank line that ends it; what remains of a segment goes the slow way as well.
 """
 

@@ -11,6 +11,7 @@ import msgspec
 
 from ..agent.errors import StoreError
 from ..agent.types import Message, StoredSession
+from ..surrogates import joined
 
 # Each entry leads from the schema version that is its index to the next.
 #
@@ -170,19 +171,10 @@ class Database:
 def _to_row(message: Message) -> tuple[str, str, str | None]:
     fields = msgspec.to_builtins(message)
     role, content = fields.pop("role"), fields.pop("content")
-    return role, _storable(content), _storable(json.dumps(fields, ensure_ascii=False)) if fields else None
+    # A model that cuts an emoji in half must not cost the turn, and half an emoji would only break the next prompt.
+    return role, joined(content), joined(json.dumps(fields, ensure_ascii=False)) if fields else None
 
 
 def _from_row(role: str, content: str, rest: str | None) -> Message:
     fields = json.loads(rest) if rest else {}
     return msgspec.convert({"role": role, "content": content, **fields}, Message)
-
-
-def _storable(text: str) -> str:
-    """Text as SQLite can keep it: lone surrogates, which UTF-8 does not have, become U+FFFD; pairs are joined.
-
-    A model that cuts an emoji in half must not cost the turn, and half an emoji would only break the next prompt.
-    """
-    if text.isascii():
-        return text
-    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")

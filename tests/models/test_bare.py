@@ -175,6 +175,23 @@ class SameAsPlainTests(SynchronousTestCase):
             for place in range(1, len(response)):
                 self.check(cut(response, [place]))
 
+    def test_half_an_emoji_anywhere_in_a_frame(self) -> None:
+        whole = [
+            with_text("a"),
+            chunk('{"content":"\\ud83d"}'),
+            with_text("b"),
+            chunk('{"content":"\\ude00 c"}'),
+        ]
+        said = [Text("a"), Text("\ud83d"), Text("b"), Text("\ude00 c")]
+        for frames in (whole, [frame.replace("c-1", "\\ud83d") for frame in whole]):
+            body = b"".join(map(sse, frames)) + finish() + DONE
+            for segments in (
+                [framed(body, "length", [])],
+                cut(framed(body, "length", []), range(0, len(body), 50)),
+            ):
+                self.assertEqual(heard(segments, fast=True)[0], said)
+                self.check(segments)
+
     def test_byte_by_byte(self) -> None:
         body = b"".join(sse(with_text(text, ascii_only=False)) for text in TEXTS) + finish() + DONE
         for framing in ("trailer", "length", "close"):
