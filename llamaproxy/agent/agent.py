@@ -6,6 +6,7 @@ from msgspec.structs import replace
 from twisted.internet.defer import Deferred, DeferredList, fail
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -33,6 +34,8 @@ REAPER_INTERVAL = 60.0
 @implementer(IAgent)
 class Agent:
     """The built-in agent. `models` are the enabled ones in the registry's order, `default` is one of their keys."""
+
+    log = Logger()
 
     def __init__(
         self,
@@ -184,8 +187,12 @@ class Agent:
     def reap(self) -> None:
         """Lets sessions go from memory that nobody used for a while; they are in the store."""
         minutes = self.limits.session_idle_minutes
-        for session in self.sessions.idle(minutes * 60) if minutes else []:
-            self.sessions.drop(session)
+        try:
+            for session in self.sessions.idle(minutes * 60) if minutes else []:
+                self.sessions.drop(session)
+        except Exception:
+            # A LoopingCall never again calls what failed once.
+            self.log.failure("sessions could not be put away")
 
     # -- one turn
 

@@ -114,8 +114,8 @@ class Sessions:
     def get(self, session_id: str) -> Session | None:
         """The live session of that full or short id."""
         session = self._live.get(session_id)
-        if session is None and session_id.isdecimal():
-            session = next((s for s in self if s.short_id == int(session_id)), None)
+        if session is None:
+            session = next((s for s in self if str(s.short_id) == session_id), None)
         return session
 
     def obtain(self, caller: Caller) -> Session:

@@ -13,6 +13,9 @@ from ..agent.errors import StoreError
 from ..agent.types import Message, StoredSession
 from ..surrogates import joined
 
+# That SQLite takes.
+LARGEST_INTEGER = 2**63 - 1
+
 # Each entry leads from the schema version that is its index to the next.
 #
 # `message_count` is also the next message's `seq`, so that no statement ever counts or searches a history. `rest` is
@@ -77,7 +80,7 @@ class Database:
         model, settings, message_count, created_at, last_active = row
         newest_first = self.connection.execute(
             "SELECT role, content, rest FROM messages WHERE session_id = ? ORDER BY seq DESC LIMIT ?",
-            (session_id, max(limit, 0)),
+            (session_id, max(0, min(limit, LARGEST_INTEGER))),
         ).fetchall()
         return StoredSession(
             session_id=session_id,

@@ -220,7 +220,26 @@ class CommandTests(TurnCase):
             self.assertIn(shown, self.say(f"{command} {setting}"))
             self.assertIn(shown, self.say(command))
             self.assertIn(f"Usage: {command}", self.say(f"{command} many"))
-        self.assertIn("At least 1", self.say("!maxctx 0"))
+        self.assertIn("from 1 to", self.say("!maxctx 0"))
+
+    def test_numbers_beyond_all_reason_are_answered_with_the_usage(self) -> None:
+        for digits in (25, 400, 5000):
+            number = "9" * digits
+            for command in (
+                "maxctx",
+                "maxusers",
+                "sessiontimeout",
+                "sleep",
+                "limit_set max_tool_iterations",
+                "limit_set search 1/",
+                "limits write max_at_llm_depth",
+                "llm_timeout",
+                "tool_preview_length",
+            ):
+                answer = self.say(f"!{command} {number}".replace("/ ", "/"))
+                self.assertIn("is needed.\nUsage: ", answer, command)
+            self.assertIn("There is no session", self.say(f"!session {number} delete"))
+            self.assertIn("There is no section", self.say(f"!read_system_prompt {number}"))
 
     def test_sysprompt_shows_and_reloads(self) -> None:
         (self.folder / ".system_prompt").write_text("Be kind.")

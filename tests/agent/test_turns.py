@@ -360,6 +360,16 @@ class SessionTests(TurnCase):
         self.listen("again")
         self.assertEqual(self.house.calls[-1].prompt()[0], ("user", "hello"))
 
+    def test_idle_sessions_are_put_away_after_a_failure_to_do_so(self) -> None:
+        self.house.agent.start()
+        self.answered("hello", "ahoy")
+        self.house.limits.session_idle_minutes = 10**400
+        self.house.clock.pump([60.0] * 2)
+        self.assertEqual(len(self.flushLoggedErrors(OverflowError)), 2)
+        self.house.limits.session_idle_minutes = 1
+        self.house.clock.pump([60.0] * 2)
+        self.assertEqual(len(self.house.agent.sessions), 0)
+
     def test_session_that_only_ran_commands_is_not_put_away_early(self) -> None:
         self.house.agent.start()
         self.answered("hello", "ahoy")

@@ -88,12 +88,14 @@ class StoreTests(TestCase):
     async def test_the_newest_messages_come_in_order(self) -> None:
         for number in range(10):
             await self.store.append("s", turn(number))
+        everything = [text for number in range(10) for text in (f"q{number}", f"a{number}")]
         for limit, expected in [
             (4, ["q8", "a8", "q9", "a9"]),
             (3, ["a8", "q9", "a9"]),
             (0, []),
             (-1, []),
-            (1_000, [text for number in range(10) for text in (f"q{number}", f"a{number}")]),
+            (1_000, everything),
+            (10**25, everything),
         ]:
             session = await self.session(limit=limit)
             self.assertEqual(contents(session.messages), expected)

@@ -7,7 +7,10 @@ from ..errors import ToolError
 from ..toolbox import BadArguments
 from ..toolrunner import ToolRunner
 from .direct import tool_arguments
-from .table import Call, UsageError, command, required_truth
+from .table import Call, UsageError, command, required_truth, whole_number
+
+# A day.
+MOST_SECONDS = 86_400
 
 
 @command("llm_list", summary="the models in detail", group="Models")
@@ -50,10 +53,9 @@ async def llm_timeout(call: Call) -> str:
     words = call.argument.split()
     if words:
         call.needs_all_rights()
-        if not words[-1].isdecimal() or not int(words[-1]):
-            raise UsageError(f"'{words[-1]}' is not a number of seconds above 0.")
+        seconds = float(whole_number(words[-1], 1, MOST_SECONDS))
         for key in _keys(call, words[:-1]):
-            await delegation.set_timeout(key, float(words[-1]))
+            await delegation.set_timeout(key, seconds)
     return _each(call, lambda key: f"{delegation.timeout(key):g} seconds")
 
 

@@ -1,7 +1,9 @@
 """Commands about what the chat shows of tools; they are kept with the session."""
 
 from ..tooldisplay import PREVIEW_LENGTH, SUPPRESS
-from .table import Call, UsageError, command, required_truth
+from .table import Call, command, required_truth, whole_number
+
+LONGEST_PREVIEW = 1_000_000
 
 
 @command(
@@ -10,11 +12,8 @@ from .table import Call, UsageError, command, required_truth
 async def tool_preview_length(call: Call) -> str:
     """Shows or sets the length in characters; -1 stands for all, too."""
     if call.argument:
-        try:
-            length = int(call.argument)
-        except ValueError:
-            raise UsageError(f"'{call.argument}' is not a whole number.") from None
-        call.session.settings[PREVIEW_LENGTH] = max(0, length)
+        length = 0 if call.argument == "-1" else whole_number(call.argument, 0, LONGEST_PREVIEW)
+        call.session.settings[PREVIEW_LENGTH] = length
         await call.save()
     length = call.session.settings.get(PREVIEW_LENGTH, call.agent.limits.display[PREVIEW_LENGTH])
     return f"Shown of a tool's result: {f'{length} characters' if length > 0 else 'all of it'}"

@@ -5,9 +5,14 @@ import re
 from msgspec.structs import replace
 
 from ..rates import Rate
-from .table import Call, UsageError, command
+from .table import Call, UsageError, command, whole_number
 
-_RATE = re.compile(r"(\d+)/(\d+(?:\.\d+)?)")
+MOST_LEVELS = 1000
+MOST_CALLS = 100_000
+# A day.
+MOST_SECONDS = 86_400
+
+_RATE = re.compile(r"(\d+)/(\d+)(\.\d+)?")
 
 
 @command("limit_list", summary="limits of tools and delegation", group="Tools", aliases=("limit_depth_list",))
@@ -30,14 +35,14 @@ async def limit_set(call: Call) -> str:
     call.needs_all_rights()
     limits = call.agent.limits
     match call.argument.split():
-        case [key, number] if key in limits.depths and number.isdecimal():
-            limits.depths[key] = int(number)
-            return f"{key}: {number}"
-        case [key, _] if key in limits.depths:
-            raise UsageError("A whole number of 0 or more is needed.")
+        case [key, number] if key in limits.depths:
+            limits.depths[key] = whole_number(number, 0, MOST_LEVELS)
+            return f"{key}: {limits.depths[key]}"
         case [category, text] if category in limits.rates and (found := _RATE.fullmatch(text)):
             old = limits.rates[category]
-            limits.rates[category] = Rate(int(found[1]), float(found[2]), old.auto_disable)
+            calls = whole_number(found[1], 0, MOST_CALLS)
+            whole_number(found[2], 0, MOST_SECONDS)
+            limits.rates[category] = Rate(calls, float(f"{found[2]}{found[3] or ''}"), old.auto_disable)
             return f"{category}: {limits.rates[category]}"
     known = ", ".join([*limits.depths, *limits.rates])
     raise UsageError(f"'{call.argument}' sets no limit. There are: {known}.")

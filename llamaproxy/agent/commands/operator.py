@@ -4,7 +4,12 @@ import platform
 from datetime import datetime, timedelta
 
 from ... import __version__
-from .table import Call, UsageError, command
+from .table import Call, command, whole_number
+
+MOST_MESSAGES = 100_000
+MOST_USERS = 1_000_000
+# A year.
+MOST_MINUTES = 366 * 24 * 60
 
 
 @command("get_system_info", summary="date, time and the server's state")
@@ -29,7 +34,7 @@ async def maxctx(call: Call) -> str:
     limits = call.agent.limits
     if call.argument:
         call.needs_all_rights()
-        limits.history_max_ctx = _positive(call.argument)
+        limits.history_max_ctx = whole_number(call.argument, 1, MOST_MESSAGES)
     return f"History window: {limits.history_max_ctx} messages"
 
 
@@ -39,7 +44,7 @@ async def maxusers(call: Call) -> str:
     limits = call.agent.limits
     if call.argument:
         call.needs_all_rights()
-        limits.max_users = _not_negative(call.argument)
+        limits.max_users = whole_number(call.argument, 0, MOST_USERS)
     return f"Sessions at the same time: {limits.max_users or 'any number'}"
 
 
@@ -49,18 +54,6 @@ async def sessiontimeout(call: Call) -> str:
     limits = call.agent.limits
     if call.argument:
         call.needs_all_rights()
-        limits.session_idle_minutes = _not_negative(call.argument)
+        limits.session_idle_minutes = whole_number(call.argument, 0, MOST_MINUTES)
     minutes = limits.session_idle_minutes
     return f"Idle sessions are put away after: {f'{minutes:g} minutes' if minutes else 'never'}"
-
-
-def _not_negative(text: str) -> int:
-    if not text.isdecimal():
-        raise UsageError(f"'{text}' is not a whole number of 0 or more.")
-    return int(text)
-
-
-def _positive(text: str) -> int:
-    if not (number := _not_negative(text)):
-        raise UsageError("At least 1 is needed.")
-    return number

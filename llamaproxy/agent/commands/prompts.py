@@ -22,12 +22,9 @@ async def read_system_prompt(call: Call) -> str:
     if not call.argument:
         return prompt.text
     named = {section.name.lower(): section for section in prompt.sections if section.depth}
-    number = int(call.argument) if call.argument.isdecimal() else -1
-    if 0 <= number < len(prompt.sections):
-        section = prompt.sections[number]
-    elif call.argument.lower() in named:
-        section = named[call.argument.lower()]
-    else:
+    numbered = {str(place): section for place, section in enumerate(prompt.sections)}
+    section = (named | numbered).get(call.argument.lower())
+    if section is None:
         lines = (f"{place} {each.name or 'main text'}" for place, each in enumerate(prompt.sections))
         return f"There is no section '{call.argument}'. There are:\n" + "\n".join(lines)
     return section.render()

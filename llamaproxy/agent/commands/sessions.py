@@ -4,7 +4,7 @@ from twisted.internet.task import deferLater
 
 from ..approvals import WITHDRAWN, parked_turn, unpark
 from ..session import Session
-from .table import Call, UsageError, command
+from .table import Call, UsageError, command, whole_number
 
 LONGEST_SLEEP = 300
 
@@ -72,10 +72,9 @@ async def stop(call: Call) -> str:
 @command("sleep", "<1-300>", summary="wait that many seconds", group="Chat", waits=True)
 async def sleep(call: Call) -> str:
     """Waits; the session's next message waits, too."""
-    if not call.argument.isdecimal() or not 1 <= int(call.argument) <= LONGEST_SLEEP:
-        raise UsageError(f"A whole number of seconds from 1 to {LONGEST_SLEEP} is needed.")
-    await deferLater(call.agent.clock, int(call.argument))
-    return f"Slept for {call.argument} s."
+    seconds = whole_number(call.argument, 1, LONGEST_SLEEP)
+    await deferLater(call.agent.clock, seconds)
+    return f"Slept for {seconds} s."
 
 
 @command("session", "[<id> delete]", summary="list the sessions, or delete one", group="Chat")

@@ -21,6 +21,7 @@ Group = Literal["Chat", "Models", "Tools", "Gates", "Server"]
 
 # Characters; the nearest command to something longer is not looked for.
 LONGEST_NAME = 64
+MOST_DIGITS = 16
 
 
 class UsageError(Exception):
@@ -186,6 +187,14 @@ class Commands:
         from .direct import tool_commands
 
         return TABLE | tool_commands(self._agent.toolbox)
+
+
+def whole_number(word: str, least: int, most: int) -> int:
+    """The number that a word means, which must be within the bounds. Raises `UsageError`."""
+    number = int(word) if word.isdecimal() and len(word) <= MOST_DIGITS else None
+    if number is None or not least <= number <= most:
+        raise UsageError(f"A whole number from {least} to {most} is needed.")
+    return number
 
 
 def required_truth(word: str) -> bool:
