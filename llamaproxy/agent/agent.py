@@ -249,6 +249,7 @@ class Agent:
 
     async def _locked(self, session: Session, running: Turn, script: Script, turn: ChatTurn) -> None:
         await self._load(session, running)
+        await self.sessions.refill(session, self.limits.history_max_ctx)
         reply = running.reply
         if script.commands:
             if answer := await self.commands.run(script.commands, session, running):

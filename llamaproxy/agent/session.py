@@ -141,6 +141,14 @@ class Sessions:
         finally:
             session.loading.release()
 
+    async def refill(self, session: Session, limit: int) -> None:
+        """Reads again what a lower limit kept out of memory; for the turn that has the session to itself."""
+        if len(session.messages) >= min(limit, session.message_count):
+            return
+        stored = await self._store.load(session.session_id, limit)
+        if stored is not None:
+            session.messages = without_old_images(list(stored.messages))
+
     def drop(self, session: Session) -> None:
         """Lets a session go from memory, with its short id."""
         self._live.pop(session.session_id, None)

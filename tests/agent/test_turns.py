@@ -378,6 +378,16 @@ class SessionTests(TurnCase):
             self.listen("!help")
         self.assertEqual(len(self.house.agent.sessions), 1)
 
+    def test_raised_limit_brings_the_older_messages_back(self) -> None:
+        for number in range(4):
+            self.answered(f"q{number}", f"a{number}")
+        self.listen("!maxctx 4")
+        self.answered("q4", "a4")
+        self.listen("!maxctx 200")
+        self.listen("q5")
+        texts = [text for number in range(5) for text in (f"q{number}", f"a{number}")]
+        self.assertEqual([content for _, content in self.house.calls[-1].prompt()], [*texts, "q5"])
+
     def test_session_with_a_running_turn_is_not_put_away(self) -> None:
         self.house.agent.start()
         self.listen("hello")
