@@ -116,9 +116,10 @@ def build(options: Options, home: Home, reactor: Any) -> Stack:
         give_up("plugin_proxy_llama is disabled; run: agentctl enable plugin_proxy_llama")
     environ = {**home.read_env(), **os.environ}
     context = model_context(reactor, environ.get, home)
-    models, embedders = build_models(registry, context), build_embedders(registry, context)
-    back_ends: dict[str, IBackEnd] = {**models, **embedders}
     default = options["model"] or registry.default_model
+    models = build_models(registry, context, default)
+    embedders = build_embedders(registry, context, default)
+    back_ends: dict[str, IBackEnd] = {**models, **embedders}
     if default not in models:
         give_up(
             f"there is no enabled model '{default}' in {home.models_file}; there are: {', '.join(models)}"

@@ -9,7 +9,7 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.plugin import getPlugins
 from twisted.trial.unittest import SynchronousTestCase
 
-from llamaproxy.config import Home
+from llamaproxy.config import ConfigError, Home
 from llamaproxy.tap import Options, build
 from llamaproxy.web.door import Door
 
@@ -53,8 +53,12 @@ class BuildTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.home = Home(Path(self.mktemp()).absolute())
         self.home.ensure()
-        entry = {"type": "OPENAI", "model_id": "x", "host": "http://127.0.0.1:1/v1"}
-        self.models = {"one": entry, "two": entry, "off": {**entry, "enabled": False}}
+        entry: dict[str, Any] = {"type": "OPENAI", "model_id": "x", "host": "http://127.0.0.1:1/v1"}
+        self.models: dict[str, dict[str, Any]] = {
+            "one": entry,
+            "two": entry,
+            "off": {**entry, "enabled": False},
+        }
         self.reactor: Any = MemoryReactorClock()
         self.write({})
 
@@ -84,6 +88,13 @@ class BuildTests(SynchronousTestCase):
         self.assertEqual(self.listen(), ("127.0.0.2", 28083))
         self.assertEqual(self.listen("--listen", "tcp:28084"), ("", 28084))
         self.assertEqual(self.listen("--port", "28085"), ("0.0.0.0", 28085))
+
+    def test_model_of_an_unknown_type_stops_the_server_only_as_the_default(self) -> None:
+        self.models["typo"] = {**self.models["one"], "type": "OPENAPI"}
+        self.write({})
+        self.listen()
+        error = self.assertRaises(ConfigError, self.listen, "--model", "typo")
+        self.assertIn("models.typo.type: expected", str(error))
 
     def test_model_that_is_unknown_or_disabled_ends_the_program_with_those_there_are(self) -> None:
         for name in ("three", "off"):

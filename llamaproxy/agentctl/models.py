@@ -11,11 +11,10 @@ from ..config.load import load_entry, section
 from .changes import Change, announce
 from .command import Option, Refused, command, judged, option, required_truth
 from .printer import Printer
-from .registry import BROKEN, entries_in, status_of
+from .registry import BROKEN, entries_in, status_of, type_problem
 
 # Fields that are objects and stand in the file only.
 _STRUCTURED = ("extra", "gate_policy")
-_BUILT_IN = ("OPENAI", "OLLAMA", "ANTHROPIC", "LOCAL", "AGENT", "PYTHON")
 
 
 @command("models", "show the models and their state")
@@ -41,6 +40,7 @@ def choose(home: Home, args: Namespace, printer: Printer) -> None:
             raise Refused(f"{args.key} is disabled; first: agentctl model-enable {args.key}")
         if entry.embedding:
             raise Refused(f"{args.key} makes embeddings and cannot be talked to")
+        _refuse_unknown(args.key, entry)
         old = content.get("default_model")
         content["default_model"] = args.key
     if old == args.key:
@@ -87,6 +87,7 @@ def add(home: Home, args: Namespace, printer: Printer) -> None:
     """The entry passes the server's own loader before it is written."""
     given = {name: value for name, value in vars(args).items() if name != "key" and value is not None}
     entry = load_entry(home.models_file, args.key, given, from_text=True)
+    _refuse_unknown(args.key, entry)
     with JsonFile(home.models_file).update() as content:
         entries = entries_in(content, home)
         if args.key in entries:
@@ -96,10 +97,6 @@ def add(home: Home, args: Namespace, printer: Printer) -> None:
     sign, cure = status_of(home, args.key, entries[args.key])
     if cure:
         printer.note(f"{sign.meaning}: {cure}")
-    if entry.type not in _BUILT_IN:
-        printer.note(
-            f"type {entry.type} is not built in ({', '.join(_BUILT_IN)}): the server needs a plugin for it"
-        )
     printer.restart()
 
 
@@ -183,6 +180,11 @@ def _switch(home: Home, key: str, on: bool, printer: Printer) -> None:
         entry["enabled"] = on
     printer.done(f"model {key} {word}")
     printer.restart()
+
+
+def _refuse_unknown(key: str, entry: ModelEntry) -> None:
+    if problem := type_problem(entry.type):
+        raise Refused(f"models.{key}.type: {problem}; correct it, or install the plugin that it needs")
 
 
 def _refuse_default(key: str, content: dict[str, Any], word: str) -> None:

@@ -8,7 +8,7 @@ from ..config.load import section
 from .command import Refused, command
 from .manifest import CLIENT, LEGEND, Plugin, dropped_in, is_switched_off, issues_of, load_manifest, state_of
 from .printer import Printer
-from .registry import summary
+from .registry import summarise
 
 
 @command("list", "show the plugins, their state and what they lack")
@@ -20,7 +20,7 @@ def list_plugins(home: Home, args: Namespace, printer: Printer) -> None:
     names = list(dict.fromkeys([*manifest, *content["enabled_plugins"]]))
     types = {name: manifest[name].type if name in manifest else "not in the manifest" for name in names}
     printer.line(f"home: {home.path}")
-    printer.line(summary(home))
+    summarise(home, printer)
     for kind in dict.fromkeys(types.values()):
         printer.line(f"\n{kind}")
         for name in (name for name in names if types[name] == kind):

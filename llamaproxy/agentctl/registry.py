@@ -6,13 +6,17 @@ from typing import Any, NamedTuple
 
 from ..config import ConfigError, Home, JsonFile
 from ..config.load import load_entry, section
-from .printer import Sign
+from .printer import Printer, Sign
 
 READY = Sign("✓", "green", "ready")
 KEY_MISSING = Sign("⚠", "yellow", "key missing")
 WEIGHTS_MISSING = Sign("⚠", "yellow", "weights missing")
 DISABLED = Sign("○", "yellow", "disabled")
 BROKEN = Sign("✗", "red", "has issues")
+
+
+# Types that need no look into the plugin folders, which takes a while.
+BUILT_IN = ("OPENAI", "OLLAMA", "ANTHROPIC", "LOCAL", "AGENT", "PYTHON")
 
 
 class Status(NamedTuple):
@@ -30,11 +34,26 @@ def status_of(home: Home, key: str, raw: Any) -> Status:
         return Status(BROKEN, str(error))
     if not entry.enabled:
         return Status(DISABLED, f"agentctl model-enable {key}")
+    if problem := type_problem(entry.type):
+        return Status(BROKEN, f"{home.models_file}: models.{key}.type: {problem}")
     if entry.env_key and not (os.environ.get(entry.env_key) or home.read_env().get(entry.env_key)):
         return Status(KEY_MISSING, f"add {entry.env_key}=... to {home.env_file}")
     if entry.type == "LOCAL" and not holds_weights(home.weights_file(entry.model_id)):
         return Status(WEIGHTS_MISSING, f"agentctl model-pull {entry.model_id}")
     return Status(READY)
+
+
+def type_problem(kind: str) -> str:
+    """Why no model of this type can be made: it is neither built in nor a plugin's. Empty if one can."""
+    if kind in BUILT_IN:
+        return ""
+    from ..models.registry import find_builder
+
+    try:
+        find_builder(kind)
+    except LookupError as unknown:
+        return str(unknown)
+    return ""
 
 
 def holds_weights(file: Path) -> bool:
@@ -46,12 +65,15 @@ def holds_weights(file: Path) -> bool:
         return False
 
 
-def summary(home: Home) -> str:
-    """One line: the default model, and how many are ready."""
+def summarise(home: Home, printer: Printer) -> None:
+    """One line with the default model and how many are ready, and one for each that is broken."""
     content = JsonFile(home.models_file).read()
-    entries = entries_in(content, home)
-    ready = sum(status_of(home, key, raw).sign is READY for key, raw in entries.items())
-    return f"default model: {content.get('default_model')}, {ready} of {len(entries)} ready"
+    states = {key: status_of(home, key, raw) for key, raw in entries_in(content, home).items()}
+    ready = sum(status.sign is READY for status in states.values())
+    printer.line(f"default model: {content.get('default_model')}, {ready} of {len(states)} ready")
+    for key, status in states.items():
+        if status.sign is BROKEN:
+            printer.line(f"  {printer.sign(BROKEN)} {key}: {status.cure}")
 
 
 def entries_in(content: dict[str, Any], home: Home) -> dict[str, Any]:

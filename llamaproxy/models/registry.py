@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct, field
 from twisted.internet.defer import Deferred, gatherResults
+from twisted.logger import Logger
 
 from ..agent.interfaces import IEmbedder, IModel, IModelType
 from ..config import ConfigError, Home, ModelEntry, ModelRegistry
@@ -20,6 +21,8 @@ from .openai import OpenAIChat
 from .python import PythonModel
 from .remote import RemoteEmbedder, RemoteModel, locator, who_is
 from .upstream import Upstream, bearer
+
+_log = Logger()
 
 
 class ModelContext(Struct, frozen=True, kw_only=True):
@@ -120,41 +123,70 @@ _BUILT_IN: dict[str, Builder] = {
 }
 
 
-def build_models(registry: ModelRegistry, context: ModelContext) -> dict[str, IModel]:
+def build_models(
+    registry: ModelRegistry, context: ModelContext, needed: str | None = None
+) -> dict[str, IModel]:
     """The enabled models to talk to, by key, in the registry's order.
 
-    Raises `ConfigError` for an entry that no server could make a model of.
+    Raises `ConfigError` for an entry that no server could make a model of; with `needed`, only if that is its key,
+    while any other one is left out with a line in the log.
     """
-    return cast(dict[str, IModel], _build(registry, context, embedding=False))
+    return cast(dict[str, IModel], _build(registry, context, needed, embedding=False))
 
 
-def build_embedders(registry: ModelRegistry, context: ModelContext) -> dict[str, IEmbedder]:
+def build_embedders(
+    registry: ModelRegistry, context: ModelContext, needed: str | None = None
+) -> dict[str, IEmbedder]:
     """The enabled models that make embeddings; otherwise as `build_models`."""
-    return cast(dict[str, IEmbedder], _build(registry, context, embedding=True))
+    return cast(dict[str, IEmbedder], _build(registry, context, needed, embedding=True))
 
 
-def _build(registry: ModelRegistry, context: ModelContext, *, embedding: bool) -> dict[str, BackEnd]:
-    built: dict[str, BackEnd] = {}
-    for key, entry in registry.models.items():
-        if entry.enabled and entry.embedding is embedding:
-            built[key] = _builder(key, entry, context)(key, entry, context)
-            if embedding and not IEmbedder.providedBy(built[key]):
-                where, problem = f"models.{key}.embedding", f"type {entry.type} makes no embeddings"
-                raise ConfigError(context.home.models_file, where, problem, "Remove the key.")
-    return built
-
-
-def _builder(key: str, entry: ModelEntry, context: ModelContext) -> Builder:
-    if entry.type in _BUILT_IN:
-        return _BUILT_IN[entry.type]
+def find_builder(kind: str) -> Builder:
+    """What makes the models of a type, ours or a plugin's. Raises `LookupError`, which says what types there are."""
+    if kind in _BUILT_IN:
+        return _BUILT_IN[kind]
     # Looked for only now: reading every plugin folder would cost each start of the server.
     from twisted.plugin import getPlugins
 
     from .. import plugins
 
     types = {plugin.name: plugin.build for plugin in getPlugins(IModelType, plugins)}
-    if entry.type not in types:
-        problem = f"expected {' or '.join(sorted({*_BUILT_IN, *types}))}, got {entry.type!r}"
+    if kind not in types:
+        raise LookupError(f"expected {' or '.join(sorted({*_BUILT_IN, *types}))}, got {kind!r}")
+    return types[kind]
+
+
+def _build(
+    registry: ModelRegistry, context: ModelContext, needed: str | None, *, embedding: bool
+) -> dict[str, BackEnd]:
+    built: dict[str, BackEnd] = {}
+    for key, entry in registry.models.items():
+        if entry.enabled and entry.embedding is embedding:
+            try:
+                built[key] = _built(key, entry, context)
+            except ConfigError as error:
+                if needed in (None, key):
+                    raise
+                _log.warn("model '{key}' is left out: {error}", key=key, error=str(error))
+    return built
+
+
+def _built(key: str, entry: ModelEntry, context: ModelContext) -> BackEnd:
+    file, where = context.home.models_file, f"models.{key}"
+    try:
+        builder = find_builder(entry.type)
+    except LookupError as unknown:
         remedy = "Correct it, or install the plugin that it needs."
-        raise ConfigError(context.home.models_file, f"models.{key}.type", problem, remedy)
-    return types[entry.type]
+        raise ConfigError(file, f"{where}.type", str(unknown), remedy) from None
+    try:
+        model = builder(key, entry, context)
+    except ConfigError:
+        raise
+    except Exception as error:  # whatever a plugin comes up with
+        problem = f"type {entry.type} cannot make a model of it: {error}"
+        raise ConfigError(file, where, problem, "Correct the entry, or mend the plugin.") from error
+    if entry.embedding and not IEmbedder.providedBy(model):
+        raise ConfigError(
+            file, f"{where}.embedding", f"type {entry.type} makes no embeddings", "Remove the key."
+        )
+    return model

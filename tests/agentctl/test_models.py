@@ -2,8 +2,11 @@
 
 import json
 import os
+from unittest import mock
 
+from llamaproxy.agentctl import registry
 from llamaproxy.config import load_registry
+from llamaproxy.models.registry import find_builder
 
 from .helpers import AgentctlCase
 
@@ -43,9 +46,25 @@ class AddTests(AgentctlCase):
         self.met(*GEMINI)
         self.assertIn("there is a model gem", self.refused(*GEMINI))
 
-    def test_a_missing_key_and_a_strange_type_are_pointed_out(self) -> None:
+    def test_a_missing_key_is_pointed_out(self) -> None:
         self.assertIn("add GEM_KEY=... to", self.met(*GEMINI, "--env-key", "GEM_KEY"))
-        self.assertIn("needs a plugin", self.met("model-add", "x", "OPENIA", "x"))
+
+    def test_type_that_is_neither_built_in_nor_a_plugins_is_refused(self) -> None:
+        said = self.refused("model-add", "oops", "OPENAPI", "gpt", "--host", "https://example.com/v1")
+        self.assertRegex(said, "models.oops.type: expected .*OLLAMA or OPENAI.*, got 'OPENAPI'")
+
+    def test_type_of_a_plugin_is_taken(self) -> None:
+        shouting = mock.Mock()
+        shouting.name = "SHOUTING"
+        with mock.patch("twisted.plugin.getPlugins", return_value=[shouting]):
+            self.met("model-add", "loud", "SHOUTING", "x")
+            self.assertIn("✓ loud", self.met("models"))
+
+    def test_types_that_need_no_plugin_are_those_of_the_server(self) -> None:
+        for kind in registry.BUILT_IN:
+            find_builder(kind)
+        error = self.assertRaises(LookupError, find_builder, "?")
+        self.assertIn(f"expected {' or '.join(sorted(registry.BUILT_IN))}, got", str(error))
 
 
 class EmbeddingTests(AgentctlCase):
@@ -74,6 +93,16 @@ class StateTests(AgentctlCase):
         self.home.env_file.unlink()
         os.environ["GEM_KEY"] = "1"
         self.assertEqual(self.sign_of("gem"), "✓")
+
+    def test_unknown_type_is_broken_and_cannot_be_the_default(self) -> None:
+        self.met(*GEMINI)
+        content = self.registry()
+        content["models"]["gem"]["type"] = "OPENAPI"
+        self.home.models_file.write_text(json.dumps(content))
+        self.assertEqual(self.sign_of("gem"), "✗")
+        for overview in ("models", "list"):
+            self.assertIn("models.gem.type: expected AGENT or", self.met(overview))
+        self.assertIn("got 'OPENAPI'", self.refused("model", "gem"))
 
     def test_disabled_and_broken_have_their_signs(self) -> None:
         self.met(*GEMINI, "--no-enabled")

@@ -3,6 +3,7 @@ import sys
 from pathlib import Path
 from unittest import mock
 
+from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
@@ -110,6 +111,23 @@ class RegistryTests(SynchronousTestCase):
             str(error),
             "^/nowhere/llm-models.json: models.x.type: expected .*LOCAL or OLLAMA or OPENAI.*, got 'LLAMMA'. ",
         )
+
+    def test_only_the_model_that_is_needed_must_be_there(self) -> None:
+        models = registry(good="OPENAI", typo="OPENAPI")
+        with capturedLogs() as log:
+            self.assertEqual(list(build_models(models, self.context, "good")), ["good"])
+        (line,) = (formatEvent(event) for event in log)
+        self.assertRegex(line, "^model 'typo' is left out: .*: models.typo.type: expected .*, got 'OPENAPI'")
+        self.assertRaises(ConfigError, build_models, models, self.context, "typo")
+
+    def test_plugin_that_fails_is_left_out_like_an_unknown_type(self) -> None:
+        failing = mock.Mock(build=mock.Mock(side_effect=KeyError("settings")))
+        failing.name = "FAILING"
+        models = registry(good="OPENAI", bad="FAILING")
+        with mock.patch("twisted.plugin.getPlugins", return_value=[failing]):
+            self.assertEqual(list(build_models(models, self.context, "good")), ["good"])
+            error = self.assertRaises(ConfigError, build_models, models, self.context, "bad")
+        self.assertIn("models.bad: type FAILING cannot make a model of it: 'settings'", str(error))
 
     def test_type_without_embeddings_cannot_be_asked_for_them(self) -> None:
         entry = ModelEntry(type="ANTHROPIC", model_id="x", host="http://127.0.0.1:1", embedding=True)
