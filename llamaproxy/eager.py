@@ -1,4 +1,7 @@
-"""Sends at once where nothing waits, instead of asking the reactor first when the socket can be written to."""
+"""Sends at once where nothing waits, instead of asking the reactor first when the socket can be written to.
+
+The one place that looks into a transport's buffers.
+"""
 
 from twisted.internet.interfaces import ITransport
 from twisted.internet.tcp import Connection
@@ -23,3 +26,10 @@ def write(transport: ITransport, data: bytes) -> None:
         if isinstance(sent, int) and sent > 0:
             data = data[sent:]
     transport.write(data)
+
+
+def waiting(transport: ITransport) -> int:
+    """Bytes that wait in the buffers of a TCP transport; 0 for any other, which does not tell."""
+    if not isinstance(transport, Connection):
+        return 0
+    return len(transport.dataBuffer) - transport.offset + transport._tempDataLen

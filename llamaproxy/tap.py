@@ -43,6 +43,7 @@ from .config import (
 from .config.tools import load_tool_settings
 from .models.registry import build_embedders, build_models, model_context
 from .service import Interrupts, Part, Stack, give_up
+from .stalls import StallDetector
 from .store.sqlite import SqliteSessionStore
 from .tools.registry import Workshop, load_tools
 from .web.cors import Cors, ollama_origins
@@ -76,6 +77,8 @@ class Options(usage.Options):
         ["home", None, None, "Folder with the configuration (else $LLAMAPROXY_HOME, else ~/.llamaproxy)"],
         ["model", "m", None, "Key of the model that new sessions start with"],
     ]
+
+    optFlags = [["debug", None, "Log what holds the server up for more than 50 ms, and where"]]
 
     def parseOptions(self, options: Sequence[str] | None = None) -> None:
         """Reads the flags; a wrong one ends the program in one line, where twistd would print all of its help."""
@@ -155,6 +158,8 @@ def build(options: Options, home: Home, reactor: Any) -> Stack:
 
     entrance = Door(endpoint, site, reactor, door.shutdown_grace)
     stack = Stack(reactor)
+    if options["debug"]:
+        StallDetector(reactor).setServiceParent(stack)
     for service in (
         Part(lambda: None, context.close),
         Part(store.open, store.close),
@@ -163,6 +168,7 @@ def build(options: Options, home: Home, reactor: Any) -> Stack:
         Part(agent.start, lambda: Deferred.fromCoroutine(agent.stop())),
         entrance,
         Interrupts(reactor, entrance.hurry),
+        Part(site.meters.watch_reactor, site.meters.rest),
         Part(_settle, lambda: None),
         Part(partial(_greet, welcome(urls, default, _let_in(door)))),
     ):

@@ -90,7 +90,8 @@ class Endpoints:
         if task := self._housekeeper.task(request, parsed):
             return self._say(request, parsed, encoder, await self._housekeeper.answer(task, parsed))
         outlet = self._stream(request, encoder) if parsed.stream else self._whole(request, encoder)
-        await outlet.carry(self._agent.turn(self._guard.caller(request), parsed.turn))
+        with request.channel.site.meters.turn():
+            await outlet.carry(self._agent.turn(self._guard.caller(request), parsed.turn))
         return b""
 
     def _say(self, request: Intake, parsed: ChatRequest, encoder: Encoder, text: str) -> bytes:

@@ -10,6 +10,7 @@ from typing import Any, cast
 from twisted.web.iweb import IRequest
 from twisted.web.resource import Resource
 
+from . import metrics
 from .anthropic_routes import AnthropicEndpoints
 from .endpoints import Endpoints
 from .errors import dialect_of
@@ -29,7 +30,7 @@ class Routes(Resource):
         self._resources = {kind.dialect: kind(*args, **kwargs).resource() for kind in kinds}
         ollama = OllamaEndpoints(*args, **kwargs)
         # What every app asks for again and again needs no search for its route.
-        self._polled = {"/api/version": ollama.version, "/api/tags": ollama.tags}
+        self._polled = {"/api/version": ollama.version, "/api/tags": ollama.tags, "/metrics": metrics.page}
 
     def render(self, request: IRequest) -> Any:
         """Hands the request on."""

@@ -17,6 +17,7 @@ from . import errors
 from .cors import Cors
 from .guard import Guard
 from .inflate import Inflater, inflater
+from .metrics import Meters
 from .outflow import EagerChannel, EagerRequest
 
 PROBES = frozenset({"/", "/v1"})
@@ -225,7 +226,8 @@ class FrontChannel(EagerChannel):
 class FrontSite(Site):
     """The factory of the front door's connections.
 
-    `connections` are the open ones. HTTP/2 stays off: its streams do not tell a producer when the client leaves.
+    `connections` are the open ones, `meters` counts what happens on them. HTTP/2 stays off: its streams do not tell a
+    producer when the client leaves.
     """
 
     noisy = False
@@ -255,6 +257,7 @@ class FrontSite(Site):
         self.cors = cors or Cors()
         self.max_body_bytes = max_body_bytes
         self.connections: set[FrontChannel] = set()
+        self.meters = Meters(reactor)
         self._closed: Deferred[None] | None = None
 
     def close(self) -> Deferred[None]:

@@ -49,6 +49,9 @@ class Outlet(ABC):
         self._stall_timeout = stall_timeout
         self._reply: IReply | None = None
         self._stall: IDelayedCall | None = None
+        self._meters = request.channel.site.meters
+        # None once the first event has come.
+        self._asked: float | None = clock.seconds()
         self._begun = self._ended = False
         # Fires when the last bytes have gone into a transport that has room for them, so that no idle timer runs
         # against a slow reader.
@@ -79,6 +82,8 @@ class Outlet(ABC):
         """The send buffer is full. Called again at every write while it is."""
         if self._stall is None:
             self._stall = self._clock.callLater(self._stall_timeout, hang_up, self._request)
+            self._meters.paused += 1
+            self._meters.pauses += 1
             if self._reply is not None and not self._ended:
                 self._reply.pauseProducing()
 
@@ -127,9 +132,20 @@ class Outlet(ABC):
 
     def _cancel_stall(self) -> None:
         stall, self._stall = self._stall, None
+        if stall is None:
+            return
+        self._meters.paused -= 1
+        self._meters.paused_seconds += self._clock.seconds() - (stall.getTime() - self._stall_timeout)
         # Hanging up on a stalled client leads back here.
-        if stall is not None and stall.active():
+        if stall.active():
             stall.cancel()
+
+    def _count(self, events: Sequence[AgentEvent], now: float) -> None:
+        """Counts a segment."""
+        self._meters.tokens += len(events)
+        if self._asked is not None:
+            self._meters.first_token.observe(now - self._asked)
+            self._asked = None
 
 
 class StreamedReply(Outlet):
@@ -178,7 +194,8 @@ class StreamedReply(Outlet):
         """Everything that came in one segment goes out in one write."""
         if self._ended:
             return
-        self._spoke = self._clock.seconds()
+        self._spoke = now = self._clock.seconds()
+        self._count(events, now)
         if self._opening:
             opening, self._opening = self._opening, b""
             self._request.write(opening + self._encoder.events(events))
@@ -191,6 +208,7 @@ class StreamedReply(Outlet):
 
     def replyFailed(self, reason: Failure) -> None:
         """The reason, where the app shows it, and a well-formed end."""
+        self._meters.failed(reason.value)
         self._end(self._opening + self._encoder.fail(cast(AgentError, reason.value)))
 
     def _begin(self) -> None:
@@ -240,6 +258,7 @@ class WholeReply(Outlet):
 
     def eventsReceived(self, events: Sequence[AgentEvent]) -> None:
         """Keeps the pieces."""
+        self._count(events, self._clock.seconds())
         for event in events:
             (self._text if type(event) is Text else self._reasoning).append(event.text)
             self._size += len(event.text)

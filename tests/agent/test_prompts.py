@@ -2,7 +2,9 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
+from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from llamaproxy.agent.prompts import DEFAULT, PromptFiles
@@ -66,3 +68,21 @@ class PromptTests(SynchronousTestCase):
         self.write("", "Mine.")
         self.write("", "Theirs.", "prompts")
         self.assertEqual((self.text(), self.text("prompts")), ("Mine.", "Theirs."))
+
+    def test_those_who_come_during_a_look_at_the_files_share_the_next_one(self) -> None:
+        looks: list[Deferred[Any]] = []
+
+        def in_thread(look: Any, path: Path) -> Deferred[Any]:
+            done: Deferred[Any] = Deferred()
+            done.addCallback(lambda _: look(path))
+            looks.append(done)
+            return done
+
+        files = PromptFiles(self.folder, in_thread)
+        prompts = [files.prompt() for _ in range(3)]
+        self.assertEqual(len(looks), 1)
+        self.write("", "Changed meanwhile.")
+        looks[0].callback(None)
+        looks[1].callback(None)
+        self.assertEqual(len(looks), 2)
+        self.assertEqual([self.successResultOf(each).text for each in prompts], ["Changed meanwhile."] * 3)
