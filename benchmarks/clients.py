@@ -23,8 +23,10 @@ class Client:
 
     __slots__ = ("asked", "first", "received", "request", "socket", "tokens")
 
-    def __init__(self, number: int, request: bytes) -> None:
+    def __init__(self, number: int, request: bytes, receive_buffer: int = 0) -> None:
         self.socket = socket.socket()
+        if receive_buffer:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.socket.bind((address_of(number), 0))
         self.socket.setblocking(False)
         self.request = request
@@ -49,9 +51,14 @@ class Crowd:
             client.socket.close()
         self._epoll.close()
 
-    def connect(self, port: int, requests: Iterable[bytes], first_number: int = 0) -> list[Client]:
-        """Lets new clients connect, all at once; each sends its request when it is through."""
-        new = [Client(first_number + i, request) for i, request in enumerate(requests)]
+    def connect(
+        self, port: int, requests: Iterable[bytes], first_number: int = 0, receive_buffer: int = 0
+    ) -> list[Client]:
+        """Lets new clients connect, all at once; each sends its request when it is through.
+
+        `receive_buffer` is what their kernel keeps for them, in bytes; 0 leaves that to it, which is megabytes here.
+        """
+        new = [Client(first_number + i, request, receive_buffer) for i, request in enumerate(requests)]
         for client in new:
             client.asked = monotonic()
             client.socket.connect_ex(("127.0.0.1", port))

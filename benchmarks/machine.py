@@ -2,14 +2,15 @@
 
 import os
 import platform
+import re
 import resource
+import subprocess
 import sys
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 
 _TICKS = os.sysconf("SC_CLK_TCK")
-_PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 def machine() -> str:
@@ -38,10 +39,12 @@ def memory(pid: int) -> int:
     return sum(_smaps(each, "Pss") for each in _family(pid))
 
 
-def socket_memory() -> int:
-    """Bytes that the kernel holds in all TCP buffers of this network namespace."""
-    tcp = next(line.split() for line in _lines("/proc/net/sockstat") if line.startswith("TCP:"))
-    return int(tcp[tcp.index("mem") + 1]) * _PAGE
+def socket_memory(server_port: int, upstream_port: int) -> int:
+    """Bytes that the kernel holds in the buffers of a server's connections: its clients' and those to the upstream."""
+    ends = f"( sport = :{server_port} or dport = :{upstream_port} )"
+    listed = subprocess.run(["ss", "-tnmH", ends], capture_output=True, text=True, check=True).stdout
+    # Receive queue, send queue and what is allocated ahead, each with the kernel's own overhead.
+    return sum(int(size) for size in re.findall(r"[(,][rwf](\d+)", listed))
 
 
 def own_cpu() -> float:

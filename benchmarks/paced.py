@@ -32,7 +32,9 @@ class Figures(Struct, frozen=True, kw_only=True):
     upstream: float
 
 
-def measure(server: Server, source: Server, streams: int = STREAMS, seconds: float = SECONDS) -> Figures:
+def measure(
+    server: Server, source: Server, streams: int = STREAMS, seconds: float = SECONDS, settle: float = SETTLE
+) -> Figures:
     """Streams through `server` from the upstream `source`, and takes the figures while all streams run."""
     empty = memory(server.pid)
     with Crowd() as crowd:
@@ -40,7 +42,7 @@ def measure(server: Server, source: Server, streams: int = STREAMS, seconds: flo
         for wave in range(0, streams, 100):
             crowd.connect(server.port, [server.request()] * min(100, streams - wave), wave)
             crowd.run(5.0, until=lambda: all(client.tokens for client in crowd.clients))
-        crowd.run(SETTLE)
+        crowd.run(settle)
         before = [client.tokens for client in crowd.clients]
         cpu, source_cpu, own = server.cpu(), source.cpu(), own_cpu()
         took = crowd.run(seconds, crowd.note_delays)

@@ -10,6 +10,8 @@ RATE = 20
 STALL = 30.0
 STEP = 5.0
 SETTLE = 3.0
+# What a stalled client's own kernel keeps: a phone's, not the megabytes of a server.
+RECEIVE_BUFFER = 64 * 1024
 PACED, FLAT = f"{RATE}x0", "0x0"
 
 
@@ -20,7 +22,7 @@ def run() -> str:
             crowd.connect(server.port, [server.request()] * 100, wave)
             crowd.run(5.0, until=lambda: all(client.tokens for client in crowd.clients))
         crowd.run(SETTLE)
-        before, kernel = memory(server.pid), socket_memory()
+        before, kernel = memory(server.pid), socket_memory(server.port, source.port)
 
         def note(what: str, seconds: float) -> None:
             crowd.delays.clear()
@@ -32,21 +34,22 @@ def run() -> str:
                     milliseconds(percentile(crowd.delays, 0.5)),
                     milliseconds(percentile(crowd.delays, 0.99)),
                     f"{(memory(server.pid) - before) / STREAMS / 1024:.1f} KiB",
-                    f"{(socket_memory() - kernel) / STREAMS / 1024:.1f} KiB",
+                    f"{(socket_memory(server.port, source.port) - kernel) / STREAMS / 1024:.1f} KiB",
                 ]
             )
 
         note(f"{STREAMS} paced streams", STEP)
         # These ask for an endless reply at full speed, read its beginning and then no more.
         for wave in range(0, STREAMS, 20):
-            stalled = crowd.connect(server.port, [server.request(f"@{FLAT} go")] * 20, STREAMS + wave)
+            requests = [server.request(f"@{FLAT} go")] * 20
+            stalled = crowd.connect(server.port, requests, STREAMS + wave, RECEIVE_BUFFER)
             crowd.run(10.0, until=lambda: all(client.tokens for client in crowd.clients))
             crowd.hold(stalled)
         for step in range(int(STALL / STEP)):
             note(f"+ {STREAMS} stalled for {(step + 1) * STEP:.0f} s", STEP)
     columns = ["", "p50", "p99", "process/stalled", "kernel/stalled"]
     explanation = (
-        "Memory is what was added since the stalled clients came, for each of them. The kernel's figure holds the "
-        "buffers of all four ends of a stream (model, server, server, client) and of everything else here."
+        "Memory is what was added since the stalled clients came, for each of them: the process's, which has the turn "
+        "and the text so far in it, and the kernel's for both of the server's ends of the stream."
     )
     return "\n".join([table(columns, rows), "", explanation])

@@ -1,10 +1,12 @@
-"""Sends at once where nothing waits, instead of asking the reactor first when the socket can be written to.
+"""What Twisted's TCP transports do not offer: to send at once where nothing waits, and small buffers in the kernel.
 
-The one place that looks into a transport's buffers.
+The one place that looks into a transport.
 """
 
+import socket
+
 from twisted.internet.interfaces import ITransport
-from twisted.internet.tcp import Connection
+from twisted.internet.tcp import Connection, Port
 
 
 def write(transport: ITransport, data: bytes) -> None:
@@ -33,3 +35,18 @@ def waiting(transport: ITransport) -> int:
     if not isinstance(transport, Connection):
         return 0
     return len(transport.dataBuffer) - transport.offset + transport._tempDataLen
+
+
+def limit_receiving(transport: ITransport, size: int) -> None:
+    """Has the kernel keep at most about twice `size` bytes that were received and not read, instead of megabytes."""
+    if isinstance(transport, Connection):
+        transport.getHandle().setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size)
+
+
+def limit_unsent(port: object, size: int) -> None:
+    """Has the kernel take at most `size` bytes that it cannot send yet, on each connection of a listening TCP port.
+
+    What is on its way is not limited, and so neither is the speed. Linux and macOS; elsewhere nothing changes.
+    """
+    if isinstance(port, Port) and hasattr(socket, "TCP_NOTSENT_LOWAT"):
+        port.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, size)

@@ -29,7 +29,7 @@ from twisted.web.client import URI, ResponseDone, ResponseFailed
 from twisted.web.http import PotentialDataLoss
 from twisted.web.http_headers import Headers
 
-from ..eager import write
+from ..eager import limit_receiving, write
 from .client import Address, Response
 
 MAX_HEAD = 64 * 1024
@@ -40,6 +40,10 @@ MAX_LINE = 16 * 1024
 # Idle connections that are kept for one server, and for how many seconds.
 MAX_IDLE = 256
 MAX_REST = 60.0
+
+# Bytes that are read at a time, and (nearly) that the kernel keeps of a stream that is held.
+SEGMENT = 32 * 1024
+KERNEL_BUFFER = 16 * 1024
 
 _STATUS = re.compile(rb"HTTP/1\.([01]) +(\d{3})(?=[ \r\n])")
 _BLANK_LINE = re.compile(rb"\r?\n\r?\n")
@@ -143,6 +147,8 @@ class Connection(Protocol):
     def connectionMade(self) -> None:
         """Takes the place of whatever stands between the transport and this."""
         self.transport.protocol = self
+        self.transport.bufferSize = SEGMENT
+        limit_receiving(self.transport, KERNEL_BUFFER)
 
     def send(self, request: bytes) -> Deferred[Response]:
         """Sends a whole request; fires with the response once its head is there. Cancelling it hangs up."""

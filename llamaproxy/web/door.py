@@ -9,8 +9,12 @@ from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import IListeningPort, IReactorTime, IStreamServerEndpoint
 from twisted.logger import Logger
 
+from ..eager import limit_unsent
 from .guard import canonical
 from .site import FrontSite
+
+# Bytes that the kernel keeps for a client that does not read.
+KERNEL_BUFFER = 16 * 1024
 
 
 class Door(Service):
@@ -50,6 +54,7 @@ class Door(Service):
             self.privilegedStartService()
         assert self._listening is not None
         self._port = await self._listening
+        limit_unsent(self._port, KERNEL_BUFFER)
 
     async def _drain(self) -> None:
         await maybeDeferred(self._port.stopListening)

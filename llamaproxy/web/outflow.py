@@ -4,7 +4,7 @@ Twisted writes a head line by line and a chunk in four pieces, and asks the reac
 """
 
 from collections.abc import Iterable
-from typing import cast
+from typing import Any, cast
 
 from twisted.internet.interfaces import ITransport
 from twisted.web.http import HTTPChannel
@@ -12,6 +12,9 @@ from twisted.web.http_headers import Headers
 from twisted.web.server import Request
 
 from ..eager import write
+
+# Bytes that may wait here for one client before its reply is held.
+OWN_BUFFER = 8 * 1024
 
 
 class EagerRequest(Request):
@@ -36,6 +39,12 @@ class EagerChannel(HTTPChannel):
         super().__init__()
         self._held: list[bytes] = []
         self._holding = False
+
+    def connectionMade(self) -> None:
+        """Somebody called."""
+        super().connectionMade()
+        # Above this the transport holds the reply: what a slow client has not taken is the kernel's to keep.
+        cast(Any, self.transport).bufferSize = OWN_BUFFER
 
     def allContentReceived(self) -> None:
         """A request is complete: whatever is answered from in here leaves together."""
