@@ -22,11 +22,13 @@ def write(transport: ITransport, data: bytes) -> None:
         and transport.connected
         and not transport.disconnecting
     ):
-        sent = transport.writeSomeData(data)
+        try:
+            sent = transport.socket.send(data)
+        except OSError:
+            sent = 0
         if sent == len(data):
             return
-        if isinstance(sent, int) and sent > 0:
-            data = data[sent:]
+        data = data[sent:]
     transport.write(data)
 
 

@@ -296,7 +296,7 @@ def _settle() -> None:
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(GARBAGE, 20, 20)
+    gc.set_threshold(GARBAGE, 4, 50)
 
 
 def _greet(lines: list[str]) -> None:

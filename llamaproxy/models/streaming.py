@@ -76,7 +76,7 @@ class Watch:
 
     def heard(self) -> None:
         """The silence was broken."""
-        self._heard = self._now()
+        self._heard = self._clock.seconds() - self._held
 
     def hold(self) -> None:
         """The receiver holds the stream: no time passes."""
