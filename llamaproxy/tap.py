@@ -47,7 +47,7 @@ from .stalls import StallDetector
 from .store.sqlite import SqliteSessionStore
 from .tools.registry import Workshop, load_tools
 from .web.cors import Cors, ollama_origins
-from .web.door import Door, port_problem, reachable_addresses, welcome
+from .web.door import Door, place_of, port_problem, urls_at, welcome
 from .web.guard import Guard
 from .web.naming import Naming
 from .web.routes import Routes
@@ -248,13 +248,15 @@ def _where(options: Options, door: FrontDoor, reactor: Any) -> tuple[IStreamServ
     flagged = options["port"] or options["host"]
     listen = options["listen"] or (None if flagged else door.listen)
     if listen:
-        return _endpoint(listen, reactor), [f"the endpoint {listen}"]
+        place = place_of(listen)
+        if place and (problem := port_problem(*place[1:])):
+            give_up(f"{problem} in the endpoint {listen}")
+        return _endpoint(listen, reactor), urls_at(*place) if place else []
     host, port = options["host"] or door.llama_host, options["port"] or door.llama_port
     if problem := port_problem(host, port):
-        give_up(f"{problem}; end what runs there, or choose another port with --port or agentctl port-set")
+        give_up(f"{problem} with --port or agentctl port-set")
     kind = TCP6ServerEndpoint if ":" in host else TCP4ServerEndpoint
-    urls = [f"http://{f'[{each}]' if ':' in each else each}:{port}" for each in reachable_addresses(host)]
-    return kind(reactor, port, BACKLOG, host), urls
+    return kind(reactor, port, BACKLOG, host), urls_at("http", host, port)
 
 
 def _endpoint(description: str, reactor: Any) -> IStreamServerEndpoint:

@@ -1,5 +1,6 @@
 """The front door as a service: it binds the port, says how to reach it, and lets running replies finish."""
 
+import errno
 import socket
 from collections.abc import Sequence
 
@@ -30,6 +31,7 @@ class Door(Service):
         self._clock = clock
         self._grace = grace
         self._listening: Deferred[IListeningPort] | None = None
+        self._port: IListeningPort | None = None
 
     def privilegedStartService(self) -> None:
         """Binds the port while the process still may."""
@@ -57,7 +59,8 @@ class Door(Service):
         limit_unsent(self._port, KERNEL_BUFFER)
 
     async def _drain(self) -> None:
-        await maybeDeferred(self._port.stopListening)
+        if self._port is not None:
+            await maybeDeferred(self._port.stopListening)
         closed = self._site.close()
         if not closed.called:
             self.log.info("replies under way may finish for {grace:g} s", grace=self._grace)
@@ -76,7 +79,11 @@ def port_problem(host: str, port: int) -> str | None:
             probe.bind((host, port))
             probe.listen(1)
         except OSError as error:
-            return f"cannot listen on {host}, port {port}: {error.strerror}"
+            taken = error.errno == errno.EADDRINUSE
+            remedy = (
+                "end what runs there, or choose another port" if taken else "choose another address or port"
+            )
+            return f"cannot listen on {host}, port {port}: {error.strerror}; {remedy}"
     return None
 
 
@@ -84,17 +91,41 @@ def reachable_addresses(host: str) -> list[str]:
     """The addresses under which others can reach a listener on `host`: all of the machine's for a wildcard."""
     if host not in ("", "0.0.0.0", "::"):
         return [host]
-    found = [str(ip.ip) for adapter in ifaddr.get_adapters() for ip in adapter.ips if ip.is_IPv4]
-    outside = [each for each in found if not (address := canonical(each)) or not address.is_loopback]
-    return outside or ["127.0.0.1"]
+    texts = [ip.ip if ip.is_IPv4 else ip.ip[0] for adapter in ifaddr.get_adapters() for ip in adapter.ips]
+    found = [address for text in texts if (address := canonical(str(text)))]
+    # A link-local IPv6 address means nothing without a zone, which differs from one machine to the next.
+    outside = [
+        each for each in found if not each.is_loopback and (each.version == 4 or not each.is_link_local)
+    ]
+    versions = (4, 6) if host == "::" else (4,)
+    return [str(each) for each in outside if each.version in versions] or ["127.0.0.1"]
+
+
+def place_of(endpoint: str) -> tuple[str, str, int] | None:
+    """Scheme, host and port of a Twisted endpoint string; None where the string does not tell."""
+    kind, *arguments = endpoint.split(":")
+    scheme = {"tcp": "http", "tcp6": "http", "ssl": "https"}.get(kind)
+    named = dict(argument.partition("=")[::2] for argument in arguments if "=" in argument)
+    port = named.get("port") or (arguments[0] if arguments else "")
+    if scheme is None or not port.isdecimal() or "\\" in endpoint:
+        return None
+    return scheme, named.get("interface") or ("::" if kind == "tcp6" else "0.0.0.0"), int(port)
+
+
+def urls_at(scheme: str, host: str, port: int) -> list[str]:
+    """The URLs of a listener on `host`."""
+    return [f"{scheme}://{f'[{each}]' if ':' in each else each}:{port}" for each in reachable_addresses(host)]
 
 
 def welcome(urls: Sequence[str], model: str, let_in: str) -> list[str]:
     """The lines an operator sees at the start: where it is, what talks, and what to enter in each app."""
+    what = f"Model: {model}. {let_in}"
+    if not urls:
+        return ["Ready", what]
     base = urls[0]
     return [
         *(f"Ready at {url}" for url in urls),
-        f"Model: {model}. {let_in}",
+        what,
         f"Enchanted, Ollama apps:      server {base}",
         f"Ollama CLI:                  OLLAMA_HOST={base} ollama run {model}",
         f"Open WebUI, LM Studio, OpenAI apps: base URL {base}/v1, any key",

@@ -1,5 +1,6 @@
 """The one place where an exception becomes bytes, in the dialect of the client."""
 
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from twisted.internet.defer import CancelledError
@@ -63,7 +64,9 @@ def answer(request: "Intake", error: AgentError) -> bytes:
     quirks = quirks_of(request, request.plain_path)
     dialect = openai if quirks.openai_errors else dialect_of(request)
     body = dialect.error(error)
-    request.setResponseCode(_status(error, quirks))
+    status = _status(error, quirks)
+    # Twisted has no words for the newer ones, and there are clients that show nothing else.
+    request.setResponseCode(status, HTTPStatus(status).phrase.encode("ascii"))
     request.setHeader(b"content-type", dialect.JSON_TYPE)
     request.setHeader(b"content-length", b"%d" % len(body))
     if error.retry_after is not None:

@@ -4,6 +4,7 @@ Phones must reach the server, so it listens on every interface; this guard is wh
 """
 
 import hmac
+import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
@@ -33,6 +34,10 @@ LOCAL_NETWORKS = (
 )
 FORWARDING = (b"forwarded", b"x-forwarded-for", b"x-real-ip")
 LOOPBACK = IPv4Address("127.0.0.1")
+# Who a trusted proxy brings without saying so readably: nobody that any default lets in.
+NOBODY = IPv4Address("0.0.0.0")
+# A hop as some proxies write it, with its port: 192.0.2.1:80, [2001:db8::1]:80.
+HOP = re.compile(r"\[(?P<v6>[^]]+)\](?::\d+)?|(?P<v4>[\d.]+):\d+")
 
 
 @lru_cache(maxsize=4096)
@@ -89,6 +94,11 @@ class Guard:
         return request.isSecure() or self._is_proxy(_address_of(request.getClientAddress()))
 
     def _stranger(self, address: Address) -> AgentError:
+        if address == NOBODY:
+            return Forbidden(
+                "The proxy in front of this server does not say who asks. It has to send X-Forwarded-For with the "
+                "client's address."
+            )
         if self._keys:
             return Unauthorized(
                 f"The address {address} needs an API key here, as 'Authorization: Bearer KEY'."
@@ -142,17 +152,17 @@ class Guard:
         """The client's address: the peer's, or the one that a trusted proxy saw.
 
         Of `X-Forwarded-For` the last address that is not itself a trusted proxy counts; what stands before it
-        could be made up.
+        could be made up. If it cannot be read, or the proxy says it in another header, the client is `NOBODY`:
+        taking the proxy's own address for it would let everybody in.
         """
         address = _address_of(request.getClientAddress())
         if not self._is_proxy(address):
             return address
-        forwarded = b",".join(request.requestHeaders.getRawHeaders(b"x-forwarded-for", ()))
+        if not _is_forwarded(request):
+            return address
+        forwarded = b",".join(request.requestHeaders.getRawHeaders(b"x-forwarded-for", (b"",)))
         for hop in reversed(forwarded.decode("latin-1").split(",")):
-            seen = canonical(hop.strip())
-            if seen is None:
-                break
-            address = seen
+            address = _hop(hop.strip()) or NOBODY
             if not self._is_proxy(address):
                 break
         return address
@@ -160,7 +170,7 @@ class Guard:
     def _is_relayed(self, request: IRequest) -> bool:
         """Whether a proxy that nobody told us of passes on somebody else's request from this machine."""
         peer = _address_of(request.getClientAddress())
-        return not self._is_proxy(peer) and any(map(request.requestHeaders.hasHeader, FORWARDING))
+        return not self._is_proxy(peer) and _is_forwarded(request)
 
     def _is_proxy(self, address: Address) -> bool:
         return any(address in network for network in self._proxies)
@@ -169,6 +179,16 @@ class Guard:
 def _address_of(end: IAddress) -> Address:
     """The address of a connection's end; a socket without one (a Unix socket) counts as loopback."""
     return canonical(getattr(end, "host", "")) or LOOPBACK
+
+
+def _is_forwarded(request: IRequest) -> bool:
+    return any(map(request.requestHeaders.hasHeader, FORWARDING))
+
+
+def _hop(text: str) -> Address | None:
+    """The address of one hop, whose port does not matter."""
+    match = HOP.fullmatch(text)
+    return canonical((match["v6"] or match["v4"]) if match else text)
 
 
 def _networks(texts: Iterable[str]) -> tuple[Network, ...]:

@@ -8,7 +8,7 @@ from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.resource import IResource
-from twisted.web.server import Site
+from twisted.web.server import Request, Site
 from zope.interface import implementer
 
 from ..agent.errors import AgentError, BadRequest, TooLarge
@@ -112,7 +112,7 @@ class Intake(EagerRequest):
         if self.method == b"OPTIONS":
             self.channel.site.cors.preflight(self)
             self._reply(b"")
-        elif self.plain_path in PROBES and self.method in (b"GET", b"HEAD"):
+        elif self.plain_path in PROBES:
             self.setHeader(b"content-type", b"text/plain; charset=utf-8")
             self.setHeader(b"content-length", b"%d" % len(ALIVE))
             self._reply(ALIVE)
@@ -128,6 +128,8 @@ class Intake(EagerRequest):
             raise BadRequest("The path is not UTF-8.")
         if self._inflater is not None:
             self._inflater.end()
+        if self.plain_path in PROBES and self.method not in (b"GET", b"HEAD", b"OPTIONS"):
+            raise errors.WrongMethod("Method not allowed; this path takes GET, HEAD.", ["GET", "HEAD"])
 
     def getRequestHostname(self) -> bytes:
         """Routing does not depend on the Host header, and must not fail over an odd one."""
@@ -145,6 +147,7 @@ class FrontChannel(EagerChannel):
     site: "FrontSite"
     transport: ITCPTransport
     _lingering = False
+    _arriving = False
 
     def connectionMade(self) -> None:
         """Somebody called."""
@@ -163,9 +166,18 @@ class FrontChannel(EagerChannel):
             self.loseConnection()
 
     def dataReceived(self, data: bytes) -> None:
-        """Parses, unless the connection was given up."""
-        if not self._lingering:
-            super().dataReceived(data)
+        """Parses, unless the connection was given up. The time for a request begins with its first byte."""
+        if self._lingering:
+            return
+        if not (self._arriving or self._handlingRequest):
+            self._arriving = True
+            self.setTimeout(self.timeOut)
+        super().dataReceived(data)
+
+    def requestDone(self, request: Request) -> None:
+        """An answer is out; the next request may come, or is already here."""
+        self._arriving = False
+        super().requestDone(request)
 
     def lineReceived(self, line: bytes) -> bool:
         """Parses a line of the head; True stops the parser."""

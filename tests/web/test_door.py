@@ -1,5 +1,6 @@
 """The door as it closes, and what it says as it opens."""
 
+import socket
 from pathlib import Path
 from typing import Any, cast
 
@@ -8,7 +9,7 @@ from twisted.internet.error import ConnectionDone
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from llamaproxy.web.door import Door, port_problem, reachable_addresses, welcome
+from llamaproxy.web.door import Door, place_of, port_problem, reachable_addresses, urls_at, welcome
 from tests.support import Front, House, Wire
 
 ASK = {"model": "m", "messages": [{"role": "user", "content": "hello"}]}
@@ -96,6 +97,29 @@ class AddressTests(SynchronousTestCase):
 
     def test_address_that_is_not_ours_is_a_problem_in_words(self) -> None:
         self.assertIn("cannot listen on 203.0.113.9", port_problem("203.0.113.9", 11434) or "")
+
+    def test_address_in_use_is_told_apart_from_one_that_cannot_be(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            self.assertIn("end what runs there", port_problem("127.0.0.1", taken.getsockname()[1]) or "")
+        self.assertNotIn("end what runs there", port_problem("203.0.113.9", 11434) or "")
+
+    def test_endpoint_string_tells_where_it_is(self) -> None:
+        for endpoint, place in (
+            ("tcp:80", ("http", "0.0.0.0", 80)),
+            ("tcp6:80", ("http", "::", 80)),
+            ("ssl:443:privateKey=k.pem:interface=192.168.1.5", ("https", "192.168.1.5", 443)),
+            ("tcp:port=8080:interface=192.168.1.5", ("http", "192.168.1.5", 8080)),
+            ("tcp6:80:interface=fd00\\:\\:1", None),
+            ("unix:/run/llamaproxy.sock", None),
+            ("systemd:domain=INET:index=0", None),
+        ):
+            self.assertEqual(place_of(endpoint), place, endpoint)
+
+    def test_ipv6_address_stands_in_brackets(self) -> None:
+        self.assertEqual(urls_at("https", "fd00::1", 443), ["https://[fd00::1]:443"])
+
+    def test_welcome_without_a_url_makes_none_up(self) -> None:
+        self.assertEqual(welcome([], "smollm2", "All."), ["Ready", "Model: smollm2. All."])
 
     def test_welcome_says_what_to_enter_where(self) -> None:
         lines = welcome(["http://192.168.1.5:11434", "http://10.0.0.1:11434"], "m", "All may come in.")

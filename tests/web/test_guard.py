@@ -117,9 +117,25 @@ class GuardTests(SynchronousTestCase):
         self.assertEqual(self.ask(guard, "127.0.0.1", x_forwarded_for="8.8.8.8").code, 403)
         self.assertEqual(self.ask(guard, "127.0.0.1", x_forwarded_for="192.168.1.1, 8.8.8.8").code, 403)
 
-    def test_forwarded_nonsense_is_ignored(self) -> None:
+    def test_port_beside_a_forwarded_address_does_not_matter(self) -> None:
         guard = Guard(trusted_proxies=["127.0.0.0/8"])
-        self.assertEqual(self.session(guard, "127.0.0.1", x_forwarded_for="unknown"), "llama-127.0.0.1")
+        for hop, session in (("192.168.1.7:4321", "llama-192.168.1.7"), ("[fd00::7]:4321", "llama-fd00::7")):
+            self.assertEqual(self.session(guard, "127.0.0.1", x_forwarded_for=hop), session)
+        for hop in ("8.8.8.8:1234", "[2001:4860::8888]:443", "[2001:4860::8888]"):
+            self.assertEqual(self.ask(guard, "127.0.0.1", x_forwarded_for=hop).code, 403, hop)
+
+    def test_client_whom_a_trusted_proxy_does_not_name_readably_does_not_come_in(self) -> None:
+        guard = Guard(trusted_proxies=["127.0.0.0/8"])
+        for hop in ("unknown", "garbage", "", "8.8.8.8,", "192.168.1.1, x"):
+            response = self.ask(guard, "127.0.0.1", x_forwarded_for=hop)
+            self.assertEqual(response.code, 403, hop)
+            self.assertIn("X-Forwarded-For", response.json()["error"]["message"])
+        for header in ("x_real_ip", "forwarded"):
+            self.assertEqual(self.ask(guard, "127.0.0.1", **{header: "192.168.1.1"}).code, 403)
+
+    def test_trusted_proxys_own_requests_come_in(self) -> None:
+        guard = Guard(trusted_proxies=["127.0.0.0/8"])
+        self.assertEqual(self.session(guard, "127.0.0.1"), "llama-127.0.0.1")
 
     def test_machine_itself_comes_in_under_the_address_that_it_was_asked_at(self) -> None:
         for address, code in (("203.0.113.9", 200), ("203.0.113.10", 403)):

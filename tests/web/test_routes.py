@@ -217,6 +217,29 @@ class BadRequestTests(WebCase):
         self.house.clock.advance(5)
         self.assertTrue(wire.transport.disconnecting)
 
+    def test_time_on_a_kept_connection_does_not_count_for_the_next_request(self) -> None:
+        wire = self.front.connect().send("HEAD", "/")
+        self.house.clock.advance(59)
+        wire.transport.clear()
+        wire.channel.dataReceived(b"POST /api/chat HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\n{")
+        self.house.clock.advance(59)
+        wire.channel.dataReceived(b"}")
+        self.assertEqual(wire.response().code, 400)
+
+    def test_idle_connection_is_closed(self) -> None:
+        wire = self.front.connect().send("HEAD", "/")
+        self.house.clock.advance(60)
+        self.assertTrue(wire.transport.disconnecting)
+
+    def test_wrong_method_on_a_probe_path_says_which_are_right(self) -> None:
+        for path in ("/", "/v1", "/v1/"):
+            response = self.front.ask("POST", path)
+            self.assertEqual((response.code, response.headers["allow"]), (405, "GET, HEAD"))
+
+    def test_every_status_has_its_words(self) -> None:
+        wire = self.front.connect().send("POST", OLLAMA, ask(), **{"x-big": "a" * 100_000})
+        self.assertTrue(wire.response().raw.startswith(b"HTTP/1.1 431 Request Header Fields Too Large\r\n"))
+
     def test_unknown_path_is_a_404_in_the_dialect_of_its_prefix(self) -> None:
         for path in ("/api/nothing", "/v1/api/nothing"):
             response = self.front.ask("GET", path)
