@@ -9,8 +9,8 @@ from .servers import available_peers, litellm, llamaproxy, upstream
 from .table import milliseconds, table
 
 SIZES = (250, 500, 1000)
-SETTLE = 1.0
-SECONDS = 2.5
+SETTLE = 0.5
+SECONDS = 1.5
 FILE = Path(__file__).parents[1] / "docs" / "performance.svg"
 
 

@@ -12,8 +12,8 @@ from .table import milliseconds, percentile, ratio, table
 
 STREAMS = 1000
 RATE = 20
-SETTLE = 3.0
-SECONDS = 8.0
+SETTLE = 2.0
+SECONDS = 6.0
 MODEL = f"{RATE}x0"
 
 
