@@ -15,6 +15,7 @@ from ..agent.errors import ModelError, ModelTimeout
 from ..agent.interfaces import IDeltaReceiver, IEmbedder, IModel
 from ..agent.types import Embeddings, ModelInfo, ModelRequest, ModelResult
 from ..config.schema import ModelEntry
+from .card import card
 from .client import Http
 from .embedding import Embedding, read_openai
 from .gguf import Weights, read_weights
@@ -46,13 +47,9 @@ class _Local:
     def info(self) -> ModelInfo:
         """See `IBackEnd`. What the weights say of themselves is there once `start` has fired."""
         weights = self._weights or Weights()
-        return ModelInfo(
-            key=self._key,
-            model_id=self._entry.model_id,
-            kind=self._entry.type,
-            description=self._entry.description,
-            enabled=self._entry.enabled,
-            vision=self._entry.vision,
+        return card(
+            self._key,
+            self._entry,
             context_length=self._context_length,
             embedding_length=weights.embedding_length,
             size=self._size,
@@ -61,7 +58,6 @@ class _Local:
             quantization=weights.quantization,
             modified_at=self._modified_at,
             loaded=self._keeper.running,
-            embedding=self._entry.embedding,
         )
 
     def start(self) -> Deferred[None]:

@@ -22,6 +22,7 @@ from ..agent.interfaces import IDeltaReceiver, IModel
 from ..agent.types import ModelInfo, ModelRequest, ModelResult
 from ..agents import Context
 from ..config import ConfigError, Home, ModelEntry
+from .card import card
 from .pyflow import Flow, Loop
 from .refusals import first_line
 from .streaming import Watch
@@ -50,17 +51,7 @@ class PythonModel:
 
     def info(self) -> ModelInfo:
         """See `IModel`."""
-        entry = self._entry
-        return ModelInfo(
-            key=self._key,
-            model_id=entry.model_id,
-            kind=entry.type,
-            description=entry.description,
-            enabled=entry.enabled,
-            vision=entry.vision,
-            context_length=entry.context_length or 0,
-            loaded=self._function is not None,
-        )
+        return card(self._key, self._entry, loaded=self._function is not None)
 
     def start(self) -> Deferred[None]:
         """See `IModel`. Imports the agent; fails if that fails, and then each message tries again."""

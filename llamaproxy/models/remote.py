@@ -10,6 +10,7 @@ from ..agent.errors import ModelError
 from ..agent.interfaces import IDeltaReceiver, IEmbedder, IModel
 from ..agent.types import Embeddings, ModelInfo, ModelRequest, ModelResult
 from ..config.schema import ModelEntry
+from .card import card
 from .embedding import Embedding
 from .upstream import Server
 
@@ -34,18 +35,7 @@ class _Remote:
 
     def info(self) -> ModelInfo:
         """See `IBackEnd`."""
-        entry = self._entry
-        return ModelInfo(
-            key=self._key,
-            model_id=entry.model_id,
-            kind=entry.type,
-            description=entry.description,
-            enabled=entry.enabled,
-            vision=entry.vision,
-            context_length=entry.context_length or 0,
-            embedding=entry.embedding,
-            modified_at=self._modified_at,
-        )
+        return card(self._key, self._entry, modified_at=self._modified_at)
 
     def start(self) -> Deferred[None]:
         """See `IBackEnd`."""
