@@ -2,7 +2,6 @@
 
 import asyncio
 import threading
-import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -12,6 +11,10 @@ from llamaproxy.agents import Context, Reasoning
 counted: list[int] = []
 ended: list[str] = []
 threads: list[int] = []
+# Of the agent that blocks its thread: that it does, and that it may go on.
+blocking, released = threading.Event(), threading.Event()
+# Seconds after which that agent takes the reactor for blocked as well.
+PATIENCE = 10.0
 
 
 async def stream(text: str, context: Context) -> AsyncIterator[str | Reasoning]:
@@ -106,5 +109,5 @@ def number(text: str) -> Any:
 
 
 async def blocks(text: str) -> str:
-    time.sleep(0.3)
-    return "done"
+    blocking.set()
+    return "let go" if released.wait(PATIENCE) else "nobody else could run"

@@ -97,13 +97,15 @@ class KindTests(PythonTestCase):
             self.assertEqual(len(set(agents.threads)), 1)
 
     async def test_agent_that_blocks_does_not_hold_the_reactor(self) -> None:
+        agents.blocking.clear()
+        agents.released.clear()
         model = await self.model("blocks")
-        done = model.chat(REQUEST, Listener())
-        ticks = 0
-        while not done.called:
-            await deferLater(reactor, 0.01)
-            ticks += 1
-        self.assertGreater(ticks, 5)
+        listener = Listener()
+        done = model.chat(REQUEST, listener)
+        await until(agents.blocking.is_set)
+        agents.released.set()
+        await done
+        self.assertEqual(listener.text, "let go")
 
 
 class FlowTests(PythonTestCase):

@@ -51,9 +51,17 @@ class _Server:
                 ready()
                 return
             except Exception:
-                if time.monotonic() > until:
+                if time.monotonic() > until or self._ends_within(0.1):
                     raise
-                time.sleep(0.1)
+
+    def _ends_within(self, seconds: float) -> bool:
+        """Gives the server a moment; one that ends in it will never be ready."""
+        assert self._process is not None
+        try:
+            self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
 
     def kill(self) -> None:
         """Ends the server from one moment to the next."""
