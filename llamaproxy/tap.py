@@ -25,6 +25,7 @@ from .agent.delegation import Delegation
 from .agent.errors import AgentError
 from .agent.interfaces import IBackEnd, IEmbedder, IModel, ISessionStore
 from .agent.limits import Limits
+from .agent.outbound import Outbound
 from .agent.prompts import PromptFiles
 from .agent.rates import Rate
 from .agent.toolbox import Toolbox
@@ -140,7 +141,7 @@ def build(options: Options, home: Home, reactor: Any) -> Stack:
         tools.fixed,
         {key: e.llm_tools if e.tool_call_available else () for key, e in registry.models.items()},
     )
-    agent = _agent(home, settings, registry, default, models, embedders, toolbox, store, reactor)
+    agent = _agent(home, environ, settings, registry, default, models, embedders, toolbox, store, reactor)
     if settings.prompt_tools:
         agent.offer_prompt_tools()
     guard = Guard(
@@ -178,6 +179,7 @@ def build(options: Options, home: Home, reactor: Any) -> Stack:
 
 def _agent(
     home: Home,
+    environ: Mapping[str, str],
     settings: Settings,
     registry: ModelRegistry,
     default: str,
@@ -205,6 +207,7 @@ def _agent(
             {key: entry.llm_call_available for key, entry in entries.items()},
             {key: entry.llm_call_timeout for key, entry in entries.items()},
             lambda key, field, value: deferToThread(_keep, JsonFile(home.models_file), key, field, value),
+            Outbound.from_environ(environ),
         ),
     )
 

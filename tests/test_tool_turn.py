@@ -48,13 +48,16 @@ class ModelServer(Resource):
 
     isLeaf = True
 
-    def __init__(self) -> None:
+    def __init__(self, answers: Sequence[str | Calls] = ANSWERS) -> None:
         super().__init__()
+        self.answers = answers
         self.requests: list[Any] = []
+        self.depths: list[str | None] = []
 
     def render_POST(self, request: Any) -> bytes:
         self.requests.append(json.decode(request.content.read()))
-        answer = ANSWERS[len(self.requests) - 1]
+        self.depths.append(request.getHeader("x-llamaproxy-depth"))
+        answer = self.answers[len(self.requests) - 1]
         request.setHeader(b"content-type", b"text/event-stream")
         if isinstance(answer, str):
             deltas: list[Any] = [{"content": answer[:5]}, {"content": answer[5:]}]
@@ -152,26 +155,11 @@ class ToolTurnTests(TestCase):
         self.assertEqual(stored.messages[-1].content, "Rome is warmer.")
 
     async def test_reply_reads_well_in_ollamas_dialect_and_the_history_holds_it_all(self) -> None:
-        lines = [json.decode(line) for line in (await self.post(OLLAMA)).splitlines()]
-        messages = [line["message"] for line in lines]
-        self.check(
-            "".join(message["content"] for message in messages),
-            "".join(message.get("thinking", "") for message in messages),
-        )
-        self.assertEqual([line["done"] for line in lines].count(True), 1)
-        self.assertTrue(lines[-1]["done"])
+        self.check(*read_ollama(await self.post(OLLAMA)))
         await self.check_history()
 
     async def test_reply_reads_well_in_openais_dialect_and_the_history_holds_it_all(self) -> None:
-        frames = (await self.post(OPENAI)).decode().split("\n\n")
-        self.assertEqual(frames[-2:], ["data: [DONE]", ""])
-        choices = [json.decode(frame.removeprefix("data: "))["choices"][0] for frame in frames[:-2]]
-        deltas = [choice["delta"] for choice in choices]
-        self.check(
-            "".join(delta.get("content", "") for delta in deltas),
-            "".join(delta.get("reasoning_content", "") for delta in deltas),
-        )
-        self.assertEqual([choice["finish_reason"] for choice in choices if choice["finish_reason"]], ["stop"])
+        self.check(*read_openai(await self.post(OPENAI)))
         await self.check_history()
 
 
@@ -190,6 +178,30 @@ class ApprovalTests(SynchronousTestCase):
             wire = Front(house).connect().send("POST", path, ask(f"!yes {code}", stream=False))
             house.calls[1].answer("They are gone.")
             self.assertEqual((content(wire.response().json()), len(drop.calls)), ("They are gone.", 1))
+
+
+def read_ollama(body: bytes) -> tuple[str, str]:
+    """Answer and thoughts of a stream that ends once."""
+    lines = [json.decode(line) for line in body.splitlines()]
+    assert [line["done"] for line in lines] == [False] * (len(lines) - 1) + [True]
+    messages = [line["message"] for line in lines]
+    return (
+        "".join(message["content"] for message in messages),
+        "".join(message.get("thinking", "") for message in messages),
+    )
+
+
+def read_openai(body: bytes) -> tuple[str, str]:
+    """Answer and thoughts of a stream that ends once, and well."""
+    frames = body.decode().split("\n\n")
+    assert frames[-2:] == ["data: [DONE]", ""]
+    choices = [json.decode(frame.removeprefix("data: "))["choices"][0] for frame in frames[:-2]]
+    assert [choice["finish_reason"] for choice in choices if choice["finish_reason"]] == ["stop"]
+    deltas = [choice["delta"] for choice in choices]
+    return (
+        "".join(delta.get("content", "") for delta in deltas),
+        "".join(delta.get("reasoning_content", "") for delta in deltas),
+    )
 
 
 def content(body: Any) -> str:

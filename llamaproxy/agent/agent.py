@@ -1,6 +1,6 @@
 """The agent: takes one message of one caller through session, commands and model to a committed reply."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from msgspec.structs import replace
 from twisted.internet.defer import Deferred, DeferredList, fail
@@ -10,6 +10,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from .agentcall import AgentCall, conversation_id
 from .approvals import parked_turn, reminder
 from .aside import ask_aside
 from .commands import Commands
@@ -62,6 +63,7 @@ class Agent:
         self.toolbox = toolbox or Toolbox()
         self.gate_defaults = gate_defaults or {}
         self.delegation = delegation or Delegation()
+        self._delegating = (LlmCall(self), AgentCall(self))
         self.offer_delegation()
         self.sessions = Sessions(store, clock.seconds)
         self.conversation = Conversation(self, message_limits or {}, prompt_folders or {})
@@ -112,7 +114,8 @@ class Agent:
         """One completion outside any session; see `IAgent`."""
         if self._stopping:
             return fail(_stopping())
-        asking = Deferred.fromCoroutine(ask_aside(self.backends[self.default], turn, system))
+        timeout = self.delegation.time_limit(self.default)
+        asking = Deferred.fromCoroutine(ask_aside(self.backends[self.default], turn, system, timeout=timeout))
         self._asides.add(asking)
 
         def over(result: str | Failure) -> str | Failure:
@@ -127,19 +130,24 @@ class Agent:
             self.toolbox.add(tool)
 
     def offer_delegation(self) -> None:
-        """Offers models the tool to ask others while there is one that may be asked."""
-        tool = LlmCall(self)
-        if tool.keys:
-            self.toolbox.add(tool)
-        else:
-            self.toolbox.remove(tool.name)
+        """Offers models the tools to ask others while there is one that may be asked."""
+        for tool in self._delegating:
+            if tool.keys:
+                self.toolbox.add(tool)
+            else:
+                self.toolbox.remove(tool.name)
+
+    def askable(self) -> Iterator[tuple[str, IModel]]:
+        """The models that others may ask, by key."""
+        return ((key, model) for key, model in self.backends.items() if self.delegation.allows(key))
 
     async def forget(self, session: Session) -> int:
         """Empties the session's history, here, in the store and where models keep it; how many messages went."""
         session.forget()
-        for model in self.backends.values():
+        for key, model in self.backends.items():
             if IKeepsHistory.providedBy(model):
                 model.forget(session.session_id)
+                model.forget(conversation_id(session.session_id, key))
         return await self.store.clear(session.session_id)
 
     async def delete(self, session: Session, turn: Turn) -> bool:

@@ -1,6 +1,6 @@
 """A question to a model that belongs to no session: no history, no tools, and no trace of it afterwards."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from twisted.internet.interfaces import IPushProducer
 from zope.interface import implementer
@@ -14,9 +14,10 @@ ANSWER_LIMIT = 64 * 1024
 
 @implementer(IDeltaReceiver)
 class _Answer:
-    """Collects the text of one completion."""
+    """Collects the text of one completion; `show` gets each piece of what is kept."""
 
-    def __init__(self) -> None:
+    def __init__(self, show: Callable[[str], None] | None) -> None:
+        self._show = show
         self._pieces: list[str] = []
         self._size = 0
 
@@ -29,19 +30,36 @@ class _Answer:
     def deltasReceived(self, deltas: Sequence[ModelDelta]) -> None:
         """Keeps the text; what the model thinks is of no use here."""
         if self._size <= ANSWER_LIMIT:
-            texts = [delta.text for delta in deltas if type(delta) is Text]
-            self._pieces += texts
-            self._size += sum(map(len, texts))
+            piece = "".join([delta.text for delta in deltas if type(delta) is Text])
+            self._pieces.append(piece)
+            self._size += len(piece)
+            if piece and self._show is not None:
+                self._show(piece)
 
     def text(self) -> str:
         """All of it."""
         return "".join(self._pieces)[:ANSWER_LIMIT]
 
 
-async def ask_aside(model: IModel, turn: ChatTurn, system: str) -> str:
-    """What `model` answers to `turn` under the system prompt `system`, "" for none. Raises `ModelError`."""
+async def ask_aside(
+    model: IModel,
+    turn: ChatTurn,
+    system: str = "",
+    *,
+    timeout: float | None = None,
+    depth: int = 0,
+    session_id: str = "",
+    show: Callable[[str], None] | None = None,
+) -> str:
+    """What `model` answers to `turn` under the system prompt `system`, "" for none. Raises `ModelError`.
+
+    `timeout`, `depth` and `session_id` are as in `ModelRequest`; `show` gets the text as it comes.
+    """
     question = Message(role="user", content=turn.text, images=turn.images)
     messages = [Message(role="system", content=system), question] if system else [question]
-    answer = _Answer()
-    await model.chat(ModelRequest(messages=messages, options=turn.options), answer)
+    answer = _Answer(show)
+    request = ModelRequest(
+        messages=messages, options=turn.options, session_id=session_id, depth=depth, timeout=timeout
+    )
+    await model.chat(request, answer)
     return answer.text()

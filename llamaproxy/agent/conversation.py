@@ -64,11 +64,13 @@ class Conversation:
         await self._follow(session, asked)
         mark = mark_of(session.messages, asked.trail)
         user = Message(role="user", content=text, images=asked.images, mark=mark)
-        await self._carry_on(session, Exchange(key=key, messages=[user], options=asked.options), turn)
+        exchange = Exchange(key=key, messages=[user], options=asked.options, depth=turn.caller.depth)
+        await self._carry_on(session, exchange, turn)
 
     async def resume(self, session: Session, parked: Parked, decision: Decision, turn: Turn) -> None:
         """Takes up a turn that waited for the user's leave, from where it stood; it is not parked any more."""
         exchange = parked.exchange
+        exchange.depth = max(exchange.depth, turn.caller.depth)
         if exchange.key not in self._agent.backends:
             exchange.key = session.model
         if decision == "always":

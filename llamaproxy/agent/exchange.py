@@ -12,12 +12,14 @@ class Exchange(Struct, kw_only=True):
 
     `messages` begins with the user's and holds complete rounds only. `calls` and `results` (by call id) are the
     round under way, `said` the model's words before its calls. `last` says that the model is to answer without
-    tools now. All of it can be stored, so that a turn can be taken up again.
+    tools now. `depth` counts the delegations above the turn. All of it can be stored, so that a turn can be taken up
+    again.
     """
 
     key: str
     messages: list[Message]
     options: Options = Options()
+    depth: int = 0
     rounds: int = 0
     last: bool = False
     said: str = ""

@@ -46,7 +46,11 @@ class Limits:
         self.queue = queue
         self.depths: dict[str, int] = {**DEFAULT_DEPTHS, **(depths or {})}
         self.rates: dict[str, Rate] = {**DEFAULT_RATES, **(rates or {})}
-        self.display = {"tool_preview_length": tool_preview_length, "tool_suppress": tool_suppress}
+        self.display = {
+            "tool_preview_length": tool_preview_length,
+            "tool_suppress": tool_suppress,
+            "agent_call_stream": True,
+        }
         self.gate_mode = gate_mode
         self.follow_edits = follow_edits
         self.new_chat = new_chat

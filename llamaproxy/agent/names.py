@@ -6,6 +6,11 @@ from hashlib import sha256
 _PLAIN = re.compile(r"[A-Za-z0-9._-]+")
 _ODD = re.compile(r"[^A-Za-z0-9._-]+")
 
+# How the ids begin under which one of our models asks an agent on behalf of a session.
+SWARM = "swarm-"
+# The header with the depth of delegation, so that agents which ask each other in a circle come to an end.
+DEPTH_HEADER = "x-llamaproxy-depth"
+
 # Hex digits that keep apart what would look the same after cleaning.
 DIGEST = 8
 

@@ -1,12 +1,13 @@
 """What a user sees of a turn's tools: short tags beside the answer, as the session's settings want them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from .reply import Reply
 
 PREVIEW_LENGTH = "tool_preview_length"
 SUPPRESS = "tool_suppress"
+STREAM = "agent_call_stream"
 
 _ARGUMENTS_SHOWN = 200
 
@@ -14,20 +15,31 @@ _ARGUMENTS_SHOWN = 200
 class ToolDisplay:
     """Writes tags into `reply`; `settings` are the session's, over the agent's `defaults`.
 
-    `tool_preview_length` is in characters, 0 or less for all of a result.
+    `tool_preview_length` is in characters, 0 or less for all of a result. With `agent_call_stream` the text that a
+    tool has while it runs is shown as it comes.
     """
 
     def __init__(self, reply: Reply, settings: Mapping[str, Any], defaults: Mapping[str, Any]) -> None:
         self._reply = reply
         self._suppressed = bool(settings.get(SUPPRESS, defaults[SUPPRESS]))
         self._length = int(settings.get(PREVIEW_LENGTH, defaults[PREVIEW_LENGTH]))
+        self._streams = bool(settings.get(STREAM, defaults[STREAM])) and not self._suppressed
+        self._speaker: Live | None = None
+        self._line_open = False
 
     def begins(self, name: str, arguments: str) -> None:
         """A tool starts."""
         self._tag(f"[{name} {_one_line(arguments, _ARGUMENTS_SHOWN)}]")
 
-    def returns(self, name: str, result: str) -> None:
-        """A tool has a result, good or bad."""
+    def live(self) -> "Live":
+        """Where a tool puts the text that it has while it runs."""
+        return Live(self._speak)
+
+    def returns(self, name: str, result: str, shown: int = 0) -> None:
+        """A tool has a result, good or bad, of which so many characters have been shown already."""
+        if shown == len(result):
+            self._tag(f"[{name}: done]")
+            return
         length = self._length if self._length > 0 else len(result)
         cut = "..." if len(result) > length else ""
         self._tag(f"[{name}: {result[:length]}{cut}]")
@@ -36,9 +48,45 @@ class ToolDisplay:
         """The turn goes another way than the model wanted."""
         self._tag(f"[{text}]")
 
+    def _speak(self, live: "Live", text: str) -> bool:
+        """Shows a piece of live text, "" at its end. Of several tools only one at a time may speak."""
+        if not self._streams or self._speaker not in (None, live):
+            return False
+        self._speaker = live if text else None
+        if text:
+            self._reply.murmur(text)
+            self._line_open = not text.endswith("\n")
+        return True
+
     def _tag(self, text: str) -> None:
         if not self._suppressed:
-            self._reply.murmur(f"{text}\n")
+            before = "\n" if self._line_open else ""
+            self._line_open = False
+            self._reply.murmur(f"{before}{text}\n")
+
+
+class Live:
+    """The text of one running tool as far as it is shown; `length` is how much of it was, in characters.
+
+    What could not be shown from its first piece on, since another tool was speaking, is not shown at all.
+    """
+
+    def __init__(self, speak: Callable[["Live", str], bool]) -> None:
+        self.length = 0
+        self._speak = speak
+        self._silent = False
+
+    def show(self, text: str) -> None:
+        """Shows a piece."""
+        if text and not self._silent:
+            self._silent = not self._speak(self, text)
+            self.length += 0 if self._silent else len(text)
+
+    def end(self) -> None:
+        """There is no more; the next tool may speak."""
+        if self.length:
+            self._speak(self, "")
+        self._silent = True
 
 
 def _one_line(text: str, length: int) -> str:

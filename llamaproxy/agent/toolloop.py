@@ -50,7 +50,8 @@ class ToolLoop:
         self._model = agent.backends[exchange.key]
         self._tools = agent.toolbox.offered(exchange.key)
         self._definitions = [definition(tool) for tool in self._tools.values()]
-        self._runner = ToolRunner(agent, session, turn, self._tools, _result_limit(self._context_length))
+        limit = _result_limit(self._context_length)
+        self._runner = ToolRunner(agent, session, turn, self._tools, limit, exchange.depth)
 
     async def run(self) -> list[tuple[ToolCall, list[Need]]]:
         """Runs until the model has answered; the answer is the reply's transcript.
@@ -134,6 +135,8 @@ class ToolLoop:
             tools=[] if self._is_last else self._definitions,
             options=self._exchange.options,
             session_id=self._session.session_id,
+            depth=self._exchange.depth,
+            timeout=self._agent.delegation.time_limit(self._exchange.key),
         )
         try:
             return await self._complete(request)

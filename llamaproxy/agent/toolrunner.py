@@ -1,6 +1,6 @@
 """Runs one tool call: arguments, rate limit, gates, the tool itself; what comes of it is text for the model."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
@@ -14,7 +14,7 @@ from .session import Session
 from .toolbox import BadArguments
 from .tooldisplay import ToolDisplay
 from .turn import Turn
-from .types import ToolCall, ToolContext
+from .types import ToolCall, ToolContext, unseen
 
 if TYPE_CHECKING:
     from .agent import Agent
@@ -43,7 +43,10 @@ class NeedsApproval(Exception):
 
 
 class ToolRunner:
-    """Runs the calls of one turn with the `tools` on offer; a result has at most `result_limit` bytes."""
+    """Runs the calls of one turn with the `tools` on offer; a result has at most `result_limit` bytes.
+
+    `depth` counts the delegations above the turn.
+    """
 
     log = Logger()
 
@@ -54,12 +57,14 @@ class ToolRunner:
         turn: Turn,
         tools: Mapping[str, ITool],
         result_limit: int = RESULT_LIMIT,
+        depth: int = 0,
     ) -> None:
         self._agent = agent
         self._session = session
         self._turn = turn
         self._tools = tools
         self._result_limit = result_limit
+        self._depth = max(depth, turn.caller.depth)
         self.display = ToolDisplay(turn.reply, session.settings, agent.limits.display)
 
     async def run(self, call: ToolCall, approved: bool = False) -> str:
@@ -75,8 +80,12 @@ class ToolRunner:
         if not approved and (refusal := self._refusal(tool, arguments)):
             return refusal
         self.display.begins(tool.name, call.arguments)
-        result = await self._result(tool, arguments)
-        self.display.returns(tool.name, result)
+        live = self.display.live()
+        try:
+            result = await self._result(tool, arguments, live.show)
+        finally:
+            live.end()
+        self.display.returns(tool.name, result, live.length)
         return result
 
     async def run_ungated(self, tool: ITool, arguments: dict[str, Any]) -> str:
@@ -108,11 +117,15 @@ class ToolRunner:
         self._turn.reply.say(f"[{tool.name} was refused. {how}: {commands}]\n\n")
         return REFUSED.format(needs=needs, commands=commands)
 
-    async def _result(self, tool: ITool, arguments: dict[str, Any]) -> str:
+    async def _result(
+        self, tool: ITool, arguments: dict[str, Any], show: Callable[[str], None] = unseen
+    ) -> str:
         context = ToolContext(
             session_id=self._session.session_id,
             address=self._turn.caller.address,
             reactor=self._agent.clock,
+            depth=self._depth,
+            show=show,
         )
         try:
             work: Deferred[object] = maybeDeferred(tool.run, arguments, context)

@@ -1,7 +1,7 @@
 """What crosses the walls between rooms: small immutable values, and nothing that knows HTTP or a vendor."""
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 from msgspec import Struct
@@ -25,6 +25,7 @@ class Caller(Struct, frozen=True, kw_only=True):
 
     `owner` is set for the person who runs the server: they come from its own machine, or with a key that is
     theirs. A few commands are for them alone. `named_by` says in words what decided whose session it is.
+    `depth` counts the delegations above the request: 0 for a person's own, more for another agent's.
     """
 
     session_id: str
@@ -32,6 +33,7 @@ class Caller(Struct, frozen=True, kw_only=True):
     named_by: str = "address"
     rights: Rights = "all"
     owner: bool = False
+    depth: int = 0
 
 
 class Options(Struct, frozen=True, kw_only=True):
@@ -82,16 +84,22 @@ class Access(Struct, frozen=True, kw_only=True):
     writes: tuple[str, ...] = ()
 
 
+def unseen(text: str) -> None:
+    """Shows the text to nobody."""
+
+
 class ToolContext(Struct, frozen=True, kw_only=True):
     """What a running tool knows of its caller. `reactor` gives it timers and sockets.
 
     `depth` counts the delegations above this call (`llm_call`, `agent_call`): 0 in a turn of the user's own.
+    `show` gives the user a piece of text beside the answer while the tool runs.
     """
 
     session_id: str
     address: str
     reactor: Any
     depth: int = 0
+    show: Callable[[str], None] = unseen
 
 
 class Mark(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -159,13 +167,17 @@ class ModelRequest(Struct, frozen=True, kw_only=True):
     """One completion asked of a model: the whole prompt, and the tools that it may call.
 
     `tools` are JSON-schema function definitions: `{"name", "description", "parameters"}`. `session_id` is for
-    back ends that keep a history of their own; it is empty for a call outside any session.
+    back ends that keep a history of their own; it is empty for a call outside any session. `depth` counts the
+    delegations above the call, which a back end passes on to where more agents may be. `timeout` is in seconds,
+    for the whole call; None leaves it to the model's entry.
     """
 
     messages: Sequence[Message]
     tools: Sequence[dict[str, Any]] = ()
     options: Options = Options()
     session_id: str = ""
+    depth: int = 0
+    timeout: float | None = None
 
 
 class ModelResult(Struct, frozen=True, kw_only=True):

@@ -18,7 +18,7 @@ from zope.interface import implementer
 
 from ..agent.errors import ModelError, ModelTimeout
 from ..agent.interfaces import IDeltaReceiver, IKeepsHistory
-from ..agent.names import safe_name
+from ..agent.names import SWARM, safe_name
 from ..agent.types import Message, ModelDelta, ModelRequest, ModelResult, Text
 from ..config.schema import ModelEntry
 from .refusals import UNREADABLE, error_of, first_line
@@ -95,7 +95,8 @@ class AgentChat:
     """Takes turns with the remote agent.
 
     Each session here is a client there, under an id that begins with `api-`: only such clients are asked at gates
-    instead of being refused. The answers come from the entry's `gate_policy`.
+    instead of being refused. The answers come from the entry's `gate_policy`. What one of our models asks it, on
+    behalf of a session, is another client: `api-swarm-...`.
     """
 
     _log = Logger()
@@ -116,7 +117,7 @@ class AgentChat:
         if client in self._stopping:
             await _end_of(self._stopping[client])
         try:
-            return await self._turn(client, _newest(request.messages), receiver)
+            return await self._turn(client, request, receiver)
         finally:
             if not request.session_id:
                 self.forget(session_id)
@@ -129,13 +130,14 @@ class AgentChat:
         """Fires when the small requests under way are done."""
         return gatherResults(list(self._errands))
 
-    async def _turn(self, client: str, text: str, receiver: IDeltaReceiver) -> ModelResult:
+    async def _turn(self, client: str, request: ModelRequest, receiver: IDeltaReceiver) -> ModelResult:
         accepted = False
         try:
-            answer = await self._upstream.fetch("/api/v1/submit", self._submission(client, text))
+            submission = self._submission(client, request)
+            answer = await self._upstream.fetch("/api/v1/submit", submission, request=request)
             accepted = True
             path = f"/api/v1/stream/{quote(self._accepted(answer), safe='')}"
-            return await self._upstream.listen(path, self._decoder, receiver, self._entry.linger)
+            return await self._upstream.listen(request, path, self._decoder, receiver, self._entry.linger)
         except (CancelledError, ModelError) as error:
             # Over there the turn goes on, whether anybody listens or not.
             if accepted or isinstance(error, CancelledError | ModelTimeout):
@@ -144,8 +146,12 @@ class AgentChat:
                 stopping.addCallback(lambda _: self._stopping.__delitem__(client))
             raise
 
-    def _submission(self, client: str, text: str) -> bytes:
-        submission = {"text": text, "client_id": client, "timeout": self._entry.llm_call_timeout}
+    def _submission(self, client: str, request: ModelRequest) -> bytes:
+        submission = {
+            "text": _newest(request.messages),
+            "client_id": client,
+            "timeout": self._upstream.time_limit(request),
+        }
         if self._entry.model_id != ITS_OWN:
             submission["default_model"] = self._entry.model_id
         return encode(submission)
@@ -158,6 +164,8 @@ class AgentChat:
             raise ModelError(f"{self._upstream.who} sent what cannot be read: {error}") from None
 
     def _client_id(self, session_id: str) -> str:
+        if session_id.startswith(SWARM):
+            return safe_name(f"api-{session_id}", 96)
         return safe_name(f"api-llama-{self._key}-{session_id.removeprefix('llama-')}", 96)
 
     def _decoder(self) -> TurnDecoder:

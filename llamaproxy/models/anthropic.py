@@ -192,7 +192,7 @@ class AnthropicChat:
         upstream, thoughts = self._upstream, self._thoughts
         path = "/messages" if self._entry.host.rstrip("/").endswith("/v1") else "/v1/messages"
         body = encode(self._body(request))
-        return await upstream.ask(path, body, lambda: EventDecoder(upstream.who, thoughts), receiver)
+        return await upstream.ask(request, path, body, lambda: EventDecoder(upstream.who, thoughts), receiver)
 
     def _body(self, request: ModelRequest) -> dict[str, Any]:
         entry, options = self._entry, request.options

@@ -84,12 +84,15 @@ class _Local:
         if self._entry.start == "eager":
             self._keeper.serving().addErrback(self._not_loaded)
 
-    async def _load(self) -> float:
-        """Has the weights loaded, which counts as loading and not as silence; returns the seconds that it took."""
+    async def _load(self, limit: float) -> float:
+        """Has the weights loaded, which counts as loading and not as silence; returns the seconds that it took.
+
+        At most `limit` of them.
+        """
         began = self._reactor.seconds()
         await self._inspect()
         try:
-            await self._keeper.serving().addTimeout(self._entry.llm_call_timeout, self._reactor)
+            await self._keeper.serving().addTimeout(limit, self._reactor)
         except TimeoutError:
             raise ModelTimeout(f"{self._who} is still being loaded; try again in a while") from None
         return float(self._reactor.seconds() - began)
@@ -128,7 +131,7 @@ class LocalModel(_Local):
         return Deferred.fromCoroutine(self._ask(request, receiver))
 
     async def _ask(self, request: ModelRequest, receiver: IDeltaReceiver) -> ModelResult:
-        loading = await self._load()
+        loading = await self._load(self._upstream.time_limit(request))
         return replace(await self._chat.ask(request, receiver), load_seconds=loading)
 
 
@@ -145,7 +148,7 @@ class LocalEmbedder(_Local):
         return Deferred.fromCoroutine(self._embed(texts, dimensions))
 
     async def _embed(self, texts: Sequence[str], dimensions: int | None) -> Embeddings:
-        await self._load()
+        await self._load(self._entry.llm_call_timeout)
         return await self._embedding.ask(texts, dimensions)
 
 

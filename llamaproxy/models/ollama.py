@@ -104,7 +104,9 @@ class OllamaChat:
         upstream = self._upstream
 
         async def post(body: dict[str, Any]) -> ModelResult:
-            return await upstream.ask("/api/chat", encode(body), lambda: LineDecoder(upstream.who), receiver)
+            return await upstream.ask(
+                request, "/api/chat", encode(body), lambda: LineDecoder(upstream.who), receiver
+            )
 
         return await self._optional.ask(post, self._body(request))
 

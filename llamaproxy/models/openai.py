@@ -154,7 +154,9 @@ class OpenAIChat:
 
         async def post(body: dict[str, Any]) -> ModelResult:
             data = encode(body)
-            return await upstream.ask("/chat/completions", data, lambda: ChunkDecoder(upstream.who), receiver)
+            return await upstream.ask(
+                request, "/chat/completions", data, lambda: ChunkDecoder(upstream.who), receiver
+            )
 
         return await self._optional.ask(post, self._body(request))
 

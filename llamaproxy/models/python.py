@@ -89,7 +89,8 @@ class PythonModel:
 
     async def _ask(self, request: ModelRequest, receiver: IDeltaReceiver) -> ModelResult:
         function = await self._load()
-        watch = Watch(self._reactor, self._entry.llm_call_timeout)
+        limit = self._entry.llm_call_timeout if request.timeout is None else request.timeout
+        watch = Watch(self._reactor, limit)
         patience = self._entry.first_token_timeout
         watch.expect(patience, f"did not begin its reply within {patience:g} seconds")
         flow = Flow(self._reactor, receiver, watch, self._entry.idle_timeout)

@@ -19,7 +19,8 @@ from twisted.web.iweb import IResponse
 
 from ..agent.errors import ModelError, ModelTimeout, ModelUnavailable
 from ..agent.interfaces import IDeltaReceiver
-from ..agent.types import ModelResult
+from ..agent.names import DEPTH_HEADER
+from ..agent.types import ModelRequest, ModelResult
 from ..config.schema import ModelEntry
 from .client import Http
 from .refusals import MAX_BODY, is_html, refusal
@@ -80,26 +81,43 @@ class Upstream:
         self._headers = headers
 
     async def ask(
-        self, path: str, body: bytes, decoder: Callable[[], Decoder], receiver: IDeltaReceiver
+        self,
+        request: ModelRequest,
+        path: str,
+        body: bytes,
+        decoder: Callable[[], Decoder],
+        receiver: IDeltaReceiver,
     ) -> ModelResult:
-        """Posts the JSON text `body` to `path` under the base URL and streams the answer to `receiver`.
+        """Posts `body`, the JSON text of `request`, to `path` under the base URL; streams the answer to `receiver`.
 
         Raises `ModelError`, or `CancelledError` if it was cancelled, with the connection closed either way.
         """
 
-        return await self._twice("POST", path, body, self._streaming(decoder, receiver, None))
+        return await self._twice("POST", path, body, self._streaming(decoder, receiver, None), request)
 
     async def listen(
-        self, path: str, decoder: Callable[[], Decoder], receiver: IDeltaReceiver, linger: float
+        self,
+        request: ModelRequest,
+        path: str,
+        decoder: Callable[[], Decoder],
+        receiver: IDeltaReceiver,
+        linger: float,
     ) -> ModelResult:
         """Streams what is at `path` to `receiver`; for `linger` see `DeltaStream`. Raises as `ask` does."""
-        return await self._twice("GET", path, b"", self._streaming(decoder, receiver, linger))
+        return await self._twice("GET", path, b"", self._streaming(decoder, receiver, linger), request)
 
-    async def fetch(self, path: str, body: bytes, method: str = "POST") -> bytes:
+    async def fetch(
+        self, path: str, body: bytes, method: str = "POST", request: ModelRequest | None = None
+    ) -> bytes:
         """Sends the JSON text `body` to `path` under the base URL; returns the whole answer. Raises as `ask` does."""
         return await self._twice(
-            method, path, body, lambda response, _: whole_of(self.who, response, MAX_ANSWER)
+            method, path, body, lambda response, _: whole_of(self.who, response, MAX_ANSWER), request
         )
+
+    def time_limit(self, request: ModelRequest | None) -> float:
+        """Seconds that the call which `request` asks for may take."""
+        asked = request.timeout if request else None
+        return self._entry.llm_call_timeout if asked is None else asked
 
     def _streaming(
         self, decoder: Callable[[], Decoder], receiver: IDeltaReceiver, linger: float | None
@@ -110,16 +128,19 @@ class Upstream:
 
         return stream
 
-    async def _twice(self, method: str, path: str, body: bytes, take_in: TakeIn[T]) -> T:
-        watch = Watch(self._clock, self._entry.llm_call_timeout)
+    async def _twice(
+        self, method: str, path: str, body: bytes, take_in: TakeIn[T], request: ModelRequest | None
+    ) -> T:
+        watch = Watch(self._clock, self.time_limit(request))
+        depth = {DEPTH_HEADER: str(request.depth)} if request and request.depth else {}
         try:
             try:
-                return await self._attempt(method, path, body, take_in, watch)
+                return await self._attempt(method, path, body, take_in, watch, depth)
             except ModelUnavailable as error:
                 # Nothing of an answer has come, so asking once more repeats nothing.
                 self._note(error, "; trying once more")
             await watch.over(deferLater(self._clock, RETRY_PAUSE))
-            return await self._attempt(method, path, body, take_in, watch)
+            return await self._attempt(method, path, body, take_in, watch, depth)
         except CancelledError:
             if watch.verdict:
                 raise ModelTimeout(f"{self.who} {watch.verdict}") from None
@@ -130,11 +151,13 @@ class Upstream:
         finally:
             watch.stop()
 
-    async def _attempt(self, method: str, path: str, body: bytes, take_in: TakeIn[T], watch: Watch) -> T:
+    async def _attempt(
+        self, method: str, path: str, body: bytes, take_in: TakeIn[T], watch: Watch, depth: dict[str, str]
+    ) -> T:
         patience = self._entry.first_token_timeout
         watch.expect(patience, f"did not begin its reply within {patience:g} seconds")
         server = await watch.over(self._locate())
-        headers = {**_COMMON_HEADERS, **self._headers(server.key)}
+        headers = {**_COMMON_HEADERS, **depth, **self._headers(server.key)}
         try:
             url = server.url.rstrip("/") + path
             response = await watch.over(self._http.request(method, url, headers, body))

@@ -12,7 +12,8 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 from twisted.internet.interfaces import IAddress
 from twisted.web.iweb import IRequest
 
-from ..agent.errors import AgentError, Forbidden, Unauthorized
+from ..agent.errors import AgentError, BadRequest, Forbidden, Unauthorized
+from ..agent.names import DEPTH_HEADER
 from ..agent.types import Caller, Rights
 from .hosts import Hosts
 from .naming import Naming
@@ -119,7 +120,7 @@ class Guard:
         return is_here and not self._is_relayed(request)
 
     def caller(self, request: IRequest) -> Caller:
-        """Whose session the request belongs to, and what they may command."""
+        """Whose session the request belongs to, and what they may command. Raises `BadRequest`."""
         address, key = self.address(request), self.key_name(request)
         own = self._key_commands.get(key) if key else None
         rights = own or self._commands
@@ -132,6 +133,7 @@ class Guard:
             address=str(address),
             rights=rights,
             owner=rights == "all" and (own == "all" or at_the_server),
+            depth=_depth(request),
         )
 
     def key_name(self, request: IRequest) -> str | None:
@@ -179,6 +181,14 @@ class Guard:
 def _address_of(end: IAddress) -> Address:
     """The address of a connection's end; a socket without one (a Unix socket) counts as loopback."""
     return canonical(getattr(end, "host", "")) or LOOPBACK
+
+
+def _depth(request: IRequest) -> int:
+    """How many agents have passed the message on; anybody is believed, since it only takes rights away."""
+    text = request.getHeader(DEPTH_HEADER) or "0"
+    if not re.fullmatch(r"\d{1,4}", text, re.ASCII):
+        raise BadRequest(f"The header {DEPTH_HEADER} is a number from 0 to 9999.")
+    return int(text)
 
 
 def _is_forwarded(request: IRequest) -> bool:

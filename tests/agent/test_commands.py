@@ -5,6 +5,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import directlyProvides
 
+from llamaproxy.agent.agentcall import conversation_id
 from llamaproxy.agent.commands import table
 from llamaproxy.agent.commands.script import MAX_COMMANDS, Invocation, Script, TooManyCommands, read
 from llamaproxy.agent.errors import ModelError, ToolError
@@ -122,7 +123,8 @@ class CommandTests(TurnCase):
         self.answered("hello", "ahoy")
         self.say("!reset")
         self.say("!session 101 delete")
-        self.assertEqual(forgotten, [PHONE.session_id] * 2)
+        asked_by_others = conversation_id(PHONE.session_id, "main")
+        self.assertEqual(forgotten, [PHONE.session_id, asked_by_others] * 2)
 
     def test_stop_ends_the_running_reply_well(self) -> None:
         listener = self.listen("hello")

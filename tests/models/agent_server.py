@@ -23,6 +23,7 @@ class RemoteAgentServer:
         self.script = script
         self.key = key
         self.submitted: list[dict[str, Any]] = []
+        self.depths: list[str | None] = []
         self.calls: list[str] = []
         self.gates: dict[str, bool] = {}
         self.broken = False
@@ -66,6 +67,7 @@ class RemoteAgentServer:
             return self._json(request, error="unauthorized")
         body = json.decode(request.content.read())
         self.submitted.append(body)
+        self.depths.append(cast(str | None, request.getHeader("x-llamaproxy-depth")))
         self._queue.clear()
         self.script(self, body["text"])
         return self._json(request, client_id=body["client_id"], status="accepted")

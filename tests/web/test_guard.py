@@ -6,6 +6,7 @@ from twisted.internet.address import IPv4Address
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.test.requesthelper import DummyRequest
 
+from llamaproxy.agent.errors import BadRequest
 from llamaproxy.web.guard import Guard
 from tests.support import Front, House, Response
 
@@ -28,6 +29,20 @@ class GuardTests(SynchronousTestCase):
         self.assertEqual(self.rights(guard, "192.168.1.2"), ("safe", False))
         self.assertEqual(self.rights(guard, "192.168.1.2", authorization="Bearer b"), ("safe", False))
         self.assertEqual(self.rights(guard, "192.168.1.2", authorization="Bearer a"), ("all", True))
+
+    def test_depth_of_delegation_is_read_and_nonsense_refused(self) -> None:
+        for sent, depth in ((None, 0), ("0", 0), ("2", 2)):
+            self.assertEqual(Guard().caller(self.asking(depth=sent)).depth, depth)
+        for nonsense in ("-1", "two", "1.5", "10000", "\u0662"):
+            with self.assertRaises(BadRequest):
+                Guard().caller(self.asking(depth=nonsense))
+
+    def asking(self, depth: str | None) -> DummyRequest:
+        request = DummyRequest([])
+        request.client = IPv4Address("TCP", "192.168.1.2", 1)
+        if depth is not None:
+            request.requestHeaders.setRawHeaders("X-Llamaproxy-Depth", [depth])
+        return request
 
     def test_owner_comes_from_the_servers_own_machine_and_not_through_a_proxy_there(self) -> None:
         self.assertEqual(self.rights(Guard(), "127.0.0.1"), ("all", True))

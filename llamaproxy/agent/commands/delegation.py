@@ -72,7 +72,7 @@ async def llm_clean_text(call: Call) -> str:
     key, prompt = _split(call.argument)
     _keys(call, [key])
     try:
-        return await ask_model(call.agent, key, prompt)
+        return await ask_model(call.agent, key, prompt, depth=call.turn.caller.depth)
     except ToolError as error:
         return str(error)
 
@@ -100,6 +100,7 @@ async def llm_clean_tool(call: Call) -> str:
             call.agent,
             key,
             f"The tool {name} was called with: {text}\n\nIts result:\n{result}\n\nSay what came of it.",
+            depth=call.turn.caller.depth,
         )
     except BadArguments as problem:
         raise UsageError(f"{problem}.") from None

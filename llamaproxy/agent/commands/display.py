@@ -1,6 +1,6 @@
 """Commands about what the chat shows of tools; they are kept with the session."""
 
-from ..tooldisplay import PREVIEW_LENGTH, SUPPRESS
+from ..tooldisplay import PREVIEW_LENGTH, STREAM, SUPPRESS
 from .table import Call, command, required_truth, whole_number
 
 LONGEST_PREVIEW = 1_000_000
@@ -27,3 +27,13 @@ async def tool_suppress(call: Call) -> str:
         await call.save()
     hidden = call.session.settings.get(SUPPRESS, call.agent.limits.display[SUPPRESS])
     return f"Tool tags are {'hidden' if hidden else 'shown'}."
+
+
+@command("stream", "[bool]", summary="show what a called agent says while it says it", group="Tools")
+async def stream(call: Call) -> str:
+    """Shows or sets whether an agent's words are shown as they come, beside the answer."""
+    if call.argument:
+        call.session.settings[STREAM] = required_truth(call.argument)
+        await call.save()
+    live = call.session.settings.get(STREAM, call.agent.limits.display[STREAM])
+    return f"What a called agent says is shown {'as it comes' if live else 'when it has answered'}."
