@@ -95,6 +95,12 @@ class Gates:
         ]
 
 
+def sides_of(tool: "ITool") -> tuple[Side, ...]:
+    """The sides that the gate of a tool has."""
+    sides: tuple[Side, ...] = ("read",) if tool.category in READ_ONLY_GROUPS else SIDES
+    return getattr(tool, "sides", sides)
+
+
 def _needs(tool: "ITool", access: Access) -> Iterator[Need]:
     if access.operation is None:
         return

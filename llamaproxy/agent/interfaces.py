@@ -194,7 +194,10 @@ class IModelType(Interface):
 
 
 class ITool(Interface):
-    """A tool that models may call. Found as a plugin: an instance that also provides `twisted.plugin.IPlugin`."""
+    """A tool that models may call. Found as a plugin: an instance that also provides `twisted.plugin.IPlugin`.
+
+    One that only reads, or only writes, may say so in an attribute `sides`: `("read",)` or `("write",)`.
+    """
 
     name = Attribute("What models and commands call it, `[a-z0-9_]+`.")
     description = Attribute("What it does, a sentence or two for the model.")

@@ -148,6 +148,22 @@ class GateCommandTests(ToolCase):
         for text, answer in table.items():
             self.assertEqual(self.say(text), answer, text)
 
+    def test_tool_with_one_side_shows_and_sets_only_that(self) -> None:
+        toolbox = self.house.toolbox
+        for name, side in (("sends", "write"), ("looks", "read")):
+            tool = ScriptedTool(name, "mcp_post")
+            tool.sides = (side,)  # type: ignore[attr-defined]
+            toolbox.add(tool)
+        for command, answer in {
+            "!autogate sends": "sends: write asks",
+            "!autogate sends true": "sends: write allowed",
+            "!autogate looks write true": "'looks' can only read, so it has no sides: !autogate looks true\n",
+            "!autogate mcp_post": "mcp_post: read asks, write asks",
+        }.items():
+            self.assertTrue(self.say(command).startswith(answer), command)
+        toolbox.remove("looks")
+        self.assertEqual(self.say("!autogate mcp_post"), "mcp_post: write asks")
+
     def test_status_lists_groups_and_tools_but_no_database(self) -> None:
         text = self.say("!autogate status")
         for line in (

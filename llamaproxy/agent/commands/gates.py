@@ -14,6 +14,7 @@ from ..gates import (
     TOOLS,
     Kind,
     Side,
+    sides_of,
 )
 from ..words import truth
 from .table import Call, UsageError, command, required_truth
@@ -40,8 +41,9 @@ async def autogate(call: Call) -> str:
         case [name, word] if truth(word) is not None:
             return await _set(call, TOOLS, [name], _sides(call, name), required_truth(word))
         case [name, side, word] if side in SIDES:
-            if side not in _sides(call, name):
-                raise UsageError(f"'{name}' can only read, so it has no sides: !autogate {name} {word}")
+            if side not in (sides := _sides(call, name)):
+                only = " or ".join(sides)
+                raise UsageError(f"'{name}' can only {only}, so it has no sides: !autogate {name} {word}")
             return await _set(call, TOOLS, [name], (side,), required_truth(word))
     raise UsageError(f"'{call.argument}' is not something that !autogate does.")
 
@@ -131,7 +133,12 @@ def _group(call: Call, name: str) -> str:
 
 
 def _sides(call: Call, name: str) -> Sequence[Side]:
-    return ("read",) if {name, _group(call, name)} & READ_ONLY_GROUPS else SIDES
+    """Those that a tool has, or any tool of a group."""
+    meant = [tool for tool in call.agent.toolbox if name in (tool.name.lower(), tool.category.lower())]
+    if meant:
+        sides = {side for tool in meant for side in sides_of(tool)}
+        return [side for side in SIDES if side in sides]
+    return ("read",) if name in READ_ONLY_GROUPS else SIDES
 
 
 def _side(word: str) -> Side | None:

@@ -10,6 +10,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from ...agent.errors import ToolError
+from ...agent.gates import Side
 from ...agent.interfaces import ITool
 from ...agent.types import Access, ToolContext
 from ...config.tools import Mcp, McpServer
@@ -46,11 +47,12 @@ class McpTool:
         self.timeout = server.settings.timeout + 5.0  # the library's own limit comes first
         self._server = server
         self._tool = tool.name
-        self._reads = bool(tool.annotations and tool.annotations.read_only_hint)
+        only_reads = tool.annotations is not None and tool.annotations.read_only_hint
+        self.sides: tuple[Side] = ("read",) if only_reads else ("write",)
 
     def access(self, arguments: dict[str, Any]) -> Access:
         """A gate of its own, in the group of its server."""
-        return Access(operation="read" if self._reads else "write", gate=self.name)
+        return Access(operation=self.sides[0], gate=self.name)
 
     def run(self, arguments: dict[str, Any], context: ToolContext) -> Deferred[str]:
         """Calls the server."""
