@@ -68,10 +68,9 @@ class Folder:
 
     @contextmanager
     def _opened(self, parts: list[str], make: bool = False) -> Iterator[int]:
-        """The open folder at the end of `parts`."""
-        if make:
-            self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        """The open folder at the end of `parts`; the first use of the root makes it."""
         try:
+            self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
             # The operator may have put a link here; below it there is none.
             current = os.open(self._root, _FOLDER & ~os.O_NOFOLLOW)
         except OSError as error:

@@ -47,6 +47,19 @@ class FilesTests(TestCase):
         self.assertEqual(await self.do("read", "notes/today.txt"), "Buy milk")
         self.assertEqual(await self.do("search", query="MILK"), "notes/today.txt:1: Buy milk")
 
+    async def test_folder_that_is_not_there_yet_is_an_empty_one(self) -> None:
+        self.root.rmdir()
+        self.assertEqual(await self.do("list"), "(empty)")
+        self.root.rmdir()
+        self.assertEqual(await self.do("search", query="milk"), "(nothing found)")
+        self.root.rmdir()
+        self.assertIn("there is no f", await self.refused("read", "f"))
+
+    async def test_folder_that_cannot_be_made_is_an_error(self) -> None:
+        self.root.rmdir()
+        self.root.write_text("a file")
+        self.assertIn("the folder cannot be opened", await self.refused("list"))
+
     async def test_write_replaces_and_append_adds(self) -> None:
         for content, append in (("one", False), ("two", False), ("three", True)):
             await self.do("write", "f", content=content, append=append)
