@@ -124,6 +124,10 @@ def build(options: Options, home: Home, reactor: Any) -> Stack:
     models = build_models(registry, context, default)
     embedders = build_embedders(registry, context, default)
     back_ends: dict[str, IBackEnd] = {**models, **embedders}
+    for key, problem in registry.broken.items():
+        log.warn("model '{key}' is left out: {problem}", key=key, problem=problem)
+    if default in registry.broken:
+        give_up(registry.broken[default])
     if default not in models:
         give_up(
             f"there is no enabled model '{default}' in {home.models_file}; there are: {', '.join(models)}"

@@ -6,6 +6,7 @@ from typing import Any
 from msgspec import json
 from twisted.application.service import IServiceMaker
 from twisted.internet.testing import MemoryReactorClock
+from twisted.logger import capturedLogs, formatEvent
 from twisted.plugin import getPlugins
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -95,6 +96,16 @@ class BuildTests(SynchronousTestCase):
         self.listen()
         error = self.assertRaises(ConfigError, self.listen, "--model", "typo")
         self.assertIn("models.typo.type: expected", str(error))
+
+    def test_entry_that_is_wrong_stops_the_server_only_as_the_default(self) -> None:
+        self.models["hasty"] = {**self.models["one"], "idle_timeout": 0}
+        self.write({})
+        with capturedLogs() as events:
+            self.listen()
+        (line,) = [formatEvent(event) for event in events if "left out" in formatEvent(event)]
+        self.assertRegex(line, r"^model 'hasty' is left out: .*models\.hasty\.idle_timeout: expected")
+        refusal = str(self.assertRaises(SystemExit, self.listen, "--model", "hasty").code)
+        self.assertIn("models.hasty.idle_timeout: expected", refusal)
 
     def test_model_that_is_unknown_or_disabled_ends_the_program_with_those_there_are(self) -> None:
         for name in ("three", "off"):

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from ..config import ConfigError, Home, JsonFile
 from ..config.load import load_entry, section
+from ..config.modules import find_agent
 from .printer import Printer, Sign
 
 READY = Sign("✓", "green", "ready")
@@ -20,7 +21,7 @@ BUILT_IN = ("OPENAI", "OLLAMA", "ANTHROPIC", "LOCAL", "AGENT", "PYTHON")
 
 
 class Status(NamedTuple):
-    """A model's sign, and what to do about it (empty when it is ready)."""
+    """A model's sign, and what to do about it; of a ready one what else there is to know, mostly nothing."""
 
     sign: Sign
     cure: str = ""
@@ -40,7 +41,18 @@ def status_of(home: Home, key: str, raw: Any) -> Status:
         return Status(KEY_MISSING, f"add {entry.env_key}=... to {home.env_file}")
     if entry.type == "LOCAL" and not holds_weights(home.weights_file(entry.model_id)):
         return Status(WEIGHTS_MISSING, f"agentctl model-pull {entry.model_id}")
+    if entry.type == "PYTHON":
+        return _status_of_agent(home, key, entry.model_id)
     return Status(READY)
+
+
+def _status_of_agent(home: Home, key: str, model_id: str) -> Status:
+    """Of an agent's code as much as shows without running it."""
+    try:
+        place = find_agent(home, key, model_id)
+    except ConfigError as error:
+        return Status(BROKEN, str(error))
+    return Status(READY, f"found {place.file}; whether it can be imported shows when the server starts")
 
 
 def type_problem(kind: str) -> str:

@@ -150,11 +150,22 @@ def load_limits(file: Path, raw: dict[str, Any], *, from_text: bool = False) -> 
 
 
 def load_registry(home: Home) -> ModelRegistry:
-    """`llm-models.json` in the file's order; the default is one of them and enabled. Raises `ConfigError`."""
+    """`llm-models.json` in the file's order; the default is one of them and enabled. Raises `ConfigError`.
+
+    Any other entry that is wrong is left out.
+    """
     file = home.models_file
     content = JsonFile(file).read()
-    models = {key: load_entry(file, key, raw) for key, raw in section(content, file, "models").items()}
+    models: dict[str, ModelEntry] = {}
+    broken: dict[str, ConfigError] = {}
+    for key, raw in section(content, file, "models").items():
+        try:
+            models[key] = load_entry(file, key, raw)
+        except ConfigError as error:
+            broken[key] = error
     default = content.get("default_model")
+    if isinstance(default, str) and default in broken:
+        raise broken[default]
     if not isinstance(default, str) or default not in models:
         known = ", ".join(models) or "the models, of which there are none"
         raise ConfigError(
@@ -167,7 +178,8 @@ def load_registry(home: Home) -> ModelRegistry:
         problem = f"{default} makes embeddings and cannot be talked to"
         raise ConfigError(file, "default_model", problem, "Take another one: agentctl model KEY")
     limits = load_depths(file, section(content, file, "limits"))
-    return ModelRegistry(default_model=default, models=models, limits=limits)
+    told = {key: str(error) for key, error in broken.items()}
+    return ModelRegistry(default_model=default, models=models, limits=limits, broken=told)
 
 
 def load_depths(file: Path, raw: dict[str, Any], *, from_text: bool = False) -> DepthLimits:

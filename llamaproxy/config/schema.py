@@ -185,8 +185,12 @@ class DepthLimits(Struct, frozen=True, kw_only=True):
 
 
 class ModelRegistry(Struct, frozen=True, kw_only=True):
-    """`llm-models.json`: the entries by key in the file's order, and the key new sessions start with."""
+    """`llm-models.json`: the entries by key in the file's order, and the key new sessions start with.
+
+    `broken` are the entries that cannot be used, with what is wrong with them.
+    """
 
     default_model: str
     models: dict[str, ModelEntry]
     limits: DepthLimits = DepthLimits()
+    broken: dict[str, str] = field(default_factory=dict)

@@ -5,12 +5,9 @@ It runs in a thread of the entry's own, beside an asyncio event loop, so that wh
 
 import asyncio
 import inspect
-import sys
 from collections.abc import Callable
 from importlib import import_module
-from importlib.util import find_spec
 from operator import attrgetter
-from pathlib import Path
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred, succeed
@@ -21,7 +18,8 @@ from ..agent.errors import AgentError, ModelError, ModelTimeout
 from ..agent.interfaces import IDeltaReceiver, IModel
 from ..agent.types import ModelInfo, ModelRequest, ModelResult
 from ..agents import Context
-from ..config import ConfigError, Home, ModelEntry
+from ..config import Home, ModelEntry
+from ..config.modules import find_agent
 from .card import card
 from .pyflow import Flow, Loop
 from .refusals import first_line
@@ -29,8 +27,6 @@ from .streaming import Watch
 
 # Seconds that the thread gets to end; it is left behind then, and ends with the process.
 GRACE = 5.0
-
-_REMEDY = "Write package.module:attribute; the home folder is searched for it, too."
 
 
 @implementer(IModel)
@@ -45,7 +41,7 @@ class PythonModel:
         self._reactor = reactor
         self._where = f"models.{key}.model_id"
         self._file = home.models_file
-        self._module, self._attribute = _names(entry.model_id, home, self._where)
+        self._place = find_agent(home, key, entry.model_id)
         self._loop: Loop | None = None
         self._function: Callable[..., Any] | None = None
 
@@ -82,9 +78,9 @@ class PythonModel:
         return self._function
 
     async def _import(self) -> Callable[..., Any]:
-        found = attrgetter(self._attribute)(import_module(self._module))
+        found = attrgetter(self._place.attribute)(import_module(self._place.module))
         if not callable(found):
-            raise TypeError(f"{self._attribute} is not callable")
+            raise TypeError(f"{self._place.attribute} is not callable")
         return found
 
     async def _ask(self, request: ModelRequest, receiver: IDeltaReceiver) -> ModelResult:
@@ -121,22 +117,6 @@ class PythonModel:
 
     def _left_behind(self, _: Any) -> None:
         self._log.warn("the agent '{key}' does not end; it is left behind", key=self._key)
-
-
-def _names(model_id: str, home: Home, where: str) -> tuple[str, str]:
-    """Module and attribute. Makes modules in the home folder importable, after all others."""
-    module, _, attribute = model_id.partition(":")
-    if not all(name.isidentifier() for name in (*module.split("."), *attribute.split("."))):
-        raise ConfigError(
-            home.models_file, where, f"expected package.module:attribute, got {model_id!r}", _REMEDY
-        )
-    folder = str(Path(home.path).absolute())
-    if folder not in sys.path:
-        sys.path.append(folder)
-    package = module.partition(".")[0]
-    if find_spec(package) is None:
-        raise ConfigError(home.models_file, where, f"there is no module {package}", _REMEDY)
-    return module, attribute
 
 
 def _arguments(function: Callable[..., Any], request: ModelRequest, entry: ModelEntry) -> tuple[Any, ...]:

@@ -104,6 +104,17 @@ class StateTests(AgentctlCase):
             self.assertIn("models.gem.type: expected AGENT or", self.met(overview))
         self.assertIn("got 'OPENAPI'", self.refused("model", "gem"))
 
+    def test_python_agent_is_looked_for_and_not_run(self) -> None:
+        self.home.path.joinpath("myagents").mkdir()
+        self.home.path.joinpath("myagents", "__init__.py").write_text("raise SystemExit('it was run')")
+        self.met("model-add", "mine", "PYTHON", "myagents.weather:reply")
+        self.assertEqual(self.sign_of("mine"), "✗")
+        self.assertIn("there is no module myagents.weather", self.met("models"))
+        file = self.home.path / "myagents" / "weather.py"
+        file.write_text("import nothing_of_this_name")
+        self.assertEqual(self.sign_of("mine"), "✓")
+        self.assertIn(f"found {file}; whether it can be imported shows", self.met("models"))
+
     def test_disabled_and_broken_have_their_signs(self) -> None:
         self.met(*GEMINI, "--no-enabled")
         self.assertEqual(self.sign_of("gem"), "○")

@@ -197,8 +197,11 @@ class RegistryTests(LoadCase):
         self.home.models_file.write_text(json.dumps({"default_model": default, "models": models, **others}))
 
     def check_entry_is_refused(self, raw: Any, *parts: str, key: str = "gem") -> None:
-        self.put({"good": self.good, key: raw})
+        self.put({"good": self.good, key: raw}, default=key)
         message = self.explain(load_registry)
+        self.put({"good": self.good, key: raw})
+        registry = load_registry(self.home)
+        self.assertEqual((list(registry.models), registry.broken), (["good"], {key: message}))
         for part in (str(self.home.models_file), *parts):
             self.assertIn(part, message)
 
