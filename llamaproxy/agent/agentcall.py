@@ -97,7 +97,7 @@ class AgentCall:
         finally:
             self._under_way.discard(conversation)
             if apart:
-                self._agent.backends[key].forget(conversation)
+                IKeepsHistory(self._agent.backends[key]).forget(conversation)
 
 
 def conversation_id(session_id: str, key: str) -> str:

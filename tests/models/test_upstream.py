@@ -9,7 +9,7 @@ from llamaproxy.agent.errors import (
     ModelTimeout,
     ModelUnavailable,
 )
-from llamaproxy.agent.types import ModelResult
+from llamaproxy.agent.types import ModelRequest, ModelResult
 
 from .fakes import DONE, KEY, Call, Connection, Network, event, finish
 
@@ -244,6 +244,17 @@ class TimeoutTests(UpstreamTestCase):
             connection.send(event("."))
             self.network.clock.advance(10)
         self.assertIn("was not done after 100 seconds", str(self.error_of(call, ModelTimeout)))
+
+    def test_limit_of_the_request_beats_that_of_the_entry(self) -> None:
+        for seconds in (5, 500):
+            call = Call(self.network, ModelRequest(messages=(), timeout=seconds), llm_call_timeout=100)
+            connection = self.network.accept()
+            connection.begin()
+            for _ in range(seconds):
+                self.assertNoResult(call.done)
+                connection.send(event("."))
+                self.network.clock.advance(1)
+            self.assertIn(f"was not done after {seconds} seconds", str(self.error_of(call, ModelTimeout)))
 
     def test_no_limit_runs_while_the_receiver_holds_the_stream(self) -> None:
         call, _ = self.streaming(idle_timeout=20, llm_call_timeout=100)

@@ -1,6 +1,7 @@
 """Who may come in, and as whom."""
 
 from pathlib import Path
+from typing import Any
 
 from twisted.internet.address import IPv4Address
 from twisted.trial.unittest import SynchronousTestCase
@@ -37,7 +38,7 @@ class GuardTests(SynchronousTestCase):
             with self.assertRaises(BadRequest):
                 Guard().caller(self.asking(depth=nonsense))
 
-    def asking(self, depth: str | None) -> DummyRequest:
+    def asking(self, depth: str | None) -> Any:
         request = DummyRequest([])
         request.client = IPv4Address("TCP", "192.168.1.2", 1)
         if depth is not None:
