@@ -230,6 +230,7 @@ def _limits(settings: Settings, registry: ModelRegistry) -> Limits:
         queue=settings.front_door.queue_limit,
         follow_edits=settings.front_door.follow_edits,
         new_chat=settings.front_door.new_chat,
+        retry_wait=settings.front_door.retry_wait,
         rates={
             category: Rate(rate.calls, rate.window_seconds, rate.auto_disable)
             for category, rate in settings.rate_limits.items()

@@ -83,10 +83,14 @@ class Agent:
 
     def turn(self, caller: Caller, turn: ChatTurn) -> Deferred[IReply]:
         """Runs one turn; see `IAgent`."""
-        running = Turn(self.clock, caller)
+        session = self.sessions.get(caller.session_id)
+        if session is not None and (same := session.turn_of(caller, turn)) is not None:
+            return same.join(turn)
+        running = Turn(self.clock, caller, turn, self.limits.retry_wait)
+        reply = running.join(turn)
         done = self._turns[running] = running.run(self._run(running, caller, turn))
         done.addCallback(lambda _: self._turns.__delitem__(running))
-        return running.reply.ready
+        return reply
 
     def estimate(self, messages: Sequence[Message]) -> int:
         """About how many tokens the messages are."""
@@ -161,7 +165,8 @@ class Agent:
             session.running.stop()
         await session.acquire_next()
         try:
-            return await self._erase(session)
+            # Another deletion may have been faster.
+            return not self.sessions.is_live(session) or await self._erase(session)
         finally:
             session.lock.release()
 
@@ -228,22 +233,21 @@ class Agent:
             running.reply.say(await self.commands.run(at_once, session, running))
             running.reply.finish()
             return
-        session.enter(self.limits.queue)
+        session.enter(running)
         try:
             if at_once:
                 await self._load(session, running)
                 answer = await self.commands.run(at_once, session, running)
                 running.reply.say(answer + ("\n" if later else "\n\n"))
                 script = replace(script, commands=later)
-            await session.lock.acquire()
+            session.check_room(self.limits.queue)
+            await session.begin(running)
             try:
-                session.running = running
                 await self._locked(session, running, script, turn)
             finally:
-                session.running = None
-                session.lock.release()
+                session.end()
         finally:
-            session.leave()
+            session.turns.remove(running)
 
     def _full(self) -> bool:
         return 0 < self.limits.max_users <= len(self.sessions)

@@ -62,6 +62,12 @@ class Busy(AgentError):
     status, code, retry_after = 429, "queue_full", 5
 
 
+class Continued(AgentError):
+    """The same message came again on another connection, where its answer goes on."""
+
+    status, code = 409, "continued_elsewhere"
+
+
 class Stopping(AgentError):
     """The server is shutting down."""
 

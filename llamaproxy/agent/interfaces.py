@@ -114,6 +114,11 @@ class IReply(IPushProducer):
     def stopProducing() -> None:
         """The client left: stops the model, and keeps what was said so far as interrupted."""
 
+    def leaveUnheard() -> None:
+        """The client left and was told nothing: as `stopProducing`, but the turn of one that numbers its tries
+        (`ChatTurn.attempt`) is kept for a while, as it may come again.
+        """
+
 
 class IAgent(Interface):
     """What the web room talks to."""
@@ -122,8 +127,10 @@ class IAgent(Interface):
         """Runs one turn of the caller's session.
 
         Fires as soon as there is something to say, so that a failure before the first token still is an HTTP
-        status. Fails with an `AgentError`. Cancelling it gives up the place in the session's queue, or stops
-        the model.
+        status. Fails with an `AgentError`. Cancelling it is `IReply.leaveUnheard`, in the session's queue too.
+
+        A message that the caller sends again while its turn runs or waits joins that turn: it hears the reply from
+        its beginning. So does, for a while, another try of one whose turn has ended.
         """
 
     def aside(turn: ChatTurn, system: str = "") -> Deferred[str]:

@@ -23,7 +23,8 @@ class Limits:
     tools in a turn, and how deep delegated calls may nest. `rates` are by category of tools; both come on top of
     the defaults. `display` is what sessions start with. `gate_mode` says whether a call that needs leave is
     refused, or the user is asked. `follow_edits` takes a session back to where its user edits or regenerates a message
-    in the app; `new_chat` says what a new chat in the app means for the session.
+    in the app; `new_chat` says what a new chat in the app means for the session. `retry_wait` is in seconds: so long
+    a turn waits for its client to come again.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class Limits:
         gate_mode: Literal["reject", "ask"] = "reject",
         follow_edits: bool = True,
         new_chat: Literal["continue", "reset"] = "continue",
+        retry_wait: float = 10.0,
     ) -> None:
         self.max_users = max_users
         self.session_idle_minutes = session_idle_minutes
@@ -54,3 +56,4 @@ class Limits:
         self.gate_mode = gate_mode
         self.follow_edits = follow_edits
         self.new_chat = new_chat
+        self.retry_wait = retry_wait

@@ -5,7 +5,8 @@ pass through as they are. What the agent itself needs of them (the text for the 
 the last frame) is taken a segment at a time.
 
 A turn may ask its model several times, with tools in between. Each of these stretches has a transcript of its own;
-the counts and times of the last frame are the sums over all of them.
+the counts and times of the last frame are the sums over all of them. The transcripts, with what the agent itself
+said between them, are also what a client hears first that comes later: the thoughts so far, then the text so far.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,28 +19,32 @@ from zope.interface import implementer
 
 from .errors import AgentError
 from .interfaces import IDeltaReceiver, IReply, IReplyConsumer
+from .seat import Seat, Several
 from .transcript import Transcript
 from .types import AgentEvent, ModelDelta, ModelResult, Reasoning, ReplyEnd, Text, ToolCallDelta, Usage
 
 
-@implementer(IReply, IDeltaReceiver)
+@implementer(IDeltaReceiver)
 class Reply:
-    """The two ends of one answer: the model writes into it, a dialect's consumer reads from it.
+    """The two ends of one answer: the model writes into it, the consumers of its clients read from it.
 
-    `ready` fires with the reply at its first event or its end, so that a failure before the first token still
-    can be an HTTP status; cancelling it calls `abandon`, as `stopProducing` does.
+    `deserted` is called when the last client has left, with whether it was told anything.
     """
 
-    def __init__(self, clock: IReactorTime, abandon: Callable[[], None]) -> None:
-        self.ready: Deferred[IReply] = Deferred(lambda _: abandon())
+    def __init__(self, clock: IReactorTime, deserted: Callable[[bool], None]) -> None:
         self.transcript = Transcript()
+        self._told: list[str | Transcript] = [self.transcript]
+        self._thoughts = Transcript()
         self._clock = clock
-        self._abandon = abandon
-        self._consumer: IReplyConsumer | None = None
+        self._deserted = deserted
+        self._seats: list[Seat] = []
+        # The newest that listens, and what takes the events for all that do.
+        self._newest: Seat | None = None
+        self._consumer: IReplyConsumer | Several | None = None
         self._producer: IPushProducer | None = None
-        self._backlog: list[AgentEvent] = []
+        # Everything so far, until somebody listens; None from then on.
+        self._backlog: list[AgentEvent] | None = []
         self._outcome: ReplyEnd | Failure | None = None
-        self._paused = False
         self._tokens = 0
         self._began = self._asked = clock.seconds()
         self._first: float | None = None
@@ -51,12 +56,22 @@ class Reply:
         """Whether the model has said anything since it was last asked."""
         return self._first is not None
 
+    @property
+    def closed(self) -> bool:
+        """Whether it has come to its end."""
+        return self._outcome is not None
+
+    @property
+    def complete(self) -> bool:
+        """Whether it has come to a good end."""
+        return isinstance(self._outcome, ReplyEnd)
+
     # -- the model's side (IDeltaReceiver)
 
     def registerProducer(self, producer: IPushProducer) -> None:
         """Takes the model's stream, and holds it at once if the consumer is full or not there yet."""
         self._producer = producer
-        if self._paused or (self._consumer is None and self._backlog):
+        if self._is_held():
             producer.pauseProducing()
 
     def unregisterProducer(self) -> None:
@@ -75,6 +90,7 @@ class Reply:
         if len(texts) == len(deltas):
             self._emit(deltas)  # type: ignore[arg-type]  # all of them are Text
         else:
+            self._thoughts.add("".join(delta.text for delta in deltas if type(delta) is Reasoning))
             self._emit([delta for delta in deltas if not isinstance(delta, ToolCallDelta)])
 
     # -- the agent's side
@@ -82,6 +98,7 @@ class Reply:
     def asking(self) -> None:
         """The model is being asked from now on: the start of the prompt's evaluation."""
         self.transcript = Transcript()
+        self._told.append(self.transcript)
         self._tokens, self._first = 0, None
         self._asked = self._last = self._clock.seconds()
 
@@ -104,10 +121,12 @@ class Reply:
 
     def say(self, text: str) -> None:
         """Sends words of the agent itself, which are not part of the history."""
+        self._told.append(text)
         self._emit([Text(text)])
 
     def murmur(self, text: str) -> None:
         """Sends words of the agent itself beside the answer, where the app shows a model's thoughts."""
+        self._thoughts.add(text)
         self._emit([Reasoning(text)])
 
     def finish(self) -> None:
@@ -116,37 +135,47 @@ class Reply:
         self._close(replace(self._end, total_duration=total))
 
     def fail(self, error: AgentError) -> None:
-        """Breaks the reply off; before the first event this becomes the failure of `ready`."""
+        """Breaks the reply off; before the first event this becomes the failure of `join`."""
         self._close(Failure(error))
 
-    # -- the consumer's side (IReply)
+    # -- the clients' side
 
-    def deliverTo(self, consumer: IReplyConsumer) -> None:
-        """Starts the flow with what has been waiting."""
-        self._consumer = consumer
-        if self._backlog:
-            backlog, self._backlog = self._backlog, []
-            consumer.eventsReceived(backlog)
+    def join(self) -> Deferred[IReply]:
+        """One more client, the newest. Fires at the first event or the end, so that a failure before the first token
+        still can be an HTTP status; cancelling it is to leave.
+        """
+        seat = Seat(self)
+        self._seats.append(seat)
+        if self._backlog != [] or self._outcome is not None:
+            self._call(seat)
+        return seat.ready
+
+    def deliver(self, seat: Seat) -> None:
+        """See `seat.Stage`."""
+        past = self._past()
+        if past and seat.consumer is not None:
+            seat.consumer.eventsReceived(past)
         if self._outcome is not None:
-            self._tell(consumer, self._outcome)
-        elif not self._paused and self._producer is not None:
-            self._producer.resumeProducing()
+            seat.close(self._outcome)
+        else:
+            self._listen()
 
-    def pauseProducing(self) -> None:
-        """The consumer is full: holds the model."""
-        self._paused = True
-        if self._producer is not None:
+    def adjust(self) -> None:
+        """See `seat.Stage`."""
+        if self._producer is None:
+            return
+        if self._is_held():
             self._producer.pauseProducing()
-
-    def resumeProducing(self) -> None:
-        """The consumer has room again."""
-        self._paused = False
-        if self._producer is not None:
+        else:
             self._producer.resumeProducing()
 
-    def stopProducing(self) -> None:
-        """The client left."""
-        self._abandon()
+    def leave(self, seat: Seat, heard: bool) -> None:
+        """See `seat.Stage`."""
+        if seat not in self._seats:
+            return
+        self._remove(seat)
+        if not self._seats:
+            self._deserted(heard)
 
     # -- inside
 
@@ -156,28 +185,61 @@ class Reply:
         if self._consumer is not None:
             self._consumer.eventsReceived(events)
             return
-        self._backlog.extend(events)
-        if not self.ready.called:
-            self.ready.callback(self)
-        if self._consumer is None and self._producer is not None:
-            self._producer.pauseProducing()
+        if self._backlog is not None:
+            self._backlog.extend(events)
+        for seat in list(self._seats):
+            self._call(seat)
+        if self._consumer is None:
+            self.adjust()
+
+    def _call(self, seat: Seat) -> None:
+        """Tells a client that there is something to hear."""
+        if seat.ready.called:
+            return
+        if self._backlog == [] and isinstance(self._outcome, Failure):
+            seat.ready.errback(self._outcome)
+        else:
+            seat.ready.callback(seat)
+
+    def _past(self) -> list[AgentEvent]:
+        """What a client that begins to listen has missed."""
+        if self._backlog is not None:
+            past, self._backlog = self._backlog, None
+            return past
+        text = "".join(piece if isinstance(piece, str) else piece.text() for piece in self._told)
+        thoughts = self._thoughts.text()
+        return [*([Reasoning(thoughts)] if thoughts else ()), *([Text(text)] if text else ())]
+
+    def _listen(self) -> None:
+        """Somebody began to listen, or has left."""
+        listening = [seat for seat in self._seats if seat.consumer is not None]
+        self._newest = listening[-1] if listening else None
+        if len(listening) > 1:
+            self._consumer = Several(listening, self._dismiss)
+        else:
+            self._consumer = None if self._newest is None else self._newest.consumer
+        self.adjust()
+
+    def _is_held(self) -> bool:
+        """Whether the model is to wait: for the newest client, or for any that would hear what has been said."""
+        return self._backlog != [] if self._newest is None else self._newest.full
+
+    def _dismiss(self, seat: Seat, reason: Failure) -> None:
+        self._remove(seat)
+        seat.close(reason)
+
+    def _remove(self, seat: Seat) -> None:
+        seat.gone = True
+        self._seats.remove(seat)
+        self._listen()
 
     def _close(self, outcome: ReplyEnd | Failure) -> None:
         self._outcome = outcome
-        if self._consumer is not None:
-            self._tell(self._consumer, outcome)
-        elif not self.ready.called:
-            if isinstance(outcome, Failure):
-                self.ready.errback(outcome)
-            else:
-                self.ready.callback(self)
-
-    @staticmethod
-    def _tell(consumer: IReplyConsumer, outcome: ReplyEnd | Failure) -> None:
-        if isinstance(outcome, Failure):
-            consumer.replyFailed(outcome)
-        else:
-            consumer.replyFinished(outcome)
+        seats, self._seats = self._seats, []
+        self._consumer = self._newest = None
+        for seat in seats:
+            seat.close(outcome)
+            self._call(seat)
 
 
 def _nanoseconds(seconds: float) -> int:

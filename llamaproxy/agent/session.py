@@ -10,7 +10,7 @@ from .errors import Busy
 from .history import without_old_images
 from .interfaces import ISessionStore
 from .rates import Meter
-from .types import Caller, Message, StoredSession
+from .types import Caller, ChatTurn, Message, StoredSession
 
 if TYPE_CHECKING:
     from .turn import Turn
@@ -21,9 +21,9 @@ FIRST_SHORT_ID = 101
 class Session:
     """One conversation.
 
-    `lock` is held by the turn that may touch the history, `running` is that turn; `turns` counts those that run
-    or wait. `messages` are the newest ones, at most the agent's ceiling; `message_count` is the whole history.
-    `meter` counts its tool calls.
+    `lock` is held by the turn that may touch the history, `running` is that turn and `latest` the last that was;
+    `turns` are those that run or wait, in the order in which they came. `messages` are the newest ones, at most the
+    agent's ceiling; `message_count` is the whole history. `meter` counts its tool calls.
     """
 
     def __init__(self, session_id: str, short_id: int, address: str, seconds: Callable[[], float]) -> None:
@@ -38,7 +38,8 @@ class Session:
         self.meter = Meter(seconds)
         self.lock = DeferredLock()
         self.running: Turn | None = None
-        self.turns = 0
+        self.latest: Turn | None = None
+        self.turns: list[Turn] = []
         self.loading = DeferredLock()
         self.loaded = False
 
@@ -52,18 +53,36 @@ class Session:
             self.message_count = stored.message_count
         self.loaded = True
 
-    def enter(self, queue_limit: int) -> None:
-        """Takes a place in the queue; `Busy` if `queue_limit` turns already wait behind the running one."""
-        if self.turns > queue_limit:
+    def enter(self, turn: "Turn") -> None:
+        """Takes `turn` in, and ends those that went on only in case that their clients come again."""
+        # Those that wait first, or each would begin when the one before it ends.
+        for each in self.turns[::-1]:
+            if each.deserted:
+                each.cancel()
+        self.turns.append(turn)
+
+    def check_room(self, queue_limit: int) -> None:
+        """Raises `Busy` if the newest turn is one more than the running one and `queue_limit` that wait behind it."""
+        if len(self.turns) > queue_limit + 1:
             raise Busy(
                 f"{queue_limit} messages of this session are already waiting for their turn. "
                 "Wait for them, or send !stop to end the one that runs."
             )
-        self.turns += 1
 
-    def leave(self) -> None:
-        """Gives the place back."""
-        self.turns -= 1
+    async def begin(self, turn: "Turn") -> None:
+        """Returns once `turn` has the session to itself."""
+        await self.lock.acquire()
+        self.running = self.latest = turn
+
+    def end(self) -> None:
+        """Lets the next turn have the session."""
+        self.running = None
+        self.lock.release()
+
+    def turn_of(self, caller: Caller, asked: ChatTurn) -> "Turn | None":
+        """The turn that answers this very message already, or has just answered it; None for a new message."""
+        turns = [*reversed(self.turns), *([self.latest] if self.latest else ())]
+        return next((turn for turn in turns if turn.is_for(caller, asked)), None)
 
     def remember(self, messages: list[Message], ceiling: int) -> None:
         """Adds committed messages, and drops from memory what no prompt can use any more."""
@@ -87,6 +106,8 @@ class Session:
         self.model, self.settings = model, {}
         self.meter.reset()
         self.loaded = True
+        if self.running is None:
+            self.latest = None
 
     def acquire_next(self) -> Deferred[DeferredLock]:
         """Acquires the lock, before all who wait for it already."""
@@ -151,7 +172,12 @@ class Sessions:
 
     def drop(self, session: Session) -> None:
         """Lets a session go from memory, with its short id."""
-        self._live.pop(session.session_id, None)
+        if self.is_live(session):
+            del self._live[session.session_id]
+
+    def is_live(self, session: Session) -> bool:
+        """Whether messages that come now belong to this session, and not to one that has taken its place."""
+        return self._live.get(session.session_id) is session
 
     def idle(self, seconds: float) -> list[Session]:
         """The sessions in which nothing happens and that were last active longer ago than that."""

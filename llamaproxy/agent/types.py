@@ -54,13 +54,19 @@ class ChatTurn(Struct, frozen=True, kw_only=True):
 
     `trail` is the shape of the app's own history: a digest of the user's messages up to each point of it, the last
     one with this message and the one before without it. "" stands for none; a long one lacks its beginning. Empty
-    if the app shows no history.
+    if the app shows no history. `attempt` counts the tries of a client that sends a message again when it gets no
+    answer: 0 for the first; None if the client does not say, which most do not.
     """
 
     text: str
     images: tuple[Image, ...] = ()
     options: Options = Options()
     trail: tuple[str, ...] = ()
+    attempt: int | None = None
+
+    def repeats(self, other: "ChatTurn") -> bool:
+        """Whether it is the same message at the same place of the app's history."""
+        return (self.text, self.trail, self.images) == (other.text, other.trail, other.images)
 
 
 class ToolCall(Struct, frozen=True, kw_only=True):

@@ -78,7 +78,7 @@ def _is_network(text: str) -> bool:
 _DOOR_RULES = (
     _Rule("a port from 1 to 65535", lambda port: 1 <= port <= 65535, ("llama_port",)),
     _Rule("a number above 0", _above_0, ("max_body_bytes", "request_timeout", "stall_timeout")),
-    _Rule("0 or more", _from_0, ("heartbeat", "shutdown_grace", "queue_limit")),
+    _Rule("0 or more", _from_0, ("heartbeat", "retry_wait", "shutdown_grace", "queue_limit")),
 )
 # About each item of a list.
 _DOOR_LIST_RULES = (

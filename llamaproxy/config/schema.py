@@ -44,7 +44,8 @@ class FrontDoor(Struct, frozen=True, kw_only=True):
 
     `follow_edits` takes a session back to the message that its user edits or regenerates in the app. `new_chat` says
     what the first message of a new chat in the app does with the session: `continue` or `reset` it. (`reset` is not for
-    programs that send only their newest message.)
+    programs that send only their newest message.) The turn of a client that hung up before it heard anything, and that
+    is known to send a message again then, waits `retry_wait` for it (0: not at all).
 
     `commands` says which chat commands callers may use, `key_commands` the same for single API keys by name; a
     key that has `all` there is the operator's own, and so may also do what is for the operator only, as may
@@ -73,6 +74,7 @@ class FrontDoor(Struct, frozen=True, kw_only=True):
     housekeeping: Housekeeping = "local"
     follow_edits: bool = True
     new_chat: Literal["continue", "reset"] = "continue"
+    retry_wait: float = 10.0
     session_by: tuple[SessionBy, ...] = ("chat_header", "user_header", "api_key")
     chat_headers: tuple[str, ...] = ("X-Llamaproxy-Chat", "X-OpenWebUI-Chat-Id")
     user_headers: tuple[str, ...] = ("X-Llamaproxy-User", "X-OpenWebUI-User-Id")

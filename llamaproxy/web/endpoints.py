@@ -8,6 +8,7 @@ from time import time
 
 from klein import Klein
 from klein.resource import KleinResource
+from msgspec.structs import replace
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
@@ -91,7 +92,8 @@ class Endpoints:
             return self._say(request, parsed, encoder, await self._housekeeper.answer(task, parsed))
         outlet = self._stream(request, encoder) if parsed.stream else self._whole(request, encoder)
         with request.channel.site.meters.turn():
-            await outlet.carry(self._agent.turn(self._guard.caller(request), parsed.turn))
+            turn = replace(parsed.turn, attempt=_attempt(request))
+            await outlet.carry(self._agent.turn(self._guard.caller(request), turn))
         return b""
 
     def _say(self, request: Intake, parsed: ChatRequest, encoder: Encoder, text: str) -> bytes:
@@ -109,6 +111,12 @@ class Endpoints:
         quirks = quirks_of(request, request.plain_path)
         kind = PacedReply if quirks.line_gap else StreamedReply
         return kind(request, encoder, self._clock, self._stall_timeout, self._heartbeat, quirks)
+
+
+def _attempt(request: Intake) -> int | None:
+    """See `ChatTurn.attempt`. OpenAI's and Anthropic's libraries, all made by Stainless, count from 0."""
+    count = request.getHeader(b"x-stainless-retry-count") or b""
+    return int(count) if count.isdigit() and len(count) <= 3 else None
 
 
 def new_app() -> Klein:

@@ -100,8 +100,12 @@ class Outlet(ABC):
         self._cancel_stall()
         if not self._ended:
             self._ended = True
-            if self._reply is not None:
+            if self._reply is None:
+                return
+            if self._request.startedWriting:
                 self._reply.stopProducing()
+            else:
+                self._reply.leaveUnheard()
 
     def _begin(self) -> None:
         """Listens to the transport, before the first write: with a full buffer it would not be heard of."""

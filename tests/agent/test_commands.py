@@ -2,13 +2,14 @@
 
 from typing import Any
 
+from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import directlyProvides
 
 from llamaproxy.agent.agentcall import conversation_id
 from llamaproxy.agent.commands import table
 from llamaproxy.agent.commands.script import MAX_COMMANDS, Invocation, Script, TooManyCommands, read
-from llamaproxy.agent.errors import ModelError, ToolError
+from llamaproxy.agent.errors import Busy, ModelError, ToolError
 from llamaproxy.agent.interfaces import IKeepsHistory, IModel
 from llamaproxy.agent.types import Access, Caller
 from tests.agent.test_turns import PHONE, TABLET, TurnCase
@@ -150,6 +151,19 @@ class CommandTests(TurnCase):
             self.house.calls[-1].answer("ahoy")
             self.assertEqual((second.text[:8], second.text[-6:]), ("Stopped.", "\n\nahoy"))
 
+    def test_full_queue_lets_a_stop_through_with_what_follows_it(self) -> None:
+        running = self.listen("hello")
+        self.house.calls[0].say("half")
+        for number in range(8):
+            self.listen(str(number))
+        stopping = self.listen("!stop\nagain")
+        self.assertEqual((running.text, stopping.text), ("half\n\n[stopped]", "Stopped.\n\n"))
+        self.house.store.held = True
+        self.house.calls[1].say("0")
+        refused = self.listen("!stop\nonce more")
+        self.assertEqual((refused.text, type(refused.error)), ("Stopped.\n\n", Busy))
+        self.assertTrue(self.house.calls[1].cancelled)
+
     def test_lines_after_a_command_are_its_argument_if_it_takes_one(self) -> None:
         self.assertIn("Unknown model 'x\ny'", self.say("!model x\ny"))
         self.assertIn("Session: ", self.say("!whoami please\nnow"))
@@ -202,6 +216,21 @@ class CommandTests(TurnCase):
         self.assertEqual(
             self.house.calls[3].prompt(), [("user", "second"), ("assistant", "2"), ("user", "third")]
         )
+
+    def test_two_deletions_at_once_spare_a_conversation_that_begins_in_between(self) -> None:
+        self.answered("hello", "secret")
+        laptop = Caller(session_id="llama-192.168.1.22", address="192.168.1.22")
+        first: Deferred[int] = Deferred()
+        second: Deferred[int] = Deferred()
+        clearings = iter([first])
+        self.patch(self.house.store, "clear", lambda _: next(clearings, second))
+        deleting = [self.listen("!session 101 delete", caller) for caller in (TABLET, laptop)]
+        first.callback(2)
+        self.answered("again", "ahoy")
+        second.callback(0)
+        self.assertEqual([each.text for each in deleting], ["Deleted: llama-192.168.1.20"] * 2)
+        self.assertEqual(self.stored(), [("user", "again"), ("assistant", "ahoy")])
+        self.assertIn("llama-192.168.1.20: main, 2 messages", self.say("!session"))
 
     def test_session_that_deletes_itself_goes_on_as_a_new_one(self) -> None:
         self.answered("secret", "noted")

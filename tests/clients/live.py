@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from twisted.internet import reactor as installed_reactor
-from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
@@ -15,9 +15,18 @@ from zope.interface import implementer
 
 from llamaproxy.agent.agent import Agent
 from llamaproxy.agent.errors import ModelError, ModelRateLimited
-from llamaproxy.agent.interfaces import IDeltaReceiver, IModel
+from llamaproxy.agent.interfaces import IDeltaReceiver, IModel, IReply
 from llamaproxy.agent.prompts import PromptFiles
-from llamaproxy.agent.types import ModelInfo, ModelRequest, ModelResult, Reasoning, Text, Usage
+from llamaproxy.agent.types import (
+    Caller,
+    ChatTurn,
+    ModelInfo,
+    ModelRequest,
+    ModelResult,
+    Reasoning,
+    Text,
+    Usage,
+)
 from llamaproxy.web.guard import Guard
 from llamaproxy.web.routes import Routes
 from llamaproxy.web.site import FrontSite
@@ -32,38 +41,36 @@ ANSWER = "Hi \u2028there 😀"
 
 @implementer(IModel)
 class ObedientModel:
-    """Thinks and answers; says 'Hi' and fails at 'break', refuses at 'refuse', says nothing at 'wait'.
+    """Thinks and answers; says 'Hi' and fails at 'break', refuses at 'refuse', says 'Hi' and no more at 'linger'.
 
-    At 'linger' it says 'Hi' and no more.
+    At 'hold' it waits for `release`, which comes with the second message of a test.
     """
 
     def __init__(self) -> None:
         self.requests: list[ModelRequest] = []
         self.cancelled: Deferred[None] = Deferred()
+        self.release: Deferred[None] = Deferred()
 
     def info(self) -> ModelInfo:
         return ModelInfo(key="main", model_id="main-id", kind="OPENAI")
 
     def chat(self, request: ModelRequest, receiver: IDeltaReceiver) -> Deferred[ModelResult]:
         self.requests.append(request)
-        text = request.messages[-1].content
+        return Deferred.fromCoroutine(self._chat(request.messages[-1].content, receiver))
+
+    async def _chat(self, text: str, receiver: IDeltaReceiver) -> ModelResult:
         if text == "refuse":
-            return fail(ModelRateLimited("slow down"))
-        if text == "wait":
-            return Deferred(lambda _: self.cancelled.callback(None))
+            raise ModelRateLimited("slow down")
+        if text == "hold":
+            await self.release
         receiver.deltasReceived([Reasoning("hm"), Text("Hi")])
         if text == "linger":
-            return Deferred(lambda _: self.cancelled.callback(None))
-        done: Deferred[ModelResult] = Deferred()
-        reactor.callLater(0, self._go_on, text, receiver, done)
-        return done
-
-    def _go_on(self, text: str, receiver: IDeltaReceiver, done: Deferred[ModelResult]) -> None:
+            await Deferred(lambda _: self.cancelled.callback(None))
+        await deferLater(reactor, 0)
         if text == "break":
-            done.errback(ModelError("the model broke off"))
-            return
+            raise ModelError("the model broke off")
         receiver.deltasReceived([Text(ANSWER.removeprefix("Hi"))])
-        done.callback(ModelResult(usage=Usage(3, 5)))
+        return ModelResult(usage=Usage(3, 5))
 
     def start(self) -> Deferred[None]:
         return succeed(None)
@@ -84,6 +91,23 @@ class WatchedSite(FrontSite):
         return self.channels[-1]
 
 
+class WatchedAgent(Agent):
+    """Releases its model when a message comes that is not the first."""
+
+    def __init__(self, model: ObedientModel, *more: Any, **named: Any) -> None:
+        super().__init__({"main": model}, "main", *more, **named)
+        self._model = model
+        self._asked = 0
+
+    def turn(self, caller: Caller, turn: ChatTurn) -> Deferred[IReply]:
+        """See `IAgent`."""
+        reply = super().turn(caller, turn)
+        self._asked += 1
+        if self._asked == 2:
+            self._model.release.callback(None)
+        return reply
+
+
 class LiveCase(TestCase):
     """One server for each test; `url` is its base without a path."""
 
@@ -91,9 +115,8 @@ class LiveCase(TestCase):
 
     def setUp(self) -> None:
         self.model = ObedientModel()
-        agent = Agent(
-            {"main": self.model},
-            "main",
+        agent = WatchedAgent(
+            self.model,
             MemoryStore(),
             PromptFiles(Path(self.mktemp())),
             reactor,

@@ -64,3 +64,8 @@ class AnthropicPythonTests(LiveCase):
 
         await self.run_client(work)
         await self.model.cancelled.addTimeout(5, reactor)
+
+    async def test_retry_after_a_timeout_hears_the_turn_of_its_first_try(self) -> None:
+        patient = self.client.with_options(timeout=0.5, max_retries=5)
+        answer = await self.run_client(patient.messages.create, **ask("hold"))
+        self.assertEqual((answer.content[-1].text, len(self.model.requests)), (ANSWER, 1))

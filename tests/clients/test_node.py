@@ -71,6 +71,14 @@ class NodeTests(LiveCase):
             self.assertEqual(seen["text"], "Hi", library)
             await self.model.cancelled.addTimeout(5, reactor)
 
+    async def test_retry_after_a_timeout_hears_the_turn_of_its_first_try(self) -> None:
+        (seen,) = await self.reports("openai-impatient", "whole=hold")
+        self.assertEqual((seen["text"], len(self.model.requests)), (ANSWER, 1))
+
+    async def test_retry_of_a_stream_hears_the_turn_of_its_first_try(self) -> None:
+        (seen,) = await self.reports("openai-impatient", "stream=hold")
+        self.assertEqual((seen["text"], len(self.model.requests)), (ANSWER, 1))
+
 
 class EmbeddedModelTests(LibraryCase):
     skip = NO_NODE or NO_WEIGHTS

@@ -1,5 +1,6 @@
 """The official openai library against a real server."""
 
+from collections.abc import Callable
 from typing import Any
 
 import openai
@@ -7,6 +8,7 @@ import openai
 from .live import ANSWER, LiveCase, reactor
 
 HELLO = [{"role": "user", "content": "hello"}]
+HOLD = [{"role": "user", "content": "hold"}]
 
 
 class OpenAIPythonTests(LiveCase):
@@ -80,8 +82,30 @@ class OpenAIPythonTests(LiveCase):
         self.assertEqual(events[-1].response.error.message, "the model broke off")
 
     async def test_client_that_leaves_stops_the_model(self) -> None:
-        hasty = self.client.with_options(timeout=0.5)
-        messages = [{"role": "user", "content": "wait"}]
-        with self.assertRaises(openai.APITimeoutError):
-            await self.streamed(hasty.chat.completions.create, messages=messages)
+        def work() -> None:
+            asked = {"model": "m", "messages": [{"role": "user", "content": "linger"}]}
+            with self.client.chat.completions.create(**asked, stream=True) as stream:
+                next(chunk for chunk in stream if chunk.choices[0].delta.content)
+
+        await self.run_client(work)
         await self.model.cancelled.addTimeout(5, reactor)
+
+    async def retried(self, work: Callable[[Any], Any]) -> Any:
+        """What comes of a call whose first try runs into a timeout, and whose turn runs once all the same."""
+        answer = await self.run_client(work, api=self.client.with_options(timeout=0.5, max_retries=5))
+        self.assertEqual(len(self.model.requests), 1)
+        return answer
+
+    async def test_retry_of_a_chat_hears_the_turn_of_its_first_try(self) -> None:
+        answer = await self.retried(lambda api: api.chat.completions.create(model="m", messages=HOLD))
+        self.assertEqual(answer.choices[0].message.content, ANSWER)
+
+    async def test_retry_of_a_streamed_chat_hears_the_turn_of_its_first_try(self) -> None:
+        chunks = await self.retried(
+            lambda api: list(api.chat.completions.create(model="m", messages=HOLD, stream=True))
+        )
+        self.assertEqual("".join(chunk.choices[0].delta.content or "" for chunk in chunks), ANSWER)
+
+    async def test_retry_of_a_prompt_hears_the_turn_of_its_first_try(self) -> None:
+        answer = await self.retried(lambda api: api.responses.create(model="m", input="hold"))
+        self.assertEqual(answer.output_text, ANSWER)

@@ -204,9 +204,9 @@ class ErrorTests(SurfaceCase):
         self.check_error(self.front.ask("GET", MESSAGES), 405, "invalid_request_error")
         self.check_error(self.front.ask("POST", "/messages", b"x" * 100_001), 413, "request_too_large")
         self.front = Front(self.make_house(limits=Limits(queue=1)))
-        for _ in range(2):
-            self.start(MESSAGES, ask())
-        self.check_error(self.front.ask("POST", MESSAGES, ask()), 429, "rate_limit_error")
+        for text in ("one", "two"):
+            self.start(MESSAGES, ask(text))
+        self.check_error(self.front.ask("POST", MESSAGES, ask("three")), 429, "rate_limit_error")
 
     def test_failure_before_the_first_token_is_a_status(self) -> None:
         for error, status, kind in (

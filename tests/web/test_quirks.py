@@ -119,7 +119,7 @@ class OllamaCliTests(WebCase):
     def test_full_queue_is_an_answer_too(self) -> None:
         self.front = Front(self.make_house(limits=Limits(queue=0)))
         self.start(OLLAMA, ask())
-        response = self.start(OLLAMA, ask(), user_agent=CLI).response()
+        response = self.start(OLLAMA, ask("again"), user_agent=CLI).response()
         self.assertIn("already waiting", response.lines()[0]["message"]["content"])
 
     def test_failed_one_shot_is_an_error_so_that_a_script_sees_it(self) -> None:
@@ -151,7 +151,7 @@ class RetryTests(WebCase):
     def test_sdk_may_try_again_where_nothing_was_done(self) -> None:
         self.front = Front(self.make_house(limits=Limits(queue=0)))
         self.start(OPENAI, ask())
-        response = self.start(OPENAI, ask(), user_agent="OpenAI/JS 6.49.0").response()
+        response = self.start(OPENAI, ask("again"), user_agent="OpenAI/JS 6.49.0").response()
         self.assertEqual((response.code, response.headers["retry-after"]), (429, "5"))
         self.assertNotIn("x-should-retry", response.headers)
 

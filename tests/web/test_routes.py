@@ -263,10 +263,10 @@ class BadRequestTests(WebCase):
 
     def test_full_queue_is_a_429_with_retry_after_in_both_dialects(self) -> None:
         self.front = Front(self.make_house(limits=Limits(queue=1)))
-        for _ in range(2):
-            self.start(OLLAMA, ask())
+        for text in ("one", "two"):
+            self.start(OLLAMA, ask(text))
         for path in (OLLAMA, OPENAI):
-            response = self.front.ask("POST", path, ask())
+            response = self.front.ask("POST", path, ask("three"))
             self.assertEqual((response.code, response.headers["retry-after"]), (429, "5"))
 
 

@@ -22,9 +22,9 @@ const ollama = (base) => {
   }
 }
 
-const openai = (base) => {
-  // Left to itself the library would ask three times.
-  const client = new OpenAI({ baseURL: `${base}/v1`, apiKey: 'any', maxRetries: 0 })
+// Left to itself the library would ask three times.
+const openai = (base, patience = { maxRetries: 0 }) => {
+  const client = new OpenAI({ baseURL: `${base}/v1`, apiKey: 'any', ...patience })
   return {
     list: async () => (await client.models.list()).data.map((model) => model.id),
     whole: async (messages) => (await client.chat.completions.create({ model: 'm', messages })).choices[0].message.content,
@@ -52,6 +52,7 @@ const sdk = (model) => ({
 const libraries = {
   ollama,
   openai,
+  'openai-impatient': (base) => openai(base, { timeout: 500, maxRetries: 5 }),
   'ai-sdk-ollama': (base) => sdk(createOllama({ baseURL: `${base}/api` })('m')),
   'ai-sdk-openai': (base) =>
     sdk(createOpenAICompatible({ name: 'llamaproxy', baseURL: `${base}/v1`, apiKey: 'any' })('m')),
