@@ -1,11 +1,11 @@
-"""The asyncio side: one MCP server, connected, listed, called, and connected again when it dies.
+"""The asyncio side: one MCP server, connected, listed and called; listed again when its tools change, connected again
+when it dies.
 
 Loaded in the thread of `bridge` only, since the library takes seconds to load.
 """
 
 import asyncio
 import json
-import sys
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -14,16 +14,20 @@ import anyio
 import httpx2
 from mcp import Client, MCPError, StdioServerParameters, stdio_client
 from mcp.client.streamable_http import streamable_http_client
-from mcp_types import CONNECTION_CLOSED, CallToolResult, TextContent, Tool
+from mcp.client.subscriptions import ListenNotSupportedError, SubscriptionLost
+from mcp_types import CONNECTION_CLOSED, CallToolResult, TextContent, Tool, ToolListChangedNotification
 
 from ...agent.errors import ToolError
 from ...config.tools import McpServer
+from .stderr import Say, stderr_to
 
 # Seconds: until a server must have listed its tools; before the first new try and at most between two.
 CONNECT_SECONDS = 30.0
 FIRST_WAIT, LONGEST_WAIT = 1.0, 60.0
 # A server that ran this long was healthy: waiting begins anew.
 HEALTHY_SECONDS = 30.0
+# Between word of a change and the look at the tools: changes come in swarms.
+SETTLE_SECONDS = 0.5
 # How long a server may take to end by itself.
 FAREWELL_SECONDS = 5.0
 MOST_TOOLS = 200
@@ -35,21 +39,25 @@ Lost = Callable[[str, float], None]
 
 
 class Connection:
-    """One server; `environ` are the variables that its program gets, `token` is for its URL."""
+    """One server; `environ` are the variables that its program gets, `token` is for its URL.
 
-    def __init__(self, server: McpServer, environ: dict[str, str], token: str) -> None:
+    `said` hears each line that the program writes to its standard error.
+    """
+
+    def __init__(self, server: McpServer, environ: dict[str, str], token: str, said: Say) -> None:
         self._server = server
         self._environ = environ
         self._token = token
+        self._said = said
         self._client: Client | None = None
-        self._ended = asyncio.Event()
+        self._ended, self._changed = asyncio.Event(), asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     async def keep(self, ready: Ready, lost: Lost) -> None:
         """Connects, again and again, until cancelled.
 
-        `ready` hears the tools after each connecting; `lost` why the server is gone, and the seconds until the next
-        try.
+        `ready` hears the tools after each connecting and each change; `lost` why the server is gone, and the
+        seconds until the next try.
         """
         self._task = asyncio.current_task()
         wait = FIRST_WAIT
@@ -94,14 +102,47 @@ class Connection:
         return text
 
     async def _connected(self, ready: Ready) -> None:
-        self._ended = asyncio.Event()
+        self._ended, self._changed = asyncio.Event(), asyncio.Event()
         async with asyncio.timeout(CONNECT_SECONDS) as limit:
-            async with Client(self._transport(), read_timeout_seconds=self._server.timeout) as client:
+            async with Client(
+                self._transport(), read_timeout_seconds=self._server.timeout, message_handler=self._notified
+            ) as client:
                 tools = await _tools(client)
                 limit.reschedule(None)
                 self._client = client
                 ready(tools)
-                await self._ended.wait()
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(self._follow, client, ready)
+                    tasks.start_soon(self._listen, client)
+                    await self._ended.wait()
+                    tasks.cancel_scope.cancel()
+
+    async def _follow(self, client: Client, ready: Ready) -> None:
+        """Lists the tools again whenever the server has said that they changed."""
+        while True:
+            await self._changed.wait()
+            await asyncio.sleep(SETTLE_SECONDS)
+            self._changed.clear()
+            ready(await _tools(client))
+
+    async def _notified(self, message: Any) -> None:
+        """How servers of the older protocol say it."""
+        if isinstance(message, ToolListChangedNotification):
+            self._changed.set()
+
+    async def _listen(self, client: Client) -> None:
+        """How servers of the newer protocol say it: in a stream of its own, which may break off."""
+        while True:
+            try:
+                async with client.listen(tools_list_changed=True) as changes:
+                    async for _ in changes:
+                        self._changed.set()
+                return
+            except SubscriptionLost:
+                await asyncio.sleep(FIRST_WAIT)
+                self._changed.set()
+            except (ListenNotSupportedError, MCPError, TimeoutError):
+                return
 
     @asynccontextmanager
     async def _transport(self) -> AsyncGenerator[Any, None]:
@@ -119,8 +160,11 @@ class Connection:
             env=self._environ,
             cwd=self._server.cwd,
         )
-        # twistd puts a log in the place of sys.stderr, which no program can write to.
-        async with stdio_client(program, errlog=sys.__stderr__ or sys.stderr) as (read, write):
+        async with (
+            stderr_to(self._said) as errors,
+            stdio_client(program, errlog=errors) as (read, write),
+        ):
+            errors.close()
             sender, receiver = anyio.create_memory_object_stream[Any](0)
 
             async def pump() -> None:
@@ -143,7 +187,7 @@ async def _tools(client: Client) -> list[Tool]:
     tools: list[Tool] = []
     cursor: str | None = None
     while len(tools) < MOST_TOOLS:
-        page = await client.list_tools(cursor=cursor)
+        page = await client.list_tools(cursor=cursor, cache_mode="refresh")
         tools += page.tools
         cursor = page.next_cursor
         if not cursor:

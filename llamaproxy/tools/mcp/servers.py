@@ -91,10 +91,15 @@ class Server:
         def lost(problem: str, wait: float) -> None:
             self._reactor.callFromThread(self._lost, problem, wait)
 
+        def said(line: str) -> None:
+            self._reactor.callFromThread(
+                self.log.info, "the MCP server {name} says: {line}", name=self.name, line=line
+            )
+
         async def keep() -> None:
             from .client import Connection
 
-            self._connection = Connection(self.settings, self._variables(), self._token())
+            self._connection = Connection(self.settings, self._variables(), self._token(), said)
             await self._connection.keep(ready, lost)
 
         self._keeping = self._thread.run(keep).addErrback(self._gave_up)

@@ -4,7 +4,7 @@ import os
 import sys
 
 import anyio
-from mcp.server.mcpserver import MCPServer
+from mcp.server.mcpserver import Context, MCPServer
 from mcp_types import ToolAnnotations
 
 server = MCPServer("tester")
@@ -45,6 +45,22 @@ async def hang() -> str:
 def pid() -> str:
     """The process."""
     return str(os.getpid())
+
+
+@server.tool()
+async def learn(what: str, context: Context) -> str:
+    """Gets a tool more, and says so."""
+    server.add_tool(pid, name=what)
+    await context.notify_tools_changed()
+    return "learnt"
+
+
+@server.tool()
+def grumble(lines: int) -> str:
+    """Writes to its standard error."""
+    for number in range(lines):
+        print(f"grumble {number}", "." * 1000, file=sys.stderr, flush=True)
+    return "done"
 
 
 @server.tool()

@@ -19,7 +19,7 @@ from llamaproxy.agent.interfaces import ITool
 from llamaproxy.agent.toolbox import Toolbox
 from llamaproxy.agent.types import Access
 from llamaproxy.config.tools import Mcp, McpServer
-from llamaproxy.tools.mcp import client
+from llamaproxy.tools.mcp import client, stderr
 from llamaproxy.tools.mcp.servers import McpServers, tool_names
 
 from ..support import call
@@ -32,6 +32,7 @@ class McpCase(TestCase):
 
     def setUp(self) -> None:
         self.patch(client, "FIRST_WAIT", 0.05)
+        self.patch(client, "SETTLE_SECONDS", 0.05)
         self.shelf = Toolbox()
 
     def start(self, **servers: McpServer) -> McpServers:
@@ -118,6 +119,33 @@ class StdioTests(McpCase):
             except ToolError:
                 await deferLater(reactor, 0.05)
         self.assertNotEqual(first, second)
+
+    async def test_tools_that_change_are_listed_again(self) -> None:
+        self.start(t=self.server)
+        for name in ("one", "two"):
+            self.assertEqual(await self.do("mcp_t_learn", what=name), "learnt")
+            await self.tool(f"mcp_t_{name}")
+
+    async def test_tools_of_an_older_server_that_change_are_listed_again(self) -> None:
+        program = str(Path(__file__).with_name("old_server.py"))
+        self.start(t=McpServer(command=sys.executable, args=(program,)))
+        self.assertEqual(await self.do("mcp_t_grow"), "larger")
+        await self.tool("mcp_t_grown")
+        self.assertIsNone(self.shelf.get("mcp_t_grow"))
+
+    async def test_standard_error_goes_to_the_log_by_lines_and_bounded(self) -> None:
+        self.patch(stderr, "MOST_LINES", 10)
+        with capturedLogs() as events:
+            started = self.start(t=self.server)
+            await self.do("mcp_t_grumble", lines=30)
+            await started.stop()
+            while not (lines := [each["line"] for each in events if "line" in each])[-1].startswith("(and"):
+                await deferLater(reactor, 0.02)
+        self.assertEqual({event["name"] for event in events if "line" in event}, {"t"})
+        self.assertEqual(len(lines), 11)
+        self.assertTrue(any(line.startswith("grumble 0 ...") for line in lines))
+        self.assertLess(max(map(len, lines)), 510)
+        self.assertRegex(lines[-1], r"\(and \d+ more lines\)")
 
     async def test_a_program_that_does_not_exist_is_told_and_tried_again(self) -> None:
         with capturedLogs() as events:
