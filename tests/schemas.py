@@ -59,6 +59,7 @@ CHAT = shape(
     object=const("chat.completion"),
     created=INT,
     model=STR,
+    system_fingerprint=STR,
     choices=many(shape(index=const(0), message=CHAT_MESSAGE, logprobs=NULL, finish_reason=FINISH)),
     usage=USAGE,
 )
@@ -69,6 +70,7 @@ CHAT_CHUNK = shape(
     object=const("chat.completion.chunk"),
     created=INT,
     model=STR,
+    system_fingerprint=STR,
     choices=many(shape(index=const(0), delta=CHAT_DELTA, finish_reason=maybe(FINISH))),
 )
 COMPLETION = shape(
@@ -77,6 +79,7 @@ COMPLETION = shape(
     object=const("text_completion"),
     created=INT,
     model=STR,
+    system_fingerprint=STR,
     choices=many(
         shape(
             {"reasoning_content": STR}, index=const(0), text=STR, logprobs=NULL, finish_reason=maybe(FINISH)
@@ -184,7 +187,7 @@ MESSAGE = shape(
     model=STR,
     content=many(BLOCK),
     stop_reason=maybe(STOP_REASON),
-    stop_sequence=NULL,
+    stop_sequence=maybe(STR),
     usage=ANTHROPIC_USAGE,
 )
 TOKEN_COUNT = shape(input_tokens=INT)
@@ -229,7 +232,7 @@ MESSAGE_EVENTS = {
     "content_block_stop": shape(type=const("content_block_stop"), index=INT),
     "message_delta": shape(
         type=const("message_delta"),
-        delta=shape(stop_reason=STOP_REASON, stop_sequence=NULL),
+        delta=shape(stop_reason=STOP_REASON, stop_sequence=maybe(STR)),
         usage=ANTHROPIC_USAGE,
     ),
     "message_stop": shape(type=const("message_stop")),

@@ -110,6 +110,7 @@ class Reply:
         so_far = self._end
         self._end = ReplyEnd(
             finish_reason="length" if result.finish_reason == "length" else "stop",
+            stop_sequence=result.stop_sequence,
             usage=Usage(
                 so_far.usage.prompt_tokens + usage.prompt_tokens,
                 so_far.usage.completion_tokens + usage.completion_tokens,

@@ -189,20 +189,26 @@ class ModelRequest(Struct, frozen=True, kw_only=True):
 class ModelResult(Struct, frozen=True, kw_only=True):
     """How a completion ended.
 
-    `usage` is None when the provider reports none. `load_seconds` is what it took to have the model ready
+    `usage` is None when the provider reports none. `stop_sequence` is the text of `Options.stop` that ended it, from
+    the few providers that say so. `load_seconds` is what it took to have the model ready
     (starting the embedded one), 0 for a model that is always there.
     """
 
     finish_reason: Literal["stop", "length", "tool_calls", "content_filter"] = "stop"
     usage: Usage | None = None
     tool_calls: tuple[ToolCall, ...] = ()
+    stop_sequence: str | None = None
     load_seconds: float = 0.0
 
 
 class ReplyEnd(Struct, frozen=True, kw_only=True):
-    """How a reply ended, with its real counts and times; durations are integer nanoseconds."""
+    """How a reply ended, with its real counts and times; durations are integer nanoseconds.
+
+    `stop_sequence` is as in `ModelResult`, for the last of its completions.
+    """
 
     finish_reason: Literal["stop", "length"] = "stop"
+    stop_sequence: str | None = None
     usage: Usage = Usage()
     total_duration: int = 0
     load_duration: int = 0

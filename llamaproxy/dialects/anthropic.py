@@ -124,10 +124,9 @@ class MessageEncoder(BlockEncoder):
 
     def finish(self, end: ReplyEnd) -> bytes:
         """The end of the open block, the reason of the end with the usage, and the end of the message."""
-        delta = {"stop_reason": _STOP_REASONS[end.finish_reason], "stop_sequence": None}
         return (
             self._turn_to(None)
-            + named_event("message_delta", {"delta": delta, "usage": _usage(end.usage)})
+            + named_event("message_delta", {"delta": _stop(end), "usage": _usage(end.usage)})
             + named_event("message_stop", {})
         ).encode("ascii")
 
@@ -142,7 +141,7 @@ class MessageEncoder(BlockEncoder):
             {
                 **self._message,
                 "content": [*thoughts, {**_block(Text), "text": text}],
-                "stop_reason": _STOP_REASONS[end.finish_reason],
+                **_stop(end),
                 "usage": _usage(end.usage),
             }
         )
@@ -202,6 +201,13 @@ def _block(kind: type[AgentEvent]) -> dict[str, Any]:
     if kind is Text:
         return {"type": "text", "text": "", "citations": None}
     return {"type": "thinking", "thinking": "", "signature": ""}
+
+
+def _stop(end: ReplyEnd) -> dict[str, Any]:
+    """Why the message ended. Most models do not say when it was at one of the client's own texts."""
+    sequence = end.stop_sequence if end.finish_reason == "stop" else None
+    reason = _STOP_REASONS[end.finish_reason] if sequence is None else "stop_sequence"
+    return {"stop_reason": reason, "stop_sequence": sequence}
 
 
 def _usage(usage: Usage) -> dict[str, Any]:

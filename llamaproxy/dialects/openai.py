@@ -90,6 +90,8 @@ class ChunkEncoder(FrameEncoder, ABC):
             "id": f"{self.prefix}-{secrets.token_hex(12)}",
             "created": int(now),
             "model": model,
+            # As Ollama has it; a version of MacPaw's library does not read a chunk without one.
+            "system_fingerprint": "fp_ollama",
         }
         self._include_usage = include_usage
         chunk = to_json({"object": self.chunk_kind, **self._identity})[:-1].decode()

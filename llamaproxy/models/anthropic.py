@@ -63,6 +63,7 @@ class _Delta(Struct, frozen=True):
     signature: str = ""
     partial_json: str = ""
     stop_reason: str | None = None
+    stop_sequence: str | None = None
 
 
 class _Event(Struct):
@@ -89,6 +90,7 @@ class EventDecoder:
         self._calls = CallCollector()
         self._blocks: dict[int, dict[str, Any]] = {}
         self._stop_reason: str | None = None
+        self._stop_sequence: str | None = None
         self._usage = _Usage()
 
     def received(self, segment: bytes, deltas: list[ModelDelta]) -> None:
@@ -104,6 +106,7 @@ class EventDecoder:
                     self._count(event.message.usage)
                 case "message_delta":
                     self._stop_reason = event.delta.stop_reason or self._stop_reason
+                    self._stop_sequence = event.delta.stop_sequence
                     self._count(event.usage)
                 case "message_stop":
                     self._finish()
@@ -121,6 +124,7 @@ class EventDecoder:
             finish_reason=_FINISH.get(self._stop_reason or "", "stop"),
             usage=Usage(sum(count or 0 for count in prompt), usage.output_tokens or 0),
             tool_calls=self._calls.finished(),
+            stop_sequence=self._stop_sequence,
         )
 
     def _open(self, index: int, block: _Block, deltas: list[ModelDelta]) -> None:

@@ -47,8 +47,11 @@ class _Delta(Struct, frozen=True):
 
 
 class _Choice(Struct):
+    """`stop_reason` is vLLM's: the text (or the number of the token) that ended the answer."""
+
     delta: _Delta = _Delta()
     finish_reason: str | None = None
+    stop_reason: Any = None
 
 
 class _Usage(Struct):
@@ -86,6 +89,7 @@ class ChunkDecoder:
         self._repeats = Repeats(lambda data: _text_of(_decode(data)))
         self._calls = CallCollector()
         self._finish_reason: str | None = None
+        self._stop_sequence: str | None = None
         self._usage: Usage | None = None
 
     def received(self, segment: bytes, deltas: list[ModelDelta]) -> None:
@@ -115,6 +119,8 @@ class ChunkDecoder:
                 choice = chunk.choices[0]
                 self._take(choice.delta, deltas)
                 self._finish_reason = choice.finish_reason or self._finish_reason
+                if isinstance(choice.stop_reason, str):
+                    self._stop_sequence = choice.stop_reason
 
     def result(self) -> ModelResult | None:
         """See `streaming.Decoder`. A finish reason is enough; not every server sends `[DONE]`."""
@@ -126,6 +132,7 @@ class ChunkDecoder:
             finish_reason="tool_calls" if calls and finish == "stop" else finish,
             usage=self._usage,
             tool_calls=calls,
+            stop_sequence=self._stop_sequence,
         )
 
     def _take(self, delta: _Delta, deltas: list[ModelDelta]) -> None:

@@ -50,7 +50,8 @@ class EncoderTests(SynchronousTestCase):
         self.assertRegex(identity, b"^chatcmpl-[0-9a-f]{24}$")
         head = (
             b'data: {"object":"chat.completion.chunk","id":"' + identity
-            + b'","created":1700000000,"model":"M:latest","choices":[{"index":0,"delta":'
+            + b'","created":1700000000,"model":"M:latest","system_fingerprint":"fp_ollama",'
+            + b'"choices":[{"index":0,"delta":'
         )  # fmt: skip
         self.assertEqual(
             wire,

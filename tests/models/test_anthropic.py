@@ -47,8 +47,9 @@ def said(text: str, index: int = 0) -> bytes:
     return delta(index, "text_delta", text=text)
 
 
-def end(reason: str = "end_turn", **usage: int) -> bytes:
-    return event("message_delta", delta={"stop_reason": reason}, usage=usage) + event("message_stop")
+def end(reason: str = "end_turn", sequence: str | None = None, **usage: int) -> bytes:
+    why = {"stop_reason": reason, "stop_sequence": sequence}
+    return event("message_delta", delta=why, usage=usage) + event("message_stop")
 
 
 THOUGHT = (
@@ -250,6 +251,11 @@ class AnswerTests(AnthropicTestCase):
         for reason, meaning in meanings.items():
             call, _ = self.answered(said("x") + end(reason))
             self.assertEqual(self.result_of(call).finish_reason, meaning)
+
+    def test_text_that_ended_the_answer_is_reported(self) -> None:
+        call, _ = self.answered(start(), said("Hi"), end("stop_sequence", "END"))
+        result = self.result_of(call)
+        self.assertEqual((result.finish_reason, result.stop_sequence), ("stop", "END"))
 
     def test_pieces_of_a_tool_call_are_put_together(self) -> None:
         call, _ = self.answered(said("wait"), CALLED)

@@ -146,6 +146,13 @@ class AnswerTests(UpstreamTestCase):
         connection.send(finish("eos") + DONE)
         self.assertEqual(self.result_of(call).finish_reason, "stop")
 
+    def test_text_that_ended_the_answer_is_reported_where_the_server_says_so(self) -> None:
+        for reason, sequence in (("END", "END"), (2, None), (None, None)):
+            call, connection = self.streaming()
+            last = {"delta": {}, "finish_reason": "stop", "stop_reason": reason}
+            connection.send(b"data: " + json.encode({"choices": [last]}) + b"\n\n" + DONE)
+            self.assertEqual(self.result_of(call).stop_sequence, sequence)
+
     def test_reasoning_is_kept_apart_from_the_answer(self) -> None:
         call, connection = self.call()
         connection.begin()

@@ -52,6 +52,15 @@ class MessageTests(SurfaceCase):
         last = events[-2][1]
         self.assertEqual((last["delta"]["stop_reason"], last["usage"]["input_tokens"]), ("max_tokens", 3))
 
+    def test_text_that_ended_the_answer_is_named_where_the_model_says_so(self) -> None:
+        why = {"stop_reason": "stop_sequence", "stop_sequence": "END"}
+        body = self.complete(MESSAGES, ask(stop_sequences=["END"]), stop_sequence="END").json()
+        schemas.check(body, schemas.MESSAGE)
+        self.assertEqual({key: body[key] for key in why}, why)
+        events = self.named_events(self.complete(MESSAGES, ask(stream=True), stop_sequence="END"))
+        self.check_events(events)
+        self.assertEqual(events[-2][1]["delta"], why)
+
     def test_thoughts_after_words_are_a_block_of_their_own(self) -> None:
         wire = self.start(MESSAGES, ask(stream=True))
         self.house.calls[-1].send([Text("a"), Reasoning("b"), Text("c")])

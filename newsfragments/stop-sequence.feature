@@ -1,0 +1,1 @@
+Anthropic's dialect says which stop sequence ended an answer, where the model does.
