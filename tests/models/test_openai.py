@@ -149,7 +149,7 @@ class AnswerTests(UpstreamTestCase):
     def test_text_that_ended_the_answer_is_reported_where_the_server_says_so(self) -> None:
         for reason, sequence in (("END", "END"), (2, None), (None, None)):
             call, connection = self.streaming()
-            last = {"delta": {}, "finish_reason": "stop", "stop_reason": reason}
+            last: dict[str, Any] = {"delta": {}, "finish_reason": "stop", "stop_reason": reason}
             connection.send(b"data: " + json.encode({"choices": [last]}) + b"\n\n" + DONE)
             self.assertEqual(self.result_of(call).stop_sequence, sequence)
 
