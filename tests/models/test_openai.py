@@ -1,3 +1,5 @@
+from typing import Any
+
 from msgspec import json
 
 from llamaproxy.agent.errors import ContextTooLong
