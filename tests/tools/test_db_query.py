@@ -69,7 +69,7 @@ class SqliteTests(databases.DatabaseCase):
 
 class PostgresTests(databases.DatabaseCase):
     endless = "SELECT count(*) FROM generate_series(1, 1000000000) a, generate_series(1, 1000) b"
-    huge = "SELECT repeat('x', 50000000)"
+    huge = "SELECT repeat('x', 5000000)"
 
     def url(self) -> str:
         try:
@@ -81,6 +81,10 @@ class PostgresTests(databases.DatabaseCase):
     def setUp(self) -> None:
         super().setUp()
         self.server.execute("DROP TABLE IF EXISTS people", "DROP TABLE IF EXISTS kept")
+
+    async def test_a_value_that_no_memory_should_hold_is_refused(self) -> None:
+        self.assertIn("more than 16 MiB", await self.refused("SELECT repeat('x', 50000000)"))
+        self.assertIn("\n1\n", await self.sql("SELECT 1"))
 
     async def test_a_function_that_writes_is_refused_inside_a_view(self) -> None:
         self.server.execute(
@@ -129,6 +133,11 @@ class MariaDbTests(databases.DatabaseCase):
     def setUp(self) -> None:
         super().setUp()
         self.server.execute("DROP TABLE IF EXISTS people, kept")
+
+    async def test_a_row_that_no_memory_should_hold_is_refused(self) -> None:
+        part = "repeat('x', 9000000)"
+        self.assertIn("more than 16 MiB", await self.refused(f"SELECT {part}, {part}"))
+        self.assertIn("\n1\n", await self.sql("SELECT 1"))
 
     async def test_a_server_that_went_away_is_told_and_found_again(self) -> None:
         self.server.kill()

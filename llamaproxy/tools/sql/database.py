@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from ...agent.errors import ToolError
 from ..threads import Abort
+from .sockets import BoundedSocket, BoundedTlsSocket
 
 if TYPE_CHECKING:
     from .guard import Verdict
@@ -69,7 +70,7 @@ class Server(Struct, frozen=True, kw_only=True):
         # A second handle on the connection: TLS takes the first one away.
         handle = connected.dup()
         abort.hook(lambda: _shut(handle))
-        return connected
+        return BoundedSocket(connected)
 
     @property
     def place(self) -> str:
@@ -81,6 +82,7 @@ class Server(Struct, frozen=True, kw_only=True):
         if self.sslmode == "disable":
             return None
         context = ssl.create_default_context()
+        context.sslsocket_class = BoundedTlsSocket
         if self.sslmode == "require":
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
