@@ -1,7 +1,7 @@
 r"""Half an emoji: a surrogate without its other half, which JSON can say (`\ud83d`) and UTF-8 cannot.
 
-Programs that cut text by UTF-16 units make them. They pass through a stream, where the other half may follow; what
-is kept or sent on must be whole.
+Programs that cut text by UTF-16 units make them. They pass through a model's stream, where the other half may follow;
+what is kept or sent on must be whole.
 """
 
 

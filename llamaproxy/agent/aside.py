@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from twisted.internet.interfaces import IPushProducer
 from zope.interface import implementer
 
+from ..surrogates import joined
 from .interfaces import IDeltaReceiver, IModel
 from .types import ChatTurn, Message, ModelDelta, ModelRequest, Text
 
@@ -38,7 +39,7 @@ class _Answer:
 
     def text(self) -> str:
         """All of it."""
-        return "".join(self._pieces)[:ANSWER_LIMIT]
+        return joined("".join(self._pieces)[:ANSWER_LIMIT])
 
 
 async def ask_aside(

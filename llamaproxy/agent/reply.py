@@ -17,7 +17,9 @@ from twisted.internet.interfaces import IPushProducer, IReactorTime
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from ..surrogates import joined
 from .errors import AgentError
+from .halves import Halves
 from .interfaces import IDeltaReceiver, IReply, IReplyConsumer
 from .seat import Seat, Several
 from .transcript import Transcript
@@ -35,6 +37,7 @@ class Reply:
         self.transcript = Transcript()
         self._told: list[str | Transcript] = [self.transcript]
         self._thoughts = Transcript()
+        self._halves = Halves()
         self._clock = clock
         self._deserted = deserted
         self._seats: list[Seat] = []
@@ -77,6 +80,8 @@ class Reply:
     def unregisterProducer(self) -> None:
         """The model's stream is over."""
         self._producer = None
+        if self._halves.half is not None:
+            self._pass_on(self._halves.rest())
 
     def deltasReceived(self, deltas: Sequence[ModelDelta]) -> None:
         """Passes one segment on and keeps its text."""
@@ -85,13 +90,15 @@ class Reply:
             self._first = self._last
         texts = [delta.text for delta in deltas if type(delta) is Text]
         self._tokens += len(deltas)
-        if texts:
+        if len(texts) < len(deltas) or self._halves.half is not None:
+            self._take(deltas)
+            return
+        try:
             self.transcript.add("".join(texts))
-        if len(texts) == len(deltas):
-            self._emit(deltas)  # type: ignore[arg-type]  # all of them are Text
+        except UnicodeEncodeError:
+            self._take(deltas)
         else:
-            self._thoughts.add("".join(delta.text for delta in deltas if type(delta) is Reasoning))
-            self._emit([delta for delta in deltas if not isinstance(delta, ToolCallDelta)])
+            self._emit(deltas)  # type: ignore[arg-type]  # all of them are Text
 
     # -- the agent's side
 
@@ -122,11 +129,13 @@ class Reply:
 
     def say(self, text: str) -> None:
         """Sends words of the agent itself, which are not part of the history."""
+        text = joined(text)
         self._told.append(text)
         self._emit([Text(text)])
 
     def murmur(self, text: str) -> None:
         """Sends words of the agent itself beside the answer, where the app shows a model's thoughts."""
+        text = joined(text)
         self._thoughts.add(text)
         self._emit([Reasoning(text)])
 
@@ -179,6 +188,16 @@ class Reply:
             self._deserted(heard)
 
     # -- inside
+
+    def _take(self, deltas: Sequence[ModelDelta]) -> None:
+        """Takes what is not merely text, or holds characters in halves."""
+        whole = self._halves.mend(deltas)
+        self._pass_on([delta for delta in whole if not isinstance(delta, ToolCallDelta)])
+
+    def _pass_on(self, events: Sequence[AgentEvent]) -> None:
+        self.transcript.add("".join(event.text for event in events if type(event) is Text))
+        self._thoughts.add("".join(event.text for event in events if type(event) is Reasoning))
+        self._emit(events)
 
     def _emit(self, events: Sequence[AgentEvent]) -> None:
         if not events:

@@ -17,8 +17,8 @@ class Transcript:
         self._dropped = 0
 
     def add(self, text: str) -> None:
-        """Appends a piece."""
-        data = text.encode("utf-8", "surrogatepass")
+        """Appends a piece. Raises `UnicodeEncodeError`, and keeps nothing of it, if that has half a character."""
+        data = text.encode()
         if not self._tail:
             cut = _whole(data, HEAD_BYTES - len(self._head))
             self._head += data[:cut]
@@ -30,9 +30,9 @@ class Transcript:
 
     def text(self) -> str:
         """The text; a cut in the middle is marked with the number of bytes that are missing."""
-        head = self._head.decode("utf-8", "surrogatepass")
+        head = self._head.decode()
         if not self._dropped:
-            return head + self._tail.decode("utf-8", "surrogatepass")
+            return head + self._tail.decode()
         # The cut may have gone through a character.
         return f"{head}\n[... {self._dropped} bytes ...]\n{self._tail.decode('utf-8', 'ignore')}"
 

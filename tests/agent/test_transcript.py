@@ -8,9 +8,14 @@ from llamaproxy.agent.transcript import HEAD_BYTES, TAIL_BYTES, Transcript
 class TranscriptTests(SynchronousTestCase):
     def test_ordinary_reply_is_kept_whole(self) -> None:
         transcript = Transcript()
-        for piece in ("Grüß ", "dich", " \ud83d", "\udc4b"):
+        for piece in ("Grüß ", "dich", " 👋"):
             transcript.add(piece)
-        self.assertEqual(transcript.text(), "Grüß dich \ud83d\udc4b")
+        self.assertEqual(transcript.text(), "Grüß dich 👋")
+
+    def test_piece_with_half_a_character_is_refused_whole(self) -> None:
+        transcript = Transcript()
+        self.assertRaises(UnicodeEncodeError, transcript.add, "so \ud83d")
+        self.assertEqual(transcript.text(), "")
 
     def test_nothing_said_is_false(self) -> None:
         self.assertFalse(Transcript())

@@ -142,6 +142,37 @@ class TurnTests(TurnCase):
         self.assertEqual(listener.events, [Reasoning("hmm"), Text("ahoy")])
         self.assertEqual(self.stored()[-1], ("assistant", "ahoy"))
 
+    def test_emoji_that_comes_in_halves_is_put_together(self) -> None:
+        for pieces, whole in (
+            (["a\ud83d", "\ude00b"], ["a", "😀b"]),
+            (["\ud83d", "", "\ude00"], ["😀"]),
+            (["a\ud83d", "b"], ["a", "\ufffdb"]),
+            (["\ude00 \ud83d!"], ["\ufffd \ufffd!"]),
+            (["a\ud83d"], ["a", "\ufffd"]),
+            (["\ud83d\ud83d", "\ude00"], ["\ufffd", "😀"]),
+        ):
+            for together in (False, True):
+                listener = self.listen("hello")
+                deltas = [Text(piece) for piece in pieces]
+                for segment in [deltas] if together else [[delta] for delta in deltas]:
+                    self.house.calls[-1].send(segment)
+                self.house.calls[-1].finish()
+                self.assertEqual([event.text for event in listener.events], whole)
+                self.assertEqual(self.stored()[-1], ("assistant", "".join(whole)))
+
+    def test_half_of_a_thought_is_not_put_together_with_half_of_a_word(self) -> None:
+        listener = self.listen("hello")
+        self.house.calls[0].send([Reasoning("hm\ud83d"), Text("\ude00 ahoy")])
+        self.house.calls[0].finish()
+        self.assertEqual(listener.events, [Reasoning("hm"), Reasoning("\ufffd"), Text("\ufffd ahoy")])
+
+    def test_half_of_an_emoji_waits_without_a_frame_and_does_not_outlive_a_failure(self) -> None:
+        listener = self.listen("hello")
+        self.house.calls[0].say("\ud83d")
+        self.assertEqual(listener.events, [])
+        self.house.calls[0].fail(ModelError("cut"))
+        self.assertEqual((listener.text, str(listener.error)), ("\ufffd", "cut"))
+
     def test_unforeseen_failure_is_logged_and_told_without_details(self) -> None:
         waiting = self.turn("hello")
         self.house.calls[0].fail(ZeroDivisionError("secret"))
