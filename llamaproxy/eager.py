@@ -6,7 +6,9 @@ The one place that looks into a transport.
 import socket
 
 from twisted.internet.interfaces import ITransport
+from twisted.internet.main import CONNECTION_DONE
 from twisted.internet.tcp import Connection, Port
+from twisted.python.failure import Failure
 
 
 def write(transport: ITransport, data: bytes) -> None:
@@ -37,6 +39,19 @@ def waiting(transport: ITransport) -> int:
     if not isinstance(transport, Connection):
         return 0
     return len(transport.dataBuffer) - transport.offset + transport._tempDataLen
+
+
+def unsent(transport: ITransport) -> bytes:
+    """What waits in the buffers of a TCP transport."""
+    assert isinstance(transport, Connection)
+    return b"".join([transport.dataBuffer[transport.offset :], *transport._tempDataBuffer])
+
+
+def release(transport: ITransport) -> None:
+    """Ends a TCP transport, but not its connection: another process has the socket, too, and goes on with it."""
+    assert isinstance(transport, Connection)
+    transport._shouldShutdown = False
+    transport.connectionLost(Failure(CONNECTION_DONE))
 
 
 def limit_receiving(transport: ITransport, size: int) -> None:

@@ -62,10 +62,10 @@ class Stack(MultiService):
         if not failure.check(AgentError, CannotListenError):
             self.log.failure("while starting", failure)
         self._complaint = failure.getErrorMessage()
-        self.log.critical("{line}", line=self._complaint)
         if self._reactor.running:
-            _fail_at_exit(self._complaint)
-            self._reactor.stop()
+            end_program(self._reactor, self._complaint)
+        else:
+            self.log.critical("{line}", line=self._complaint)
 
 
 class Part(Service):
@@ -126,11 +126,13 @@ def give_up(line: str) -> NoReturn:
     sys.exit(_told(line))
 
 
-def _fail_at_exit(line: str) -> None:
-    """Says why on stderr, and has the program end with status 1 once twistd has cleaned up after the reactor.
+def end_program(reactor: Any, line: str) -> None:
+    """Ends the program while it runs: one line in the log and on stderr, exit status 1.
 
-    twistd offers no status of one's own there.
+    The status comes once twistd has cleaned up after the reactor; it offers no status of one's own there.
     """
+    Stack.log.critical("{line}", line=line)
+    reactor.stop()
     print(_told(line), file=sys.__stderr__)
     atexit.register(_exit_with_failure)
 

@@ -20,8 +20,9 @@ from .delegation import Delegation, LlmCall
 from .errors import NoEmbedder, Stopping
 from .gates import GateMap
 from .history import estimate_all
-from .interfaces import IAgent, IEmbedder, IKeepsHistory, IModel, IReply, ISessionStore
+from .interfaces import IAgent, IEmbedder, IKeepsHistory, IModel, IPeers, IReply, ISessionStore
 from .limits import Limits
+from .peers import Alone
 from .prompts import PromptFiles
 from .prompttools import ReadSystemPrompt, UpdateSystemPrompt
 from .session import Session, Sessions
@@ -52,6 +53,7 @@ class Agent:
         toolbox: Toolbox | None = None,
         gate_defaults: GateMap | None = None,
         delegation: Delegation | None = None,
+        peers: IPeers | None = None,
     ) -> None:
         self.backends = models
         self._embedders = embedders or {}
@@ -65,7 +67,9 @@ class Agent:
         self.delegation = delegation or Delegation()
         self._delegating = (LlmCall(self), AgentCall(self))
         self.offer_delegation()
-        self.sessions = Sessions(store, clock.seconds)
+        self.peers = peers or Alone()
+        self.peers.join(self)
+        self.sessions = Sessions(store, clock.seconds, self.peers)
         self.conversation = Conversation(self, message_limits or {}, prompt_folders or {})
         self.started_at = clock.seconds()
         self.commands = Commands(self)
@@ -154,12 +158,21 @@ class Agent:
                 model.forget(conversation_id(session.session_id, key))
         return await self.store.clear(session.session_id)
 
-    async def delete(self, session: Session, turn: Turn) -> bool:
+    async def remove(self, session_id: str, turn: Turn | None = None) -> str:
+        """Deletes a session by its full or short id; its full id, which is empty if there is no such session."""
+        if (removal := self.peers.remove(session_id)) is not None:
+            return await removal
+        if (session := self.sessions.get(session_id)) is not None:
+            await self.delete(session, turn)
+            return session.session_id
+        return session_id if await self.store.delete(session_id) else ""
+
+    async def delete(self, session: Session, turn: Turn | None) -> bool:
         """Ends what runs in the session and empties it, at the wish of `turn`; whether the store had it.
 
         Messages that wait go on in the emptied session: it stays, for its lock keeps them apart from those to come.
         """
-        if session.running is turn:
+        if turn is not None and session.running is turn:
             return await self._erase(session)
         if session.running is not None:
             session.running.stop()
@@ -250,7 +263,7 @@ class Agent:
             session.turns.remove(running)
 
     def _full(self) -> bool:
-        return 0 < self.limits.max_users <= len(self.sessions)
+        return 0 < self.limits.max_users <= self.peers.live_in_all()
 
     async def _load(self, session: Session, running: Turn) -> None:
         await self.sessions.load(session, self.limits.history_max_ctx)

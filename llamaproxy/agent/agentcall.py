@@ -1,6 +1,5 @@
 """The `agent_call` tool: a model gives a task to another agent, which keeps a conversation of its own about it."""
 
-from functools import partial
 from hashlib import sha256
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any
@@ -93,7 +92,7 @@ class AgentCall:
                 message,
                 depth=context.depth,
                 session_id=conversation,
-                show=partial(context.show, key),
+                show=context.show,
             )
         finally:
             self._under_way.discard(conversation)

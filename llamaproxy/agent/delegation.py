@@ -1,7 +1,7 @@
 """Models and agents that others may ask: which, for how long, and the `llm_call` tool that asks a model."""
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from twisted.internet.defer import Deferred, succeed
 from zope.interface import implementer
@@ -16,7 +16,8 @@ from .types import Access, ChatTurn, ToolContext
 if TYPE_CHECKING:
     from .agent import Agent
 
-ALLOWED, TIMEOUT = "llm_call_available", "llm_call_timeout"
+ALLOWED: Final = "llm_call_available"
+TIMEOUT: Final = "llm_call_timeout"
 DEPTH = "max_at_llm_depth"
 DEFAULT_TIMEOUT = 120.0
 # Seconds. The time limit of the model that is asked comes first.
@@ -45,7 +46,7 @@ class Delegation:
     ) -> None:
         self._allowed = dict(allowed or {})
         self._timeouts = dict(timeouts or {})
-        self._keep = keep
+        self.keep = keep
         self.outbound = outbound or Outbound()
 
     def allows(self, key: str) -> bool:
@@ -60,15 +61,13 @@ class Delegation:
         """Seconds that any call of it may take, as far as that was set."""
         return self._timeouts.get(key)
 
-    def allow(self, key: str, allowed: bool) -> Deferred[None]:
-        """Sets it, now and in the files."""
+    def allow(self, key: str, allowed: bool) -> None:
+        """Sets whether it may be asked."""
         self._allowed[key] = allowed
-        return self._keep(key, ALLOWED, allowed)
 
-    def set_timeout(self, key: str, seconds: float) -> Deferred[None]:
-        """Sets it, now and in the files."""
+    def set_timeout(self, key: str, seconds: float) -> None:
+        """Sets the seconds."""
         self._timeouts[key] = seconds
-        return self._keep(key, TIMEOUT, seconds)
 
 
 async def ask_model(

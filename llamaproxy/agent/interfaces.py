@@ -4,8 +4,8 @@ Streams run through these interfaces as plain method calls in the manner of `ICo
 data goes down, `pauseProducing` / `resumeProducing` / `stopProducing` come back up. No Deferred per token.
 """
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IPushProducer
@@ -24,9 +24,14 @@ from .types import (
     ModelRequest,
     ModelResult,
     ReplyEnd,
+    SessionCard,
     StoredSession,
     ToolContext,
 )
+
+if TYPE_CHECKING:
+    from .agent import Agent
+    from .rulings import Ruling
 
 
 class IDeltaReceiver(Interface):
@@ -90,9 +95,6 @@ class IKeepsHistory(Interface):
 
     def forget(session_id: str) -> None:
         """Begins to forget what was said in the session; returns at once, and never fails."""
-
-    def rewind(session_id: str) -> None:
-        """Begins to forget the end of what was said; the next request shows what is left. As `forget` otherwise."""
 
 
 class IReplyConsumer(Interface):
@@ -185,6 +187,34 @@ class ISessionStore(Interface):
 
     def delete(session_id: str) -> Deferred[bool]:
         """Forgets the session; fires with whether it existed."""
+
+
+class IPeers(Interface):
+    """The server's other processes, if there are any. Each session belongs to one process alone."""
+
+    def join(agent: "Agent") -> None:
+        """Makes this process's agent known; called once, before everything else."""
+
+    def short_ids() -> Iterator[int]:
+        """The short ids that this process may give, endlessly."""
+
+    def tell_live(number: int) -> None:
+        """So many sessions are in memory here now."""
+
+    def live_in_all() -> int:
+        """How many are, here and elsewhere."""
+
+    def rule(ruling: "Ruling") -> Deferred[None]:
+        """Has every process obey, this one too; fires once they do."""
+
+    def sessions() -> Deferred[Sequence[SessionCard]]:
+        """The sessions that are in memory elsewhere."""
+
+    def remove(session_id: str) -> Deferred[str] | None:
+        """Deletes a session of another process, by its full or short id; None if it would be one of this process.
+
+        Fires with the full id, which is empty if there is no such session.
+        """
 
 
 class IModelType(Interface):

@@ -1,21 +1,18 @@
 """Sessions in memory: who is talking, with which model, and what was said; loaded when their owner returns."""
 
 from collections.abc import Callable, Iterator
-from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred, DeferredLock
 
 from .errors import Busy
 from .history import without_old_images
-from .interfaces import ISessionStore
+from .interfaces import IPeers, ISessionStore
 from .rates import Meter
-from .types import Caller, ChatTurn, Message, StoredSession
+from .types import Caller, ChatTurn, Message, SessionCard, StoredSession
 
 if TYPE_CHECKING:
     from .turn import Turn
-
-FIRST_SHORT_ID = 101
 
 
 class Session:
@@ -42,6 +39,17 @@ class Session:
         self.turns: list[Turn] = []
         self.loading = DeferredLock()
         self.loaded = False
+
+    @property
+    def card(self) -> SessionCard:
+        """What lists show."""
+        return SessionCard(
+            session_id=self.session_id,
+            short_id=self.short_id,
+            address=self.address,
+            model=self.model,
+            message_count=self.message_count,
+        )
 
     def restore(self, stored: StoredSession | None) -> None:
         """Takes over what the store has of this session, if it has anything."""
@@ -118,13 +126,14 @@ class Session:
 
 
 class Sessions:
-    """The live sessions, by full and short id. Those at rest cost no memory."""
+    """The live sessions, by full and short id. Those at rest cost no memory. `peers` hear how many live here."""
 
-    def __init__(self, store: ISessionStore, seconds: Callable[[], float]) -> None:
+    def __init__(self, store: ISessionStore, seconds: Callable[[], float], peers: IPeers) -> None:
         self._store = store
         self._seconds = seconds
+        self._peers = peers
         self._live: dict[str, Session] = {}
-        self._short_ids = count(FIRST_SHORT_ID)
+        self._short_ids = peers.short_ids()
 
     def __len__(self) -> int:
         return len(self._live)
@@ -145,6 +154,7 @@ class Sessions:
         if session is None:
             session = Session(caller.session_id, next(self._short_ids), caller.address, self._seconds)
             self._live[caller.session_id] = session
+            self._peers.tell_live(len(self))
         session.last_active = self._seconds()
         return session
 
@@ -174,6 +184,7 @@ class Sessions:
         """Lets a session go from memory, with its short id."""
         if self.is_live(session):
             del self._live[session.session_id]
+            self._peers.tell_live(len(self))
 
     def is_live(self, session: Session) -> bool:
         """Whether messages that come now belong to this session, and not to one that has taken its place."""

@@ -55,8 +55,7 @@ class ChatTurn(Struct, frozen=True, kw_only=True):
     `trail` is the shape of the app's own history: a digest of the user's messages up to each point of it, the last
     one with this message and the one before without it. "" stands for none; a long one lacks its beginning. Empty
     if the app shows no history. `attempt` counts the tries of a client that sends a message again when it gets no
-    answer: 0 for the first; None if the client does not say, which most do not. `shows_history` says that the client is
-    known to be an app that sends its history with every message.
+    answer: 0 for the first; None if the client does not say, which most do not.
     """
 
     text: str
@@ -64,7 +63,6 @@ class ChatTurn(Struct, frozen=True, kw_only=True):
     options: Options = Options()
     trail: tuple[str, ...] = ()
     attempt: int | None = None
-    shows_history: bool = False
 
     def repeats(self, other: "ChatTurn") -> bool:
         """Whether it is the same message at the same place of the app's history."""
@@ -92,7 +90,7 @@ class Access(Struct, frozen=True, kw_only=True):
     writes: tuple[str, ...] = ()
 
 
-def unseen(who: str, text: str) -> None:
+def unseen(text: str) -> None:
     """Shows the text to nobody."""
 
 
@@ -100,14 +98,14 @@ class ToolContext(Struct, frozen=True, kw_only=True):
     """What a running tool knows of its caller. `reactor` gives it timers and sockets.
 
     `depth` counts the delegations above this call (`llm_call`, `agent_call`): 0 in a turn of the user's own.
-    `show(who, text)` gives the user a piece of what somebody says, beside the answer, while the tool runs.
+    `show` gives the user a piece of text beside the answer while the tool runs.
     """
 
     session_id: str
     address: str
     reactor: Any
     depth: int = 0
-    show: Callable[[str, str], None] = unseen
+    show: Callable[[str], None] = unseen
 
 
 class Mark(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -248,6 +246,16 @@ class Embeddings(Struct, frozen=True, kw_only=True):
 
     vectors: tuple["array[float]", ...]
     prompt_tokens: int = 0
+
+
+class SessionCard(Struct, frozen=True, kw_only=True):
+    """What lists of sessions show of one that is in memory."""
+
+    session_id: str
+    short_id: int
+    address: str
+    model: str
+    message_count: int
 
 
 class StoredSession(Struct, frozen=True, kw_only=True):

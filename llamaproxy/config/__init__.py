@@ -5,10 +5,12 @@ from .files import JsonFile
 from .home import Home, find_home
 from .load import load_gates, load_registry, load_settings
 from .schema import PLUGIN, FrontDoor, GateDefaults, ModelEntry, ModelRegistry, Settings
+from .whole import Configuration, load_configuration
 
 __all__ = [
     "PLUGIN",
     "ConfigError",
+    "Configuration",
     "FrontDoor",
     "GateDefaults",
     "Home",
@@ -17,6 +19,7 @@ __all__ = [
     "ModelRegistry",
     "Settings",
     "find_home",
+    "load_configuration",
     "load_gates",
     "load_registry",
     "load_settings",

@@ -13,6 +13,7 @@ from .errors import ConfigError
 from .files import JsonFile
 from .home import Home
 from .schema import (
+    MOST_WORKERS,
     PLUGIN,
     PROMPT_PLUGIN,
     DepthLimits,
@@ -77,6 +78,7 @@ def _is_network(text: str) -> bool:
 
 _DOOR_RULES = (
     _Rule("a port from 1 to 65535", lambda port: 1 <= port <= 65535, ("llama_port",)),
+    _Rule(f"a number from 1 to {MOST_WORKERS}", lambda count: 1 <= count <= MOST_WORKERS, ("workers",)),
     _Rule("a number above 0", _above_0, ("max_body_bytes", "request_timeout", "stall_timeout")),
     _Rule("0 or more", _from_0, ("heartbeat", "retry_wait", "shutdown_grace", "queue_limit")),
 )

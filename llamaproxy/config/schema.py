@@ -10,6 +10,7 @@ from msgspec import Struct, field
 PLUGIN = "plugin_proxy_llama"
 # Offers models the tools to read and change their own system prompt; it has no settings.
 PROMPT_PLUGIN = "plugin_system_prompt"
+MOST_WORKERS = 64
 
 Housekeeping = Literal["model", "local", "off"]
 SessionBy = Literal["chat_header", "user_header", "api_key"]
@@ -31,7 +32,8 @@ class FrontDoor(Struct, frozen=True, kw_only=True):
     for any text) that may use the server besides local ones; None takes those of `OLLAMA_ORIGINS` in the
     environment. `llama_hosts` are public names under which the server is reached (`chat.example.org`,
     `*.example.org`, or `*` for any); addresses and local names need no entry. After `heartbeat` of silence a
-    streaming app gets a sign of life (0: never). Times are seconds, sizes bytes.
+    streaming app gets a sign of life (0: never). `workers` is the number of processes that share the port and the
+    sessions. Times are seconds, sizes bytes.
 
     `housekeeping` says how apps' own errands (titles, tags, follow-ups; they never enter a session) are answered:
     at once and without a model (`local`), by a call of the model outside any session (`model`), or not at all:
@@ -62,6 +64,7 @@ class FrontDoor(Struct, frozen=True, kw_only=True):
     trusted_proxies: tuple[str, ...] = ()
     llama_origins: tuple[str, ...] | None = None
     llama_hosts: tuple[str, ...] = ()
+    workers: int = 1
     max_body_bytes: int = 32 * 1024 * 1024
     request_timeout: float = 60.0
     stall_timeout: float = 300.0

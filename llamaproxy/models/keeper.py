@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from secrets import token_urlsafe
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 from msgspec import json
 from twisted.internet.defer import Deferred, fail, succeed
@@ -31,6 +31,20 @@ FIRST_PAUSE, LAST_PAUSE, HEALTHY = 1.0, 30.0, 60.0
 LAST_WORDS = 4096
 
 
+class AnyKeeper(Protocol):
+    """What a model asks of whoever keeps its child process: a `Keeper`, or its like where another process does."""
+
+    @property
+    def running(self) -> bool:
+        """Whether the child answers."""
+
+    def serving(self) -> Deferred[Server]:
+        """Where the child answers, as soon as it does. Fails with `ModelError` if it ends before that."""
+
+    def stop(self) -> Deferred[None]:
+        """Ends the child for good; fires once it is gone."""
+
+
 class Keeper:
     """One child process; `who` names the model in errors, `settings` gives what the script reads, but for the key."""
 
@@ -47,11 +61,16 @@ class Keeper:
         self._pausing: IDelayedCall | None = None
         self._waiting: list[Deferred[Server]] = []
         self._stopped: Deferred[None] | None = None
+        self._watcher: Callable[[bool], None] = lambda running: None
 
     @property
     def running(self) -> bool:
         """Whether the child answers."""
         return self._server is not None
+
+    def watch(self, watcher: Callable[[bool], None]) -> None:
+        """Has `watcher` hear of each change of `running`."""
+        self._watcher = watcher
 
     def serving(self) -> Deferred[Server]:
         """Where the child answers, as soon as it does; starts it if need be.
@@ -85,6 +104,7 @@ class Keeper:
         """The child answers at `url`."""
         self._server = Server(url, self._key)
         self._ready_at = self._reactor.seconds()
+        self._watcher(True)
         waiting, self._waiting = self._waiting, []
         for each in waiting:
             each.callback(self._server)
@@ -92,6 +112,7 @@ class Keeper:
     def child_ended(self, why: str, last_words: str) -> None:
         """The child is gone."""
         self._child = self._server = None
+        self._watcher(False)
         if self._stopped is not None:
             self._stopped.callback(None)
             return

@@ -19,7 +19,7 @@ from .card import card
 from .client import Http
 from .embedding import Embedding, read_openai
 from .gguf import Weights, read_weights
-from .keeper import Keeper
+from .keeper import AnyKeeper, Keeper
 from .openai import OpenAIChat
 from .upstream import Upstream
 
@@ -27,12 +27,23 @@ from .upstream import Upstream
 CONTEXT_LENGTH = 4096
 
 
-class _Local:
-    """One `LOCAL` entry; `folder` is where weights are looked for by name."""
+class Local:
+    """One `LOCAL` entry; `folder` is where weights are looked for by name.
+
+    `keeper` keeps the child process: it is one of our own unless another process has it.
+    """
 
     _log = Logger()
 
-    def __init__(self, key: str, entry: ModelEntry, reactor: Any, http: Http, folder: Path) -> None:
+    def __init__(
+        self,
+        key: str,
+        entry: ModelEntry,
+        reactor: Any,
+        http: Http,
+        folder: Path,
+        keeper: AnyKeeper | None = None,
+    ) -> None:
         self._key = key
         self._entry = entry
         self._reactor = reactor
@@ -41,8 +52,8 @@ class _Local:
         self._context_length = entry.context_length or CONTEXT_LENGTH
         self._weights: Weights | None = None
         self._size, self._modified_at = 0, 0.0
-        self._keeper = Keeper(reactor, self._who, self._settings)
-        self._upstream = Upstream(self._who, entry, http, reactor, self._keeper.serving)
+        self.keeper: AnyKeeper = keeper or Keeper(reactor, self._who, self._settings)
+        self._upstream = Upstream(self._who, entry, http, reactor, self.keeper.serving)
 
     def info(self) -> ModelInfo:
         """See `IBackEnd`. What the weights say of themselves is there once `start` has fired."""
@@ -57,7 +68,7 @@ class _Local:
             parameter_size=weights.parameter_size,
             quantization=weights.quantization,
             modified_at=self._modified_at,
-            loaded=self._keeper.running,
+            loaded=self.keeper.running,
         )
 
     def start(self) -> Deferred[None]:
@@ -66,7 +77,7 @@ class _Local:
 
     def stop(self) -> Deferred[None]:
         """See `IBackEnd`."""
-        return self._keeper.stop()
+        return self.keeper.stop()
 
     def _settings(self) -> dict[str, Any]:
         """What the child reads. Weights made for chat do not say how to make one vector of many: by their mean."""
@@ -82,7 +93,7 @@ class _Local:
     async def _start(self) -> None:
         await self._inspect()
         if self._entry.start == "eager":
-            self._keeper.serving().addErrback(self._not_loaded)
+            self.keeper.serving().addErrback(self._not_loaded)
 
     async def _load(self, limit: float) -> float:
         """Has the weights loaded, which counts as loading and not as silence; returns the seconds that it took.
@@ -92,7 +103,7 @@ class _Local:
         began = self._reactor.seconds()
         await self._inspect()
         try:
-            await self._keeper.serving().addTimeout(limit, self._reactor)
+            await self.keeper.serving().addTimeout(limit, self._reactor)
         except TimeoutError:
             raise ModelTimeout(f"{self._who} is still being loaded; try again in a while") from None
         return float(self._reactor.seconds() - began)
@@ -119,11 +130,11 @@ class _Local:
 
 
 @implementer(IModel)
-class LocalModel(_Local):
+class LocalModel(Local):
     """Weights to talk to."""
 
-    def __init__(self, key: str, entry: ModelEntry, reactor: Any, http: Http, folder: Path) -> None:
-        super().__init__(key, entry, reactor, http, folder)
+    def __init__(self, key: str, entry: ModelEntry, *parts: Any) -> None:
+        super().__init__(key, entry, *parts)
         self._chat = OpenAIChat(entry, self._upstream)
 
     def chat(self, request: ModelRequest, receiver: IDeltaReceiver) -> Deferred[ModelResult]:
@@ -136,11 +147,11 @@ class LocalModel(_Local):
 
 
 @implementer(IEmbedder)
-class LocalEmbedder(_Local):
+class LocalEmbedder(Local):
     """Weights that make embeddings."""
 
-    def __init__(self, key: str, entry: ModelEntry, reactor: Any, http: Http, folder: Path) -> None:
-        super().__init__(key, entry, reactor, http, folder)
+    def __init__(self, key: str, entry: ModelEntry, *parts: Any) -> None:
+        super().__init__(key, entry, *parts)
         self._embedding = Embedding(entry, self._upstream, "/embeddings", read_openai)
 
     def embed(self, texts: Sequence[str], dimensions: int | None = None) -> Deferred[Embeddings]:

@@ -15,6 +15,7 @@ from .anthropic import AnthropicChat, anthropic_headers
 from .bare import BareClient
 from .client import Endpoints, Http, PlainClient
 from .embedding import Embedding, read_ollama, read_openai
+from .keeper import AnyKeeper
 from .local import LocalEmbedder, LocalModel
 from .ollama import OllamaChat
 from .openai import OpenAIChat
@@ -30,7 +31,7 @@ class ModelContext(Struct, frozen=True, kw_only=True):
 
     `environ` looks a variable up in the environment, then in `.env`; `home` is where the entries stand and the local
     weights lie; `modified_at` is when the operator last changed the entries, in Unix seconds. `clients` are those that
-    `http` has given out.
+    `http` has given out. `keepers` are those who keep the embedded models, by key, where another process does.
     """
 
     reactor: Any
@@ -38,6 +39,7 @@ class ModelContext(Struct, frozen=True, kw_only=True):
     home: Home
     modified_at: float = 0.0
     clients: list[Http] = field(default_factory=list)
+    keepers: Callable[[str], AnyKeeper | None] = lambda key: None
 
     def http(self, entry: ModelEntry) -> Http:
         """What asks the server of `entry`: the fast client where it is plain HTTP, unless the entry says otherwise."""
@@ -53,7 +55,12 @@ class ModelContext(Struct, frozen=True, kw_only=True):
         return gatherResults([client.close() for client in self.clients])
 
 
-def model_context(reactor: Any, environ: Callable[[str], str | None], home: Home) -> ModelContext:
+def model_context(
+    reactor: Any,
+    environ: Callable[[str], str | None],
+    home: Home,
+    keepers: Callable[[str], AnyKeeper | None] = lambda key: None,
+) -> ModelContext:
     """The context of a real server."""
     file = home.models_file
     return ModelContext(
@@ -61,6 +68,7 @@ def model_context(reactor: Any, environ: Callable[[str], str | None], home: Home
         environ=environ,
         home=home,
         modified_at=file.stat().st_mtime if file.exists() else 0.0,
+        keepers=keepers,
     )
 
 
@@ -96,7 +104,8 @@ def _upstream(
 
 def _local(key: str, entry: ModelEntry, context: ModelContext) -> BackEnd:
     kind = LocalEmbedder if entry.embedding else LocalModel
-    return kind(key, entry, context.reactor, context.http(entry), context.home.weights)
+    keeper = context.keepers(key)
+    return kind(key, entry, context.reactor, context.http(entry), context.home.weights, keeper)
 
 
 def _anthropic(key: str, entry: ModelEntry, context: ModelContext) -> BackEnd:

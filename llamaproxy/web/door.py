@@ -16,6 +16,8 @@ from .site import FrontSite
 
 # Bytes that the kernel keeps for a client that does not read.
 KERNEL_BUFFER = 16 * 1024
+# Connections that may wait to be accepted; beyond them a client hears nothing for a second and tries again.
+BACKLOG = 1024
 
 
 class Door(Service):

@@ -23,7 +23,7 @@ from . import errors
 from .guard import Guard
 from .housekeeping import Housekeeper
 from .paced import PacedReply
-from .quirks import Quirks, quirks_of
+from .quirks import quirks_of
 from .site import Intake
 from .streaming import Outlet, StreamedReply, WholeReply
 
@@ -90,10 +90,9 @@ class Endpoints:
         assert parsed.turn is not None
         if task := self._housekeeper.task(request, parsed):
             return self._say(request, parsed, encoder, await self._housekeeper.answer(task, parsed))
-        quirks = quirks_of(request, request.plain_path)
-        outlet = self._stream(request, encoder, quirks) if parsed.stream else self._whole(request, encoder)
+        outlet = self._stream(request, encoder) if parsed.stream else self._whole(request, encoder)
         with request.channel.site.meters.turn():
-            turn = replace(parsed.turn, attempt=_attempt(request), shows_history=quirks.shows_history)
+            turn = replace(parsed.turn, attempt=_attempt(request))
             await outlet.carry(self._agent.turn(self._guard.caller(request), turn))
         return b""
 
@@ -108,7 +107,8 @@ class Endpoints:
         request.setHeader(b"content-type", self.dialect.JSON_TYPE)
         return WholeReply(request, encoder, self._clock, self._stall_timeout)
 
-    def _stream(self, request: Intake, encoder: Encoder, quirks: Quirks) -> Outlet:
+    def _stream(self, request: Intake, encoder: Encoder) -> Outlet:
+        quirks = quirks_of(request, request.plain_path)
         kind = PacedReply if quirks.line_gap else StreamedReply
         return kind(request, encoder, self._clock, self._stall_timeout, self._heartbeat, quirks)
 

@@ -5,17 +5,23 @@ The page is in Prometheus' text format; its library is loaded when somebody firs
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from msgspec import Struct
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
+from twisted.web.server import NOT_DONE_YET
 
 from ..agent.errors import AgentError, ModelError
 from ..eager import waiting
 
 if TYPE_CHECKING:
     from .site import FrontSite, Intake
+
+_log = Logger()
 
 FIRST_TOKEN_BOUNDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
 TURN_BOUNDS = (0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
@@ -93,18 +99,75 @@ class Meters:
             self._timer.cancel()
 
 
-def page(request: "Intake") -> bytes:
-    """Body of GET /metrics."""
-    from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
-    from prometheus_client.exposition import CONTENT_TYPE_LATEST
+class Family(Struct, frozen=True, kw_only=True):
+    """One metric: `samples` are each a name, which may have a suffix, labels, and a value."""
+
+    name: str
+    about: str
+    kind: str
+    samples: list[tuple[str, dict[str, str], float]]
+
+
+def families(site: "FrontSite") -> list[Family]:
+    """What a site and its process show now."""
+    from prometheus_client import CollectorRegistry, ProcessCollector
 
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Collector(request.channel.site))
+    registry.register(_Collector(site))
     ProcessCollector(registry=registry)
-    body = generate_latest(registry)
-    request.setHeader(b"content-type", CONTENT_TYPE_LATEST.encode("ascii"))
-    request.setHeader(b"content-length", b"%d" % len(body))
-    return body
+    return [
+        Family(
+            name=metric.name,
+            about=metric.documentation,
+            kind=metric.type,
+            samples=[(sample.name, sample.labels, sample.value) for sample in metric.samples],
+        )
+        for metric in registry.collect()
+    ]
+
+
+def text_of(shown: Sequence[Family]) -> str:
+    """The families in Prometheus' text format."""
+    from prometheus_client import CollectorRegistry, generate_latest
+
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Shown(shown))
+    return generate_latest(registry).decode()
+
+
+def page(request: "Intake") -> int:
+    """Answers GET /metrics."""
+    Deferred.fromCoroutine(_answer(request)).addErrback(
+        lambda failure: _log.failure("the metrics cannot be shown", failure)
+    )
+    return NOT_DONE_YET
+
+
+async def _answer(request: "Intake") -> None:
+    from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+    body = (await request.channel.site.exposition()).encode()
+    if request.channel is not None:
+        request.setHeader(b"content-type", CONTENT_TYPE_LATEST.encode("ascii"))
+        request.setHeader(b"content-length", b"%d" % len(body))
+        request.write(body)
+        request.finish()
+
+
+class _Shown:
+    """Gives families to `prometheus_client`."""
+
+    def __init__(self, shown: Sequence[Family]) -> None:
+        self._shown = shown
+
+    def collect(self) -> Iterable[Any]:
+        from prometheus_client import Metric
+
+        for family in self._shown:
+            metric = Metric(family.name, family.about, family.kind)
+            for name, labels, value in family.samples:
+                metric.add_sample(name, labels, value)
+            yield metric
 
 
 class _Collector:

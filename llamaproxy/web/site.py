@@ -1,8 +1,9 @@
 """The wire side of HTTP: limits on what comes in, the guard at the door, paths made plain before they are routed."""
 
+from collections.abc import Awaitable, Callable
 from typing import BinaryIO
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IHalfCloseableProtocol, IReactorTime, ITCPTransport
 from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
@@ -17,7 +18,7 @@ from . import errors
 from .cors import Cors
 from .guard import Guard
 from .inflate import Inflater, inflater
-from .metrics import Meters
+from .metrics import Meters, families, text_of
 from .outflow import EagerChannel, EagerRequest
 
 PROBES = frozenset({"/", "/v1"})
@@ -245,7 +246,7 @@ class FrontSite(Site):
     noisy = False
 
     # Without Twisted's generic wrapper, which is there to switch to HTTP/2.
-    protocol = FrontChannel  # type: ignore[assignment]
+    protocol: Callable[[], FrontChannel] = FrontChannel  # type: ignore[assignment]
     events = Logger()
 
     def __init__(
@@ -270,6 +271,8 @@ class FrontSite(Site):
         self.max_body_bytes = max_body_bytes
         self.connections: set[FrontChannel] = set()
         self.meters = Meters(reactor)
+        # The text of `/metrics`.
+        self.exposition: Callable[[], Awaitable[str]] = lambda: succeed(text_of(families(self)))
         self._closed: Deferred[None] | None = None
 
     def close(self) -> Deferred[None]:
@@ -279,6 +282,11 @@ class FrontSite(Site):
             connection.close()
         self._tell_if_closed()
         return self._closed
+
+    @property
+    def closing(self) -> bool:
+        """Whether it takes no more requests."""
+        return self._closed is not None
 
     def hang_up(self) -> None:
         """Drops every connection, unsent bytes and all."""

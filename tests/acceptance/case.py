@@ -14,6 +14,8 @@ class AcceptanceCase(TestCase):
     """A test with a home and an upstream; `serve` starts the server."""
 
     timeout = 60
+    # Of every server that a test starts.
+    flags: tuple[str, ...] = ()
 
     async def setUp(self) -> None:  # type: ignore[override]  # trial waits for it
         self.upstream = Upstream()
@@ -25,7 +27,7 @@ class AcceptanceCase(TestCase):
     async def serve(self, *flags: str) -> Program:
         """A server on the home, with `home.door` and `home.models` in its files."""
         self.home.write()
-        server = await self.home.serve(*flags)
+        server = await self.home.serve(*self.flags, *flags)
         self.addCleanup(lambda: Deferred.fromCoroutine(server.put_down()))
         return server
 

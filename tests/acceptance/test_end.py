@@ -96,7 +96,7 @@ class DaemonTests(AcceptanceCase):
         self.home.write()
         pidfile, logfile = self.home.path / "pid", self.home.path / "log"
         flags = ["--pidfile", str(pidfile), "--logfile", str(logfile)]
-        launcher = Program([*TWISTD, *flags, *self.home.arguments()], self.home.path)
+        launcher = Program([*TWISTD, *flags, *self.home.arguments(*self.flags)], self.home.path)
         self.assertEqual((await launcher.ended(), launcher.errors), (0, b""))
         pid = int(pidfile.read_text())
         self.addCleanup(self.kill, pid)

@@ -3,12 +3,14 @@
 from typing import Any
 
 from msgspec import json
+from twisted.internet.endpoints import TCP4ServerEndpoint
 from twisted.internet.testing import MemoryReactorClock
 
-from llamaproxy import tap
 from llamaproxy.agent.agent import Agent
 from llamaproxy.agent.gates import Gates, Kind, Side
 from llamaproxy.agent.rates import Meter, Rate
+from llamaproxy.assembly import Plan, assemble
+from llamaproxy.config import load_configuration
 
 from .helpers import AgentctlCase
 
@@ -22,18 +24,10 @@ class ServerCase(AgentctlCase):
 
     def agent(self) -> Agent:
         """The agent of a server that starts now."""
-        agents: list[Agent] = []
-
-        def kept(*args: Any, **named: Any) -> Agent:
-            agents.append(Agent(*args, **named))
-            return agents[-1]
-
-        self.patch(tap, "Agent", kept)
-        options = tap.Options()
-        options.parseOptions([])
+        config = load_configuration(self.home)
+        plan = Plan(config=config, home=str(self.home.path), default_model=config.registry.default_model)
         reactor: Any = MemoryReactorClock()
-        tap.build(options, self.home, reactor)
-        return agents[0]
+        return assemble(plan, TCP4ServerEndpoint(reactor, 1), reactor).agent
 
     def change(self, *words: str) -> Agent:
         """The agent after a subcommand that says what it needs."""
@@ -202,24 +196,6 @@ class ModelTests(ServerCase):
         agent = self.change("model-llmcall", "two", "true")
         self.assertEqual([agent.delegation.allows(key) for key in ("one", "two")], [False, True])
         self.assertIsNotNone(agent.toolbox.get("llm_call"))
-
-    def test_llmcall_lets_others_call_an_agent_within_the_operators_filter(self) -> None:
-        self.met("model-add", "scout", "AGENT", "default", "--host", "http://127.0.0.1:1")
-        self.home.env_file.write_text("OUTBOUND_AGENT_BLOCKED_COMMANDS=!reset")
-        agent = self.change("model-llmcall", "scout", "true")
-        self.assertEqual([tool.name for tool in agent.toolbox], ["agent_call"])
-        outbound = agent.delegation.outbound
-        self.assertIn("!reset", str(outbound.refusal("!reset now")))
-        self.assertIsNone(outbound.refusal("hello"))
-
-    def test_gates_rates_and_depth_of_agent_call_can_be_set(self) -> None:
-        agent = self.change("gate-set", "agent_call", "write", "true")
-        self.assertTrue(Gates({}, agent.gate_defaults).allows("tools", "agent_call", "write"))
-        self.assertEqual(
-            self.change("ratelimit-set", "agent_call", "9", "30").limits.rates["agent_call"], Rate(9, 30)
-        )
-        depths = self.change("limit-set", "max_agent_call_depth", "2").limits.depths
-        self.assertEqual(depths["max_agent_call_depth"], 2)
 
     def test_llmcall_all_passes_over_what_makes_embeddings(self) -> None:
         agent = self.change("model-llmcall-all", "true")

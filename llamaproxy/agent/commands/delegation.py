@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from ..delegation import ask_model
+from ..delegation import ALLOWED, TIMEOUT, ask_model
 from ..errors import ToolError
 from ..toolbox import BadArguments
 from ..toolrunner import ToolRunner
@@ -41,8 +41,8 @@ async def llm_call(call: Call) -> str:
         call.needs_all_rights()
         allowed = required_truth(words[-1])
         for key in _keys(call, words[:-1]):
-            await delegation.allow(key, allowed)
-        call.agent.offer_delegation()
+            await call.rule(ALLOWED, allowed, key)
+            await delegation.keep(key, ALLOWED, allowed)
     return _each(call, lambda key: "may be asked" if delegation.allows(key) else "may not be asked")
 
 
@@ -55,7 +55,8 @@ async def llm_timeout(call: Call) -> str:
         call.needs_all_rights()
         seconds = float(whole_number(words[-1], 1, MOST_SECONDS))
         for key in _keys(call, words[:-1]):
-            await delegation.set_timeout(key, seconds)
+            await call.rule(TIMEOUT, seconds, key)
+            await delegation.keep(key, TIMEOUT, seconds)
     return _each(call, lambda key: f"{delegation.timeout(key):g} seconds")
 
 

@@ -36,13 +36,14 @@ async def limit_set(call: Call) -> str:
     limits = call.agent.limits
     match call.argument.split():
         case [key, number] if key in limits.depths:
-            limits.depths[key] = whole_number(number, 0, MOST_LEVELS)
+            await call.rule("depth", whole_number(number, 0, MOST_LEVELS), key)
             return f"{key}: {limits.depths[key]}"
         case [category, text] if category in limits.rates and (found := _RATE.fullmatch(text)):
             old = limits.rates[category]
             calls = whole_number(found[1], 0, MOST_CALLS)
             whole_number(found[2], 0, MOST_SECONDS)
-            limits.rates[category] = Rate(calls, float(f"{found[2]}{found[3] or ''}"), old.auto_disable)
+            rate = Rate(calls, float(f"{found[2]}{found[3] or ''}"), old.auto_disable)
+            await call.rule("rate", rate, category)
             return f"{category}: {limits.rates[category]}"
     known = ", ".join([*limits.depths, *limits.rates])
     raise UsageError(f"'{call.argument}' sets no limit. There are: {known}.")

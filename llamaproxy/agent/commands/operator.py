@@ -22,7 +22,7 @@ async def get_system_info(call: Call) -> str:
             f"Time: {datetime.now().astimezone():%A, %d %B %Y, %H:%M:%S %Z}",
             f"Server: llamaproxy {__version__}, Python {platform.python_version()}, {platform.system()}",
             f"Up: {uptime}",
-            f"Sessions: {len(agent.sessions)} of {agent.limits.max_users or 'any number'}",
+            f"Sessions: {agent.peers.live_in_all()} of {agent.limits.max_users or 'any number'}",
             f"Model: {call.session.model} ({len(agent.backends)} enabled)",
         ]
     )
@@ -34,7 +34,7 @@ async def maxctx(call: Call) -> str:
     limits = call.agent.limits
     if call.argument:
         call.needs_all_rights()
-        limits.history_max_ctx = whole_number(call.argument, 1, MOST_MESSAGES)
+        await call.rule("history_max_ctx", whole_number(call.argument, 1, MOST_MESSAGES))
     return f"History window: {limits.history_max_ctx} messages"
 
 
@@ -44,7 +44,7 @@ async def maxusers(call: Call) -> str:
     limits = call.agent.limits
     if call.argument:
         call.needs_all_rights()
-        limits.max_users = whole_number(call.argument, 0, MOST_USERS)
+        await call.rule("max_users", whole_number(call.argument, 0, MOST_USERS))
     return f"Sessions at the same time: {limits.max_users or 'any number'}"
 
 
@@ -54,6 +54,6 @@ async def sessiontimeout(call: Call) -> str:
     limits = call.agent.limits
     if call.argument:
         call.needs_all_rights()
-        limits.session_idle_minutes = whole_number(call.argument, 0, MOST_MINUTES)
+        await call.rule("session_idle_minutes", whole_number(call.argument, 0, MOST_MINUTES))
     minutes = limits.session_idle_minutes
     return f"Idle sessions are put away after: {f'{minutes:g} minutes' if minutes else 'never'}"

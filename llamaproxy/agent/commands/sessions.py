@@ -3,7 +3,7 @@
 from twisted.internet.task import deferLater
 
 from ..approvals import WITHDRAWN, parked_turn, unpark
-from ..session import Session
+from ..types import SessionCard
 from .table import Call, UsageError, command, whole_number
 
 LONGEST_SLEEP = 300
@@ -81,7 +81,9 @@ async def sleep(call: Call) -> str:
 async def session(call: Call) -> str:
     """Lists the live sessions or deletes one by its short or full id."""
     if not call.argument:
-        return "Sessions:\n" + "\n".join(_line(call, each) for each in call.agent.sessions)
+        own = [each.card for each in call.agent.sessions]
+        cards = sorted([*own, *await call.agent.peers.sessions()], key=lambda card: card.short_id)
+        return "Sessions:\n" + "\n".join(_line(call, card) for card in cards)
     match call.argument.split():
         case [_, action] if action.lower() == "attach":
             return "A chat app cannot attach to another session: its own is made from its address."
@@ -90,18 +92,13 @@ async def session(call: Call) -> str:
     raise UsageError(f"'{call.argument}' is not something that !session does.")
 
 
-def _line(call: Call, each: Session) -> str:
-    mark = "*" if each is call.session else "-"
-    return f"{mark} {each.short_id} {each.session_id}: {each.model}, {each.message_count} messages, {each.address}"
+def _line(call: Call, card: SessionCard) -> str:
+    mark = "*" if card.session_id == call.session.session_id else "-"
+    return f"{mark} {card.short_id} {card.session_id}: {card.model}, {card.message_count} messages, {card.address}"
 
 
 async def _delete(call: Call, session_id: str) -> str:
-    found = call.agent.sessions.get(session_id)
-    if found is not call.session:
+    if call.agent.sessions.get(session_id) is not call.session:
         call.needs_all_rights()
-    if found is not None:
-        session_id = found.session_id
-        await call.agent.delete(found, call.turn)
-    elif not await call.agent.store.delete(session_id):
-        return f"There is no session '{session_id}'. !session lists them."
-    return f"Deleted: {session_id}"
+    removed = await call.agent.remove(session_id, call.turn)
+    return f"Deleted: {removed}" if removed else f"There is no session '{session_id}'. !session lists them."

@@ -8,6 +8,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ..gates import Gates
+from ..rates import Rate
+from ..rulings import Ruling, Subject
 from ..session import Session
 from ..turn import Turn
 from ..words import truth
@@ -49,6 +51,10 @@ class Call(Struct, frozen=True, kw_only=True):
         """Called before a command changes more than the caller's own conversation. Raises `NotAllowed`."""
         if self.turn.caller.rights != "all":
             raise NotAllowed("You may look at this, but not change it; ask the operator.")
+
+    async def rule(self, what: Subject, value: int | float | Rate, key: str = "") -> None:
+        """Sets a limit for the whole server."""
+        await self.agent.peers.rule(Ruling(what, value, key))
 
     async def save(self) -> None:
         """Makes the session's settings outlive the process."""

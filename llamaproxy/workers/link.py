@@ -1,0 +1,138 @@
+"""What the supervisor and a worker say to each other, over a pair of sockets, in Twisted's AMP.
+
+If it breaks, the other side is gone.
+"""
+
+from typing import Any
+
+from msgspec import json
+from twisted.internet.protocol import connectionDone
+from twisted.protocols.amp import (
+    AMP,
+    MAX_VALUE_LENGTH,
+    Argument,
+    BinaryBoxProtocol,
+    Boolean,
+    Command,
+    Integer,
+    Unicode,
+)
+from twisted.python.failure import Failure
+
+from ..agent.errors import AgentError, ModelError
+from ..agent.rulings import Ruling
+from ..agent.types import SessionCard
+from ..web.metrics import Family
+
+
+class Json(Argument):
+    """Anything of one type as JSON, of any size: AMP's own values end at 64 KiB."""
+
+    def __init__(self, kind: Any) -> None:
+        super().__init__()
+        self._kind = kind
+
+    def toBox(self, name: bytes, strings: dict[bytes, bytes], objects: dict[str, Any], proto: Any) -> None:
+        """Writes it in pieces, the first one without a number."""
+        text = json.encode(objects[name.decode()])
+        for number, start in enumerate(range(0, len(text), MAX_VALUE_LENGTH)):
+            strings[_piece(name, number)] = text[start : start + MAX_VALUE_LENGTH]
+
+    def fromBox(self, name: bytes, strings: dict[bytes, bytes], objects: dict[str, Any], proto: Any) -> None:
+        """Puts it together."""
+        text, number = strings[name], 1
+        while (piece := strings.get(_piece(name, number))) is not None:
+            text, number = text + piece, number + 1
+        objects[name.decode()] = json.decode(text, type=self._kind)
+
+
+def _piece(name: bytes, number: int) -> bytes:
+    return b"%b.%d" % (name, number) if number else name
+
+
+# -- from a worker
+
+
+class Ready(Command):
+    """The worker takes requests."""
+
+
+class Serve(Command):
+    """Where the embedded model `key` answers, once it does."""
+
+    arguments = [(b"key", Unicode())]
+    response = [(b"url", Unicode()), (b"secret", Unicode())]
+    errors = {ModelError: b"MODEL"}
+
+
+class Rule(Command):
+    """A command has set a limit for all workers; answered once all obey."""
+
+    arguments = [(b"ruling", Json(Ruling))]
+
+
+class OtherCards(Command):
+    """The sessions in the memory of all other workers."""
+
+    response = [(b"cards", Json(list[SessionCard]))]
+
+
+class Remove(Command):
+    """Deletes a session of another worker; answered with its full id, which is empty if there is none."""
+
+    arguments = [(b"session_id", Unicode()), (b"worker", Integer())]
+    response = [(b"removed", Unicode())]
+    errors = {AgentError: b"AGENT"}
+
+
+class Metrics(Command):
+    """The text of `/metrics` for the whole server."""
+
+    response = [(b"text", Json(str))]
+
+
+# -- from the supervisor
+
+
+class Cards(Command):
+    """The sessions that are in the worker's memory."""
+
+    response = [(b"cards", Json(list[SessionCard]))]
+
+
+class Samples(Command):
+    """What the worker has counted."""
+
+    response = [(b"families", Json(list[Family]))]
+
+
+class Loaded(Command):
+    """Whether the embedded model `key` is loaded."""
+
+    arguments = [(b"key", Unicode()), (b"loaded", Boolean())]
+
+
+class Obey(Command):
+    """A limit that holds from now on."""
+
+    arguments = [(b"ruling", Json(Ruling))]
+
+
+class Stop(Command):
+    """Finish the replies under way, and end."""
+
+
+class Hurry(Command):
+    """Do not wait for them any longer."""
+
+
+class LinkEnd(AMP):
+    """One end, without AMP's own lines in the log for each that comes and goes."""
+
+    def makeConnection(self, transport: Any) -> None:
+        """It is there."""
+        BinaryBoxProtocol.makeConnection(self, transport)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """The other side is gone; whatever it still had to answer fails."""
+        BinaryBoxProtocol.connectionLost(self, reason)

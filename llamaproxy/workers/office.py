@@ -1,0 +1,182 @@
+"""The supervisor's office: a desk for each worker, where it asks what concerns all of them."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.protocol import connectionDone
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from ..agent.rulings import Ruling
+from ..agent.types import SessionCard
+from ..models.keeper import Keeper
+from ..models.upstream import Server
+from .handover import WorkerAway
+from .ledger import Ledger
+from .link import (
+    Cards,
+    Hurry,
+    LinkEnd,
+    Loaded,
+    Metrics,
+    Obey,
+    OtherCards,
+    Ready,
+    Remove,
+    Rule,
+    Samples,
+    Serve,
+    Stop,
+)
+
+# Seconds that a worker gets for an answer; one that hangs must not hold the others up.
+TIME_TO_ANSWER = 5.0
+
+
+class Desk(LinkEnd):
+    """The supervisor's end of the link to one worker."""
+
+    def __init__(self, office: "Office", worker: int, ready: Callable[[], None]) -> None:
+        super().__init__()
+        self._office = office
+        self._ready = ready
+        self.worker = worker
+        self.is_ready = False
+
+    def connectionMade(self) -> None:
+        """The worker is told what holds before it can say that it is ready."""
+        super().connectionMade()
+        self._office.brief(self)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """The worker is gone."""
+        self._office.close(self)
+        super().connectionLost(reason)
+
+    @Ready.responder
+    def ready(self) -> dict[str, Any]:
+        """See `link`."""
+        self.is_ready = True
+        self._ready()
+        return {}
+
+    @Serve.responder
+    async def serve(self, key: str) -> dict[str, Any]:
+        """See `link`."""
+        server = await self._office.serve(key)
+        return {"url": server.url, "secret": server.key}
+
+    @Rule.responder
+    async def rule(self, ruling: Ruling) -> dict[str, Any]:
+        """See `link`."""
+        await self._office.rule(ruling)
+        return {}
+
+    @OtherCards.responder
+    async def other_cards(self) -> dict[str, Any]:
+        """See `link`."""
+        return {"cards": await self._office.cards(self)}
+
+    @Remove.responder
+    async def remove(self, session_id: str, worker: int) -> dict[str, Any]:
+        """See `link`."""
+        return {"removed": await self._office.remove(session_id, worker)}
+
+    @Metrics.responder
+    async def metrics(self) -> dict[str, Any]:
+        """See `link`."""
+        return {"text": await self._office.metrics()}
+
+
+class Office:
+    """Knows the limits that commands have set, keeps the embedded models, and asks around."""
+
+    log = Logger()
+
+    def __init__(self, embedded: Mapping[str, Keeper], clock: IReactorTime) -> None:
+        self._embedded = embedded
+        self._clock = clock
+        self._desks: dict[int, Desk] = {}
+        self._rulings: dict[tuple[str, str], Ruling] = {}
+        self._ledger = Ledger()
+        for key, keeper in embedded.items():
+            keeper.watch(partial(self._tell_loaded, key))
+
+    def desk(self, worker: int, ready: Callable[[], None]) -> Desk:
+        """A new desk for a new worker."""
+        return Desk(self, worker, ready)
+
+    def brief(self, desk: Desk) -> None:
+        """Tells a new worker what has been settled before it came."""
+        self._desks[desk.worker] = desk
+        for ruling in self._rulings.values():
+            self._call(desk, Obey, ruling=ruling)
+        for key, keeper in self._embedded.items():
+            self._call(desk, Loaded, key=key, loaded=keeper.running)
+
+    def close(self, desk: Desk) -> None:
+        """A worker is gone; what it has counted stays."""
+        if self._desks.get(desk.worker) is desk:
+            del self._desks[desk.worker]
+            self._ledger.close(desk.worker)
+
+    def stop(self, worker: int) -> None:
+        """The worker finishes its replies, and ends."""
+        if desk := self._desks.get(worker):
+            self._call(desk, Stop)
+
+    def hurry(self) -> None:
+        """All of them hang up now."""
+        self._tell(Hurry)
+
+    async def serve(self, key: str) -> Server:
+        """Where an embedded model answers. Raises `ModelError`."""
+        return await self._embedded[key].serving()
+
+    async def rule(self, ruling: Ruling) -> None:
+        """All workers obey, in the same order as to all other rulings; one that comes later will, too."""
+        self._rulings[ruling.what, ruling.key] = ruling
+        await DeferredList(self._tell(Obey, ruling=ruling))
+
+    async def cards(self, but: Desk) -> list[SessionCard]:
+        """The sessions of all workers but one."""
+        asked = [self._call(desk, Cards) for desk in self._ready() if desk is not but]
+        return [card for _, answer in await DeferredList(asked) for card in (answer or {}).get("cards", ())]
+
+    async def remove(self, session_id: str, worker: int) -> str:
+        """Has a worker delete a session of its own. Raises what that raises, or `WorkerAway`."""
+        desk = self._desks.get(worker)
+        if desk is None or not desk.is_ready:
+            raise WorkerAway("The part of the server that has this session is away. Try again.")
+        answer = await desk.callRemote(Remove, session_id=session_id, worker=worker)
+        removed: str = answer["removed"]
+        return removed
+
+    async def metrics(self) -> str:
+        """What all workers have counted, each by itself and in all."""
+        desks = list(self._ready())
+        answers = await DeferredList([self._call(desk, Samples) for desk in desks])
+        for desk, (_, answer) in zip(desks, answers, strict=True):
+            if answer:
+                self._ledger.enter(desk.worker, answer["families"])
+        return self._ledger.text()
+
+    def _ready(self) -> Iterator[Desk]:
+        return (desk for _, desk in sorted(self._desks.items()) if desk.is_ready)
+
+    def _tell_loaded(self, key: str, loaded: bool) -> None:
+        self._tell(Loaded, key=key, loaded=loaded)
+
+    def _tell(self, command: type, **arguments: Any) -> Sequence[Deferred[Any]]:
+        return [self._call(desk, command, **arguments) for desk in list(self._desks.values())]
+
+    def _call(self, desk: Desk, command: type, **arguments: Any) -> Deferred[Any]:
+        """Asks one worker; fires with None if it does not answer."""
+        return (
+            desk.callRemote(command, **arguments)
+            .addTimeout(TIME_TO_ANSWER, self._clock)
+            .addErrback(lambda failure: None)
+        )

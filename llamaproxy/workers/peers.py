@@ -1,0 +1,167 @@
+"""What a worker's agent and models ask of the rest of the server, over the link to the supervisor."""
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import count
+from typing import Any, cast
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.protocol import connectionDone
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from ..agent.agent import Agent
+from ..agent.interfaces import IPeers
+from ..agent.peers import FIRST_SHORT_ID
+from ..agent.rulings import Ruling
+from ..agent.types import SessionCard
+from ..models.upstream import Server
+from ..web.metrics import Family
+from .handover import owner_of
+from .link import (
+    Cards,
+    Hurry,
+    LinkEnd,
+    Loaded,
+    Metrics,
+    Obey,
+    OtherCards,
+    Ready,
+    Remove,
+    Rule,
+    Samples,
+    Serve,
+    Stop,
+)
+from .tally import Tally
+
+
+class Link(LinkEnd):
+    """A worker's end of the link. `stop`, `hurry` and `orphaned` are called for what they say."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.agent: Agent
+        self.samples: Callable[[], list[Family]]
+        self.stop: Callable[[], None]
+        self.hurry: Callable[[], None]
+        self.loaded: dict[str, bool] = {}
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """The supervisor is gone, and nobody would start another worker."""
+        super().connectionLost(reason)
+        self.hurry()
+        self.stop()
+
+    @Stop.responder
+    def _stop(self) -> dict[str, Any]:
+        self.stop()
+        return {}
+
+    @Hurry.responder
+    def _hurry(self) -> dict[str, Any]:
+        self.hurry()
+        return {}
+
+    @Obey.responder
+    def _obey(self, ruling: Ruling) -> dict[str, Any]:
+        ruling.apply(self.agent)
+        return {}
+
+    @Loaded.responder
+    def _loaded(self, key: str, loaded: bool) -> dict[str, Any]:
+        self.loaded[key] = loaded
+        return {}
+
+    @Cards.responder
+    def _cards(self) -> dict[str, Any]:
+        return {"cards": [session.card for session in self.agent.sessions]}
+
+    @Remove.responder
+    async def _remove(self, session_id: str, worker: int) -> dict[str, Any]:
+        return {"removed": await self.agent.remove(session_id)}
+
+    @Samples.responder
+    def _samples(self) -> dict[str, Any]:
+        return {"families": self.samples()}
+
+    def ready(self) -> Deferred[Any]:
+        """Tells that this worker takes requests."""
+        return self.callRemote(Ready)
+
+    async def serving(self, key: str) -> Server:
+        """Where an embedded model answers. Raises `ModelError`."""
+        answer = await self.callRemote(Serve, key=key)
+        return Server(answer["url"], answer["secret"])
+
+    async def metrics(self) -> str:
+        """The text of `/metrics` for the whole server."""
+        return cast(str, (await self.callRemote(Metrics))["text"])
+
+
+@implementer(IPeers)
+class Peers:
+    """The other workers; this one is `worker`, counted from 0, of `workers`."""
+
+    def __init__(self, link: Link, tally: Tally, worker: int, workers: int) -> None:
+        self._link = link
+        self._tally = tally
+        self._worker = worker
+        self._workers = workers
+
+    def join(self, agent: Agent) -> None:
+        """See `IPeers`."""
+        self._link.agent = agent
+
+    def short_ids(self) -> Iterator[int]:
+        """See `IPeers`. They tell whose the session is."""
+        return count(FIRST_SHORT_ID + self._worker, self._workers)
+
+    def tell_live(self, number: int) -> None:
+        """See `IPeers`."""
+        self._tally.set(self._worker, number)
+
+    def live_in_all(self) -> int:
+        """See `IPeers`."""
+        return self._tally.total()
+
+    def rule(self, ruling: Ruling) -> Deferred[None]:
+        """See `IPeers`."""
+        return self._link.callRemote(Rule, ruling=ruling).addCallback(lambda _: None)
+
+    def sessions(self) -> Deferred[Sequence[SessionCard]]:
+        """See `IPeers`."""
+        return self._link.callRemote(OtherCards).addCallback(lambda answer: answer["cards"])
+
+    def remove(self, session_id: str) -> Deferred[str] | None:
+        """See `IPeers`."""
+        owner = self._owner_of(session_id)
+        if owner == self._worker:
+            return None
+        asked = self._link.callRemote(Remove, session_id=session_id, worker=owner)
+        return asked.addCallback(lambda answer: answer["removed"])
+
+    def _owner_of(self, session_id: str) -> int:
+        if session_id.isdecimal() and len(session_id) < 10:
+            return (int(session_id) - FIRST_SHORT_ID) % self._workers
+        return owner_of(session_id, self._workers)
+
+
+class DistantKeeper:
+    """Stands in for the `Keeper` of an embedded model, which is in the supervisor."""
+
+    def __init__(self, link: Link, key: str) -> None:
+        self._link = link
+        self._key = key
+
+    @property
+    def running(self) -> bool:
+        """Whether the model's child process answers."""
+        return self._link.loaded.get(self._key, False)
+
+    def serving(self) -> Deferred[Server]:
+        """Where it answers, as soon as it does. Fails with `ModelError`."""
+        return Deferred.fromCoroutine(self._link.serving(self._key))
+
+    def stop(self) -> Deferred[None]:
+        """Leaves it to the supervisor."""
+        return succeed(None)
