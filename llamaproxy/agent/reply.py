@@ -80,8 +80,7 @@ class Reply:
     def unregisterProducer(self) -> None:
         """The model's stream is over."""
         self._producer = None
-        if self._halves.half is not None:
-            self._pass_on(self._halves.rest())
+        self._pass_on(self._halves.rest())
 
     def deltasReceived(self, deltas: Sequence[ModelDelta]) -> None:
         """Passes one segment on and keeps its text."""
@@ -111,6 +110,8 @@ class Reply:
 
     def answered(self, result: ModelResult, prompt_tokens: int) -> None:
         """The model has ended its answer. `prompt_tokens` is an estimate, for a `result` without counts."""
+        # What a filter on the way held back to the end.
+        self._pass_on(self._halves.rest())
         usage = result.usage or Usage(prompt_tokens, self._tokens)
         first = self._last if self._first is None else self._first
         load = min(result.load_seconds, first - self._asked)
@@ -195,6 +196,7 @@ class Reply:
         self._pass_on([delta for delta in whole if not isinstance(delta, ToolCallDelta)])
 
     def _pass_on(self, events: Sequence[AgentEvent]) -> None:
+        """Keeps and sends events of whole characters."""
         self.transcript.add("".join(event.text for event in events if type(event) is Text))
         self._thoughts.add("".join(event.text for event in events if type(event) is Reasoning))
         self._emit(events)
