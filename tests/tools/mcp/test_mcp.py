@@ -32,6 +32,8 @@ class McpCase(TestCase):
 
     def setUp(self) -> None:
         self.patch(client, "FIRST_WAIT", 0.05)
+        # Or a machine that is slow to start the server would be waited for longer and longer.
+        self.patch(client, "LONGEST_WAIT", 0.5)
         self.patch(client, "SETTLE_SECONDS", 0.05)
         self.shelf = Toolbox()
 
