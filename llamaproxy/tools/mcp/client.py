@@ -123,7 +123,13 @@ class Connection:
             await self._changed.wait()
             await asyncio.sleep(SETTLE_SECONDS)
             self._changed.clear()
-            ready(await _tools(client))
+            try:
+                tools = await _tools(client)
+            except MCPError as error:
+                if error.code == CONNECTION_CLOSED:
+                    raise
+                continue  # the server does not want to; calls that run need not end for that
+            ready(tools)
 
     async def _notified(self, message: Any) -> None:
         """How servers of the older protocol say it."""

@@ -128,12 +128,18 @@ class StdioTests(McpCase):
             self.assertEqual(await self.do("mcp_t_learn", what=name), "learnt")
             await self.tool(f"mcp_t_{name}")
 
-    async def test_tools_of_an_older_server_that_change_are_listed_again(self) -> None:
+    async def test_tools_of_an_older_server_are_listed_again_even_after_a_refusal(self) -> None:
         program = str(Path(__file__).with_name("old_server.py"))
         self.start(t=McpServer(command=sys.executable, args=(program,)))
-        self.assertEqual(await self.do("mcp_t_grow"), "larger")
+        self.assertEqual(await self.do("mcp_t_grow"), "call 1")
         await self.tool("mcp_t_grown")
         self.assertIsNone(self.shelf.get("mcp_t_grow"))
+        with capturedLogs() as events:
+            self.assertEqual(await self.do("mcp_t_grown"), "call 2")
+            while not any(event.get("line") == "refused" for event in events):
+                await deferLater(reactor, 0.02)
+        self.assertEqual(await self.do("mcp_t_grown"), "call 3")
+        await self.tool("mcp_t_old")
 
     async def test_standard_error_goes_to_the_log_by_lines_and_bounded(self) -> None:
         self.patch(stderr, "MOST_LINES", 10)
