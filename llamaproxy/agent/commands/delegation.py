@@ -32,7 +32,9 @@ async def llm_list(call: Call) -> str:
     return "\n".join(lines)
 
 
-@command("llm_call", "[[key] <bool>]", summary="which models others may ask; is kept", group="Models")
+@command(
+    "llm_call", "[[key] <bool>]", summary="which models and agents others may ask; is kept", group="Models"
+)
 async def llm_call(call: Call) -> str:
     """Shows or sets which models may be delegated to, one or all."""
     delegation = call.agent.delegation
@@ -46,9 +48,11 @@ async def llm_call(call: Call) -> str:
     return _each(call, lambda key: "may be asked" if delegation.allows(key) else "may not be asked")
 
 
-@command("llm_timeout", "[[key] <seconds>]", summary="how long such a call may take; is kept", group="Models")
+@command(
+    "llm_timeout", "[[key] <seconds>]", summary="how long a whole call may take; is kept", group="Models"
+)
 async def llm_timeout(call: Call) -> str:
-    """Shows or sets the time limit of delegated calls, of one model or all."""
+    """Shows or sets the time limit of calls, of one model or all; it holds from the next call on."""
     delegation = call.agent.delegation
     words = call.argument.split()
     if words:
