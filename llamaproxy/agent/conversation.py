@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from twisted.internet.defer import CancelledError
 
 from .approvals import UNANSWERED, Decision, Parked, open_for_good, park, parked_turn, unpark
-from .edits import is_first, mark_of, rewind_point
+from .edits import is_first, mark_of, retry_point, rewind_point, rounds_of
 from .errors import ModelError
 from .exchange import Exchange
 from .gates import Gates
@@ -61,10 +61,16 @@ class Conversation:
             )
             turn.reply.finish()
             return
-        await self._follow(session, asked)
+        rounds = await self._follow(session, text, asked)
         mark = mark_of(session.messages, asked.trail)
         user = Message(role="user", content=text, images=asked.images, mark=mark)
-        exchange = Exchange(key=key, messages=[user], options=asked.options, depth=turn.caller.depth)
+        exchange = Exchange(
+            key=key,
+            messages=[user, *rounds],
+            options=asked.options,
+            rounds=sum(bool(message.tool_calls) for message in rounds),
+            depth=turn.caller.depth,
+        )
         await self._carry_on(session, exchange, turn)
 
     async def resume(self, session: Session, parked: Parked, decision: Decision, turn: Turn) -> None:
@@ -89,14 +95,23 @@ class Conversation:
             await self._save(session)
             await self._remember(session, parked.exchange.conclude("", interrupted=True))
 
-    async def _follow(self, session: Session, asked: ChatTurn) -> None:
-        """Takes the session back to where the user went back in the app, or begins it anew with a new chat."""
+    async def _follow(self, session: Session, text: str, asked: ChatTurn) -> list[Message]:
+        """Takes the session back to where the user went back in the app, or begins it anew with a new chat.
+
+        Gives the rounds of tools that another try of the last message takes over, so that they do not run twice.
+        """
         limits = self._agent.limits
-        keep = rewind_point(session.messages, asked.trail) if limits.follow_edits else None
+        rounds: list[Message] = []
+        keep = retry_point(session.messages, asked, text)
+        if keep is not None:
+            rounds = rounds_of(session.messages[keep:])
+        elif limits.follow_edits:
+            keep = rewind_point(session.messages, asked.trail)
         if keep is not None:
             await self._agent.store.rewind(session.session_id, session.rewind(keep))
         elif limits.new_chat == "reset" and session.message_count and is_first(asked.trail):
             await self._agent.forget(session)
+        return rounds
 
     async def _carry_on(self, session: Session, exchange: Exchange, turn: Turn) -> None:
         reply = turn.reply

@@ -1,12 +1,14 @@
 """What the app's own history tells: whether its user went back to an earlier message, to change it or to ask it again.
 
 The agent keeps the conversation, and takes nothing of the app's but the newest message. Yet the user edits and
-regenerates in the app, where the messages after that point are gone then; so they must go here, too.
+regenerates in the app, where the messages after that point are gone then; so they must go here, too. A message that a
+client sends once more because it got no answer stands in for its former self as well.
 """
 
 from collections.abc import Sequence
 
-from .types import Mark, Message
+from .history import last_turn_start
+from .types import ChatTurn, Mark, Message
 
 
 def mark_of(messages: Sequence[Message], trail: Sequence[str]) -> Mark | None:
@@ -39,6 +41,28 @@ def rewind_point(messages: Sequence[Message], trail: Sequence[str]) -> int | Non
         if not message.mark.linked:
             return None
     return None
+
+
+def retry_point(messages: Sequence[Message], asked: ChatTurn, text: str) -> int | None:
+    """Where the last turn begins in `messages` if `asked`, whose prompt is `text`, is another try of its message.
+
+    For a message that shows no other before it, that is sure only if the turn was cut short: programs ask the same
+    question once an hour.
+    """
+    index = last_turn_start(messages)
+    if not asked.attempt or not messages or messages[index].role != "user":
+        return None
+    before, mark = messages[index], messages[index].mark
+    if len(asked.trail) < 2:
+        same, sure = mark is None and before.content == text, False
+    else:
+        same, sure = mark is not None and mark.after == asked.trail[-1], not is_first(asked.trail)
+    return index if same and (sure or messages[-1].interrupted) else None
+
+
+def rounds_of(turn: Sequence[Message]) -> list[Message]:
+    """The rounds of tools in the messages of a turn."""
+    return [message for message in turn if message.tool_calls or message.role == "tool"]
 
 
 def is_first(trail: Sequence[str]) -> bool:

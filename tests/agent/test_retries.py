@@ -49,6 +49,11 @@ class RetryCase(SynchronousTestCase):
         body |= {"model": "m", "max_tokens": 9} if path == MESSAGES else {}
         return self.front.connect(address).send("POST", path, body, **headers)
 
+    def prompt(self, attempt: int | None = None) -> Wire:
+        """Sends a message without a history."""
+        headers = {} if attempt is None else {"x_stainless_retry_count": str(attempt)}
+        return self.front.connect().send("POST", "/v1/completions", {"prompt": "hello"}, **headers)
+
     def hang_up(self, wire: Wire) -> None:
         wire.channel.connectionLost(Failure(ConnectionLost()))
 
@@ -174,13 +179,10 @@ class RunningTurnTests(RetryCase):
         self.assertEqual(len(self.house.calls), 3)
 
     def test_prompt_without_a_history_is_a_new_one_unless_the_client_says_otherwise(self) -> None:
-        def prompt(**headers: str) -> Wire:
-            return self.front.connect().send("POST", "/v1/completions", {"prompt": "hello"}, **headers)
-
-        prompt()
-        prompt()
+        self.prompt()
+        self.prompt()
         self.call.answer("1")
-        retry = prompt(x_stainless_retry_count="1")
+        retry = self.prompt(1)
         self.assertEqual(len(self.house.calls), 2)
         self.house.calls[1].answer("2")
         self.assertEqual(retry.response().json()["choices"][0]["text"], "2")
@@ -251,6 +253,32 @@ class WaitingTests(RetryCase):
             self.house.calls[-1].answer("2")
             self.assertEqual(self.stored, [*[text for one in before for text in (one, "1")], "two", "2"])
 
+    def test_retry_that_comes_too_late_for_a_bare_prompt_does_so_too(self) -> None:
+        self.open(follow_edits=False)
+        for attempt in range(2):
+            wire = self.prompt(attempt)
+            self.house.calls[-1].say("so far")
+            self.hang_up(wire)
+            self.house.clock.advance(10)
+        self.prompt(0)
+        self.house.calls[-1].answer("2")
+        self.assertEqual(self.stored, ["hello", "so far", "hello", "2"])
+
+    def test_retry_that_comes_too_late_takes_over_what_tools_have_done(self) -> None:
+        tool = ScriptedTool()
+        self.open(tools=(tool,))
+        wire = self.post(attempt=0)
+        self.call.call_tools(("clock", "{}"))
+        self.hang_up(wire)
+        self.house.clock.advance(10)
+        self.assertTrue(self.house.calls[1].cancelled)
+        retry = self.post(attempt=1)
+        self.assertEqual([role for role, _ in self.house.calls[2].prompt()], ["user", "assistant", "tool"])
+        self.house.calls[2].answer("noon")
+        self.assertEqual(self.answer(retry), "noon")
+        self.assertEqual(self.stored, ["hello", "", "noon", "noon"])
+        self.assertEqual(len(tool.calls), 1)
+
 
 class EndedTurnTests(RetryCase):
     def test_retry_of_a_turn_that_ended_meanwhile_gets_its_answer(self) -> None:
@@ -298,6 +326,33 @@ class EndedTurnTests(RetryCase):
         self.call.answer("1")
         self.post()
         self.assertEqual(len(self.house.calls), 2)
+
+    def test_retry_after_a_restart_runs_no_tool_twice(self) -> None:
+        tool = ScriptedTool()
+        self.open(tools=(tool,))
+        self.post("one")
+        self.call.answer("1")
+        self.post("two", 0, before=("one",))
+        self.house.calls[1].call_tools(("clock", "{}"))
+        self.house.calls[2].answer("noon")
+        self.house.agent = self.house.new_agent()
+        self.front = Front(self.house, heartbeat=0)
+        retry = self.post("two", 1, before=("one",))
+        self.assertEqual(self.house.calls[3].prompt()[-1], ("tool", "noon"))
+        self.house.calls[3].answer("twelve")
+        self.assertEqual(self.answer(retry), "twelve")
+        self.assertEqual(self.stored, ["one", "1", "two", "", "noon", "twelve"])
+        self.assertEqual(len(tool.calls), 1)
+
+    def test_question_that_is_asked_again_much_later_is_a_new_one_even_as_a_retry(self) -> None:
+        for send in (self.post, self.prompt):
+            self.open()
+            send(attempt=0)
+            self.call.answer("1")
+            self.house.clock.advance(3600)
+            send(attempt=1)
+            self.house.calls[1].answer("2")
+            self.assertEqual(self.stored, ["hello", "1", "hello", "2"])
 
     def test_retried_command_runs_once(self) -> None:
         self.post("hello")
