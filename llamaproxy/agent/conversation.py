@@ -10,6 +10,7 @@ from .edits import is_first, mark_of, retry_point, rewind_point, rounds_of
 from .errors import ModelError
 from .exchange import Exchange
 from .gates import Gates
+from .interfaces import IKeepsHistory
 from .prompts import Prompt
 from .session import Session
 from .toolloop import ToolLoop
@@ -108,6 +109,9 @@ class Conversation:
         elif limits.follow_edits:
             keep = rewind_point(session.messages, asked.trail)
         if keep is not None:
+            for model in self._agent.backends.values():
+                if IKeepsHistory.providedBy(model):
+                    model.rewind(session.session_id)
             await self._agent.store.rewind(session.session_id, session.rewind(keep))
         elif limits.new_chat == "reset" and session.message_count and is_first(asked.trail):
             await self._agent.forget(session)

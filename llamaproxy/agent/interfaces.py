@@ -96,6 +96,9 @@ class IKeepsHistory(Interface):
     def forget(session_id: str) -> None:
         """Begins to forget what was said in the session; returns at once, and never fails."""
 
+    def rewind(session_id: str) -> None:
+        """Begins to forget the end of what was said; the next request shows what is left. As `forget` otherwise."""
+
 
 class IReplyConsumer(Interface):
     """Takes the events of one reply. Exactly one of `replyFinished` and `replyFailed` comes, and comes last."""

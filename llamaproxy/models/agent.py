@@ -1,7 +1,8 @@
 """The `AGENT` type: another agent behind an HTTP API of its own, which keeps the conversation itself.
 
 A turn is submitted with `POST /api/v1/submit` and heard through `GET /api/v1/stream/{client_id}`, Server-Sent Events
-named `tok`, `flush`, `gate`, `done` and `error`. Only the user's newest message goes over.
+named `tok`, `flush`, `gate`, `done` and `error`. Only the user's newest message goes over, but for the message after
+which the conversation was cut back: that API can forget a session, and no part of one.
 """
 
 from collections.abc import Callable, Sequence
@@ -29,6 +30,8 @@ from .wire import decoder, encode
 
 # The value of `model_id` that leaves the choice of a model to the remote agent.
 ITS_OWN = "default"
+
+_SPEAKERS = {"user": "I", "assistant": "You"}
 
 # Seconds for a small request beside the stream: an answer to a gate, the end of a turn.
 ERRAND = 5.0
@@ -107,15 +110,17 @@ class AgentChat:
         self._upstream = upstream
         self._clock = clock
         self._errands: set[Deferred[None]] = set()
-        # Clients whose turn is being stopped; another one must not begin before that, or it would be stopped too.
-        self._stopping: dict[str, Deferred[None]] = {}
+        # By client, what must be over before its next turn begins, or that would be stopped or forgotten, too.
+        self._ending: dict[str, list[Deferred[None]]] = {}
+        # Clients that have to be told what is left of their conversation.
+        self._cut_back: set[str] = set()
 
     async def ask(self, request: ModelRequest, receiver: IDeltaReceiver) -> ModelResult:
         """One turn, as `IModel.chat` has it."""
         session_id = request.session_id or f"once-{token_hex(4)}"
         client = self._client_id(session_id)
-        if client in self._stopping:
-            await _end_of(self._stopping[client])
+        for errand in list(self._ending.get(client, ())):
+            await _end_of(errand)
         try:
             return await self._turn(client, request, receiver)
         finally:
@@ -124,7 +129,14 @@ class AgentChat:
 
     def forget(self, session_id: str) -> None:
         """Has the remote agent forget what was said in this session."""
-        self._errand("DELETE", f"/api/v1/session/{self._client_id(session_id)}")
+        client = self._client_id(session_id)
+        self._cut_back.discard(client)
+        self._end(client, "DELETE", f"/api/v1/session/{client}")
+
+    def rewind(self, session_id: str) -> None:
+        """Has the remote agent forget the session; its next turn begins with what is left of it."""
+        self.forget(session_id)
+        self._cut_back.add(self._client_id(session_id))
 
     def settled(self) -> Deferred[list[None]]:
         """Fires when the small requests under way are done."""
@@ -136,19 +148,18 @@ class AgentChat:
             submission = self._submission(client, request)
             answer = await self._upstream.fetch("/api/v1/submit", submission, request=request)
             accepted = True
+            self._cut_back.discard(client)
             path = f"/api/v1/stream/{quote(self._accepted(answer), safe='')}"
             return await self._upstream.listen(request, path, self._decoder, receiver, self._entry.linger)
         except (CancelledError, ModelError) as error:
             # Over there the turn goes on, whether anybody listens or not.
             if accepted or isinstance(error, CancelledError | ModelTimeout):
-                stopping = self._errand("POST", "/api/v1/stop", {"client_id": client})
-                self._stopping[client] = stopping
-                stopping.addCallback(lambda _: self._stopping.__delitem__(client))
+                self._end(client, "POST", "/api/v1/stop", {"client_id": client})
             raise
 
     def _submission(self, client: str, request: ModelRequest) -> bytes:
         submission = {
-            "text": _newest(request.messages),
+            "text": (_retold if client in self._cut_back else _newest)(request.messages),
             "client_id": client,
             "timeout": self._upstream.time_limit(request),
         }
@@ -187,6 +198,19 @@ class AgentChat:
         )
         self._errand("POST", f"/api/v1/gate/{quote(gate.gate_id, safe='')}", {"approve": approve})
 
+    def _end(self, client: str, method: str, path: str, content: dict[str, Any] | None = None) -> None:
+        """Sends a small request that is to be over before the client's next turn."""
+        errand = self._errand(method, path, content)
+        ending = self._ending.setdefault(client, [])
+        ending.append(errand)
+
+        def over(_: None) -> None:
+            ending.remove(errand)
+            if not ending:
+                self._ending.pop(client, None)
+
+        errand.addCallback(over)
+
     def _errand(self, method: str, path: str, content: dict[str, Any] | None = None) -> Deferred[None]:
         """Sends a small request beside the stream; fires when it is done with, and never fails."""
         body = b"" if content is None else json.encode(content)
@@ -214,6 +238,10 @@ class RemoteAgent(RemoteModel):
         """See `IKeepsHistory`."""
         self._agent.forget(session_id)
 
+    def rewind(self, session_id: str) -> None:
+        """See `IKeepsHistory`."""
+        self._agent.rewind(session_id)
+
     def stop(self) -> Deferred[Any]:
         """See `IModel`. Waits for what tells the remote agent of the end."""
         return self._agent.settled()
@@ -221,6 +249,17 @@ class RemoteAgent(RemoteModel):
 
 def _newest(messages: Sequence[Message]) -> str:
     return next((message.content for message in reversed(messages) if message.role == "user"), "")
+
+
+def _retold(messages: Sequence[Message]) -> str:
+    """The newest message, after all that was said before it."""
+    spoken = [message for message in messages if message.role in _SPEAKERS and message.content]
+    while spoken and spoken.pop().role != "user":
+        pass
+    if not spoken:
+        return _newest(messages)
+    said = "\n\n".join(f"{_SPEAKERS[message.role]}: {message.content}" for message in spoken)
+    return f"[Our conversation so far]\n{said}\n\n[It goes on with this message]\n{_newest(messages)}"
 
 
 def _end_of(errand: Deferred[None]) -> Deferred[None]:

@@ -22,6 +22,9 @@ class ScriptedAgent(ScriptedModel):
     def forget(self, session_id: str) -> None:
         self.forgotten.append(session_id)
 
+    def rewind(self, session_id: str) -> None:
+        self.forgotten.append(f"the end of {session_id}")
+
 
 def task(agent: str, message: str = "look it up") -> tuple[str, str]:
     return "agent_call", f'{{"agent": "{agent}", "message": "{message}"}}'

@@ -6,7 +6,9 @@ from typing import Any
 from twisted.internet.error import ConnectionLost
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import directlyProvides
 
+from llamaproxy.agent.interfaces import IKeepsHistory, IModel
 from llamaproxy.agent.limits import Limits
 from tests.support import Front, House, ScriptedModel
 
@@ -113,6 +115,17 @@ class FollowTests(EditTestCase):
         self.app.back_to(2)
         self.said("closer")
         self.assertEqual(self.stored, ["one", "closer"])
+
+    def test_agent_with_a_history_of_its_own_hears_of_it(self) -> None:
+        cut_back: list[str] = []
+        model = self.house.models[0]
+        model.rewind = cut_back.append  # type: ignore[attr-defined]
+        directlyProvides(model, IModel, IKeepsHistory)
+        self.said("one", "two")
+        self.assertEqual(cut_back, [])
+        self.app.back_to(2)
+        self.said("zwei")
+        self.assertEqual(cut_back, ["llama-192.168.1.20"])
 
     def test_both_dialects_are_followed(self) -> None:
         for path in ("/api/chat", "/v1/api/chat", "/v1/chat/completions"):

@@ -236,6 +236,27 @@ class AgentTests(TestCase):
         await model.stop()
         self.assertEqual(server.calls, [f"delete {CLIENT}"])
 
+    async def test_conversation_that_was_cut_back_is_forgotten_and_told_again_once(self) -> None:
+        server, model = await self.remote(greet)
+        model.rewind("llama-192.168.1.20")  # type: ignore[attr-defined]  # an IKeepsHistory
+        for _ in range(2):
+            await model.chat(request("how are you?"), Listener())
+            await self.closed(server)
+        retold = "I: earlier\n\nYou: indeed\n\n[It goes on with this message]\nhow are you?"
+        first, second = [each["text"] for each in server.submitted]
+        self.assertEqual((first, second), (f"[Our conversation so far]\n{retold}", "how are you?"))
+        self.assertEqual(server.calls[:2], [f"delete {CLIENT}", "submit"])
+
+    async def test_conversation_that_was_cut_back_to_nothing_begins_with_the_message_alone(self) -> None:
+        server, model = await self.remote(greet)
+        model.rewind("llama-192.168.1.20")  # type: ignore[attr-defined]  # an IKeepsHistory
+        alone = ModelRequest(
+            messages=[Message(role="user", content="hello")], session_id="llama-192.168.1.20"
+        )
+        await model.chat(alone, Listener())
+        await self.closed(server)
+        self.assertEqual(server.submitted[0]["text"], "hello")
+
     async def test_answer_to_a_submission_that_makes_no_sense_is_an_error(self) -> None:
         server, model = await self.remote(greet)
         server.broken = True
