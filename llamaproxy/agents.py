@@ -27,7 +27,8 @@ class Context(Struct, frozen=True, kw_only=True):
 
     `session_id` stays the same for one conversation, and is empty for a call outside any. `messages` are what was
     said so far, as `{"role": "user" or "assistant", "content": text}`, with the newest message last; `system_prompt`
-    is the operator's. `settings` is the entry's `extra`.
+    is the operator's. `settings` is the entry's `extra`. `depth` counts the agents that have passed the message on; one
+    that asks others over HTTP sends them `depth + 1` as `X-Llamaproxy-Depth`.
     """
 
     session_id: str
@@ -35,3 +36,4 @@ class Context(Struct, frozen=True, kw_only=True):
     messages: list[dict[str, str]]
     images: tuple[Image, ...] = ()
     settings: dict[str, Any] = field(default_factory=dict)
+    depth: int = 0

@@ -1,5 +1,6 @@
 """The `agent_call` tool: a model gives a task to another agent, which keeps a conversation of its own about it."""
 
+from functools import partial
 from hashlib import sha256
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any
@@ -92,7 +93,7 @@ class AgentCall:
                 message,
                 depth=context.depth,
                 session_id=conversation,
-                show=context.show,
+                show=partial(context.show, key),
             )
         finally:
             self._under_way.discard(conversation)

@@ -35,10 +35,11 @@ class ToolDisplay:
         """Where a tool puts the text that it has while it runs."""
         return Live(self._speak)
 
-    def returns(self, name: str, result: str, shown: int = 0) -> None:
-        """A tool has a result, good or bad, of which so many characters have been shown already."""
-        if shown == len(result):
-            self._tag(f"[{name}: done]")
+    def returns(self, name: str, result: str, live: "Live") -> None:
+        """A tool has a result, good or bad; it is not shown twice."""
+        name = f"{name}: {live.who}" if live.who else name
+        if live.length == len(result):
+            self._tag(f"[{name} has answered]")
             return
         length = self._length if self._length > 0 else len(result)
         cut = "..." if len(result) > length else ""
@@ -68,19 +69,22 @@ class ToolDisplay:
 class Live:
     """The text of one running tool as far as it is shown; `length` is how much of it was, in characters.
 
-    What could not be shown from its first piece on, since another tool was speaking, is not shown at all.
+    `who` is whose words they are. What could not be shown from its first piece on, since another tool was speaking, is
+    not shown at all.
     """
 
     def __init__(self, speak: Callable[["Live", str], bool]) -> None:
+        self.who = ""
         self.length = 0
         self._speak = speak
         self._silent = False
 
-    def show(self, text: str) -> None:
-        """Shows a piece."""
+    def show(self, who: str, text: str) -> None:
+        """Shows a piece of what `who` says."""
         if text and not self._silent:
-            self._silent = not self._speak(self, text)
+            self._silent = not self._speak(self, text if self.who else f"{who}: {text}")
             self.length += 0 if self._silent else len(text)
+            self.who = who
 
     def end(self) -> None:
         """There is no more; the next tool may speak."""

@@ -85,7 +85,7 @@ class ToolRunner:
             result = await self._result(tool, arguments, live.show)
         finally:
             live.end()
-        self.display.returns(tool.name, result, live.length)
+        self.display.returns(tool.name, result, live)
         return result
 
     async def run_ungated(self, tool: ITool, arguments: dict[str, Any]) -> str:
@@ -118,7 +118,7 @@ class ToolRunner:
         return REFUSED.format(needs=needs, commands=commands)
 
     async def _result(
-        self, tool: ITool, arguments: dict[str, Any], show: Callable[[str], None] = unseen
+        self, tool: ITool, arguments: dict[str, Any], show: Callable[[str, str], None] = unseen
     ) -> str:
         context = ToolContext(
             session_id=self._session.session_id,

@@ -110,7 +110,7 @@ class Turn:
             self.reply.fail(failure.value)
         elif failure.check(CancelledError):
             if self.stopped:
-                self.reply.say("\n\n[stopped]" if self.reply.begun else "[stopped]")
+                self.reply.say("\n\n[stopped]" if self.reply.transcript else "[stopped]")
                 self.reply.finish()
         else:
             self.log.failure("a turn failed", failure)

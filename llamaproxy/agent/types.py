@@ -90,7 +90,7 @@ class Access(Struct, frozen=True, kw_only=True):
     writes: tuple[str, ...] = ()
 
 
-def unseen(text: str) -> None:
+def unseen(who: str, text: str) -> None:
     """Shows the text to nobody."""
 
 
@@ -98,14 +98,14 @@ class ToolContext(Struct, frozen=True, kw_only=True):
     """What a running tool knows of its caller. `reactor` gives it timers and sockets.
 
     `depth` counts the delegations above this call (`llm_call`, `agent_call`): 0 in a turn of the user's own.
-    `show` gives the user a piece of text beside the answer while the tool runs.
+    `show(who, text)` gives the user a piece of what somebody says, beside the answer, while the tool runs.
     """
 
     session_id: str
     address: str
     reactor: Any
     depth: int = 0
-    show: Callable[[str], None] = unseen
+    show: Callable[[str, str], None] = unseen
 
 
 class Mark(Struct, frozen=True, kw_only=True, omit_defaults=True):

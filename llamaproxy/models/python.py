@@ -129,6 +129,7 @@ def _arguments(function: Callable[..., Any], request: ModelRequest, entry: Model
         messages=[{"role": message.role, "content": message.content} for message in said],
         images=said[-1].images if said else (),
         settings=entry.extra,
+        depth=request.depth,
     )
     text = said[-1].content if said else ""
     positional = [

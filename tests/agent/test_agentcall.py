@@ -61,9 +61,11 @@ class AgentCallTests(TurnCase):
     def test_words_of_the_agent_are_shown_as_it_says_them(self) -> None:
         listener = self.delegate()
         self.scout.calls[0].say("It is ")
-        self.assertTrue(listener.thoughts.endswith("]\nIt is "))
+        self.assertTrue(listener.thoughts.endswith("]\nscout: It is "))
         self.scout.calls[0].answer("noon.")
-        self.assertTrue(listener.thoughts.endswith("]\nIt is noon.\n[agent_call: done]\n"))
+        self.assertTrue(
+            listener.thoughts.endswith("]\nscout: It is noon.\n[agent_call: scout has answered]\n")
+        )
 
     def test_words_of_one_agent_at_a_time_are_shown(self) -> None:
         listener = self.delegate(task("scout"), task("clerk"))
@@ -72,11 +74,13 @@ class AgentCallTests(TurnCase):
         self.scout.calls[0].finish()
         self.clerk.calls[0].finish()
         self.assertTrue(
-            listener.thoughts.endswith("from the scout\n[agent_call: done]\n[agent_call: from the clerk]\n")
+            listener.thoughts.endswith(
+                "scout: from the scout\n[agent_call: scout has answered]\n[agent_call: clerk: from the clerk]\n"
+            )
         )
 
     def test_words_of_the_agent_can_be_shown_at_their_end_or_not_at_all(self) -> None:
-        for command, shown in (("!stream false", "[agent_call: noon]\n"), ("!tool_suppress true", "")):
+        for command, shown in (("!stream false", "[agent_call: scout: noon]\n"), ("!tool_suppress true", "")):
             self.listen(command)
             listener = self.delegate()
             self.scout.calls[-1].answer("noon")
@@ -157,7 +161,7 @@ class AgentCallTests(TurnCase):
         listener = self.delegate()
         self.listen("!stop")
         self.assertTrue(self.scout.calls[0].cancelled)
-        self.assertIn("[stopped]", listener.text)
+        self.assertEqual(listener.text, "[stopped]")
         self.assertEqual(self.stored()[2], ("tool", "[interrupted before it had a result]"))
 
     def test_agent_that_fails_or_is_too_slow_is_a_result(self) -> None:

@@ -38,7 +38,7 @@ def words(text: str, context: Context) -> Iterator[str]:
     for word in text.split():
         threads.append(threading.get_ident())
         yield f"{word} "
-    yield str(context.settings.get("mark", ""))
+    yield f"{context.settings.get('mark', '')}{context.depth}"
 
 
 def makes_a_stream(text: str) -> AsyncIterator[str]:

@@ -2,6 +2,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace
 from twisted.internet import reactor
 from twisted.internet.defer import CancelledError
 from twisted.internet.task import deferLater
@@ -79,9 +80,17 @@ class KindTests(PythonTestCase):
         listener = await self.heard("plain")
         self.assertEqual(listener.text, "user: hi / assistant: hello / user: what now?")
 
-    async def test_generator_streams_and_has_its_settings(self) -> None:
+    async def test_generator_streams_and_has_its_settings_and_depth(self) -> None:
         listener = await self.heard("words", extra={"mark": "!"})
-        self.assertEqual(listener.text, "what now? !")
+        self.assertEqual(listener.text, "what now? !0")
+        listener, model = Listener(), await self.model("words")
+        await model.chat(replace(REQUEST, depth=2), listener)
+        self.assertEqual(listener.text, "what now? 2")
+
+    async def test_limit_of_the_request_beats_that_of_the_entry(self) -> None:
+        model = await self.model("forever")
+        with self.assertRaisesRegex(ModelTimeout, "after 0.1 seconds"):
+            await model.chat(replace(REQUEST, timeout=0.1), Listener())
 
     async def test_function_may_make_the_stream(self) -> None:
         self.assertEqual((await self.heard("makes_a_stream")).text, "from inside")
