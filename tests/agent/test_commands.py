@@ -501,12 +501,20 @@ class DelegationTests(TurnCase):
         self.assertEqual(listener.text, "hi")
         self.assertIn("other: 7 seconds", self.listen("!llm_timeout other 7").text)
         listener = self.listen("!llm_clean_text other say hi")
+        self.assertEqual((self.other.request.timeout, self.other.request.depth), (7, 1))
         self.house.clock.advance(7)
         self.assertIn("no answer within 7 seconds", listener.text)
         self.assertTrue(self.other.cancelled)
         listener = self.listen("!llm_clean_text other say hi")
         self.other.fail(ModelError("down"))
         self.assertEqual(listener.text, "down")
+
+    def test_time_limit_holds_for_the_models_own_turns_at_once(self) -> None:
+        for seconds in (7, 700):
+            self.listen(f"!llm_timeout main {seconds}")
+            self.listen("hello")
+            self.assertEqual(self.house.calls[-1].request.timeout, seconds)
+            self.house.calls[-1].answer("Hi.")
 
     def test_clean_tool_puts_a_result_into_words(self) -> None:
         listener = self.listen("!llm_clean_tool other clock UTC")

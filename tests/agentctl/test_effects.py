@@ -197,6 +197,24 @@ class ModelTests(ServerCase):
         self.assertEqual([agent.delegation.allows(key) for key in ("one", "two")], [False, True])
         self.assertIsNotNone(agent.toolbox.get("llm_call"))
 
+    def test_llmcall_lets_others_call_an_agent_within_the_operators_filter(self) -> None:
+        self.met("model-add", "scout", "AGENT", "default", "--host", "http://127.0.0.1:1")
+        self.home.env_file.write_text("OUTBOUND_AGENT_BLOCKED_COMMANDS=!reset")
+        agent = self.change("model-llmcall", "scout", "true")
+        self.assertEqual([tool.name for tool in agent.toolbox], ["agent_call"])
+        outbound = agent.delegation.outbound
+        self.assertIn("!reset", str(outbound.refusal("!reset now")))
+        self.assertIsNone(outbound.refusal("hello"))
+
+    def test_gates_rates_and_depth_of_agent_call_can_be_set(self) -> None:
+        agent = self.change("gate-set", "agent_call", "write", "true")
+        self.assertTrue(Gates({}, agent.gate_defaults).allows("tools", "agent_call", "write"))
+        self.assertEqual(
+            self.change("ratelimit-set", "agent_call", "9", "30").limits.rates["agent_call"], Rate(9, 30)
+        )
+        depths = self.change("limit-set", "max_agent_call_depth", "2").limits.depths
+        self.assertEqual(depths["max_agent_call_depth"], 2)
+
     def test_llmcall_all_passes_over_what_makes_embeddings(self) -> None:
         agent = self.change("model-llmcall-all", "true")
         self.assertEqual([agent.delegation.allows(key) for key in ("one", "two")], [True, True])
