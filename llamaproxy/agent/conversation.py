@@ -107,7 +107,7 @@ class Conversation:
         if keep is not None:
             rounds = rounds_of(session.messages[keep:])
         elif limits.follow_edits:
-            keep = rewind_point(session.messages, asked.trail)
+            keep = rewind_point(session.messages, asked)
         if keep is not None:
             for model in self._agent.backends.values():
                 if IKeepsHistory.providedBy(model):

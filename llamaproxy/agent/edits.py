@@ -20,13 +20,14 @@ def mark_of(messages: Sequence[Message], trail: Sequence[str]) -> Mark | None:
     return Mark(before=trail[-2], after=trail[-1], linked=linked)
 
 
-def rewind_point(messages: Sequence[Message], trail: Sequence[str]) -> int | None:
-    """How many of `messages` come before the one that a message with this `trail` stands in for; None for a new one.
+def rewind_point(messages: Sequence[Message], asked: ChatTurn) -> int | None:
+    """How many of `messages` come before the one that `asked` stands in for; None for a new one.
 
     It does if the app showed the same history before both, and all that was said since belongs to the same chat.
     Commands stand in the app's history, and so on both sides. When in doubt, it is a new one: several chats may
     share a session, and some programs send the same beginning with every question.
     """
+    trail = asked.trail
     if len(trail) < 2:
         return None
     for index in range(len(messages) - 1, -1, -1):
@@ -36,7 +37,7 @@ def rewind_point(messages: Sequence[Message], trail: Sequence[str]) -> int | Non
         if message.mark is None:
             return None
         if message.mark.before == trail[-2]:
-            same = not is_first(trail) or _is_asked_again(messages, index, trail)
+            same = not is_first(trail) or _is_asked_again(messages, index, asked)
             return index if same else None
         if not message.mark.linked:
             return None
@@ -70,11 +71,13 @@ def is_first(trail: Sequence[str]) -> bool:
     return len(trail) == 2 and trail[0] == ""
 
 
-def _is_asked_again(messages: Sequence[Message], index: int, trail: Sequence[str]) -> bool:
+def _is_asked_again(messages: Sequence[Message], index: int, asked: ChatTurn) -> bool:
     """Whether a chat's first message is the one at `index` once more, and neither a new chat nor a program that never
     sends a history: it is word for word the last that was said, and it was cut short, or the app is known to send one.
     """
     mark = messages[index].mark
-    if mark is None or mark.after != trail[-1] or any(m.role == "user" for m in messages[index + 1 :]):
+    if mark is None or mark.after != asked.trail[-1] or any(m.role == "user" for m in messages[index + 1 :]):
         return False
-    return messages[-1].interrupted or any(m.mark is not None and m.mark.before for m in messages)
+    if messages[-1].interrupted or asked.shows_history:
+        return True
+    return any(m.mark is not None and m.mark.before for m in messages)

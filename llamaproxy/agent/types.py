@@ -55,7 +55,8 @@ class ChatTurn(Struct, frozen=True, kw_only=True):
     `trail` is the shape of the app's own history: a digest of the user's messages up to each point of it, the last
     one with this message and the one before without it. "" stands for none; a long one lacks its beginning. Empty
     if the app shows no history. `attempt` counts the tries of a client that sends a message again when it gets no
-    answer: 0 for the first; None if the client does not say, which most do not.
+    answer: 0 for the first; None if the client does not say, which most do not. `shows_history` says that the client is
+    known to be an app that sends its history with every message.
     """
 
     text: str
@@ -63,6 +64,7 @@ class ChatTurn(Struct, frozen=True, kw_only=True):
     options: Options = Options()
     trail: tuple[str, ...] = ()
     attempt: int | None = None
+    shows_history: bool = False
 
     def repeats(self, other: "ChatTurn") -> bool:
         """Whether it is the same message at the same place of the app's history."""

@@ -23,7 +23,7 @@ from . import errors
 from .guard import Guard
 from .housekeeping import Housekeeper
 from .paced import PacedReply
-from .quirks import quirks_of
+from .quirks import Quirks, quirks_of
 from .site import Intake
 from .streaming import Outlet, StreamedReply, WholeReply
 
@@ -90,9 +90,10 @@ class Endpoints:
         assert parsed.turn is not None
         if task := self._housekeeper.task(request, parsed):
             return self._say(request, parsed, encoder, await self._housekeeper.answer(task, parsed))
-        outlet = self._stream(request, encoder) if parsed.stream else self._whole(request, encoder)
+        quirks = quirks_of(request, request.plain_path)
+        outlet = self._stream(request, encoder, quirks) if parsed.stream else self._whole(request, encoder)
         with request.channel.site.meters.turn():
-            turn = replace(parsed.turn, attempt=_attempt(request))
+            turn = replace(parsed.turn, attempt=_attempt(request), shows_history=quirks.shows_history)
             await outlet.carry(self._agent.turn(self._guard.caller(request), turn))
         return b""
 
@@ -107,8 +108,7 @@ class Endpoints:
         request.setHeader(b"content-type", self.dialect.JSON_TYPE)
         return WholeReply(request, encoder, self._clock, self._stall_timeout)
 
-    def _stream(self, request: Intake, encoder: Encoder) -> Outlet:
-        quirks = quirks_of(request, request.plain_path)
+    def _stream(self, request: Intake, encoder: Encoder, quirks: Quirks) -> Outlet:
         kind = PacedReply if quirks.line_gap else StreamedReply
         return kind(request, encoder, self._clock, self._stall_timeout, self._heartbeat, quirks)
 

@@ -1,7 +1,8 @@
 """What single clients need beyond their dialect: one small table, keyed by what identifies the client.
 
-A client is known by its User-Agent and by the endpoint it asks; the dialect itself is never guessed from here. Every
-row says why it is there. A need that all clients of an endpoint share belongs into the dialect, not here.
+A client is known by its User-Agent, by a header of its own, and by the endpoint it asks; the dialect itself is never
+guessed from here. Every row says why it is there. A need that all clients of an endpoint share belongs into the
+dialect, not here.
 """
 
 import re
@@ -23,6 +24,7 @@ class Quirks:
     - `no_retry_header`: an error after which the same request would act twice says `x-should-retry: false`.
     - `no_retry_status`: the status such an error gets where only a status stops a client from sending again.
     - `openai_errors`: errors have OpenAI's form, whatever the endpoint.
+    - `shows_history`: each message comes with all of its chat, so that one without any before it is a chat's first.
     """
 
     line_gap: float = 0.0
@@ -33,21 +35,26 @@ class Quirks:
     no_retry_header: bool = False
     no_retry_status: int | None = None
     openai_errors: bool = False
+    shows_history: bool = False
 
 
 EVERYBODY = Quirks()
 
 
 class Row(NamedTuple):
-    """One client: both patterns must be found, `agent` in the User-Agent, `path` in the plain path."""
+    """One client: both patterns must be found, `agent` in the User-Agent, `path` in the plain path.
+
+    So must be `header`, unless it is empty.
+    """
 
     agent: re.Pattern[str]
     path: re.Pattern[str]
+    header: str
     knobs: dict[str, Any]
 
 
-def _row(agent: str, path: str, **knobs: Any) -> Row:
-    return Row(re.compile(agent, re.IGNORECASE), re.compile(path), knobs)
+def _row(agent: str, path: str, header: str = "", **knobs: Any) -> Row:
+    return Row(re.compile(agent, re.IGNORECASE), re.compile(path), header, knobs)
 
 
 TABLE = (
@@ -67,6 +74,10 @@ TABLE = (
     _row(r"(^|\s)(ai-sdk|ai)/", r"", no_retry_status=424),
     # Of its Ollama provider's errors it shows only the reason phrase, unless they have OpenAI's form.
     _row(r"(^|\s)(ai-sdk|ai)/", r"^/api/", openai_errors=True),
+    # Chat apps that cannot go without their own history; the same first message once more is a regenerated one there.
+    # Scripts under other names may well repeat "next" and rely on the session.
+    _row(r"^(enchanted|mozilla)/", r"", shows_history=True),
+    _row(r"", r"", "x-openwebui-chat-id", shows_history=True),
 )
 
 
@@ -75,6 +86,7 @@ def quirks_of(request: IRequest, path: str) -> Quirks:
     agent = (request.getHeader(b"user-agent") or b"").decode("latin-1")
     quirks = EVERYBODY
     for row in TABLE:
-        if row.agent.search(agent) and row.path.search(path):
+        is_there = not row.header or request.requestHeaders.hasHeader(row.header)
+        if is_there and row.agent.search(agent) and row.path.search(path):
             quirks = replace(quirks, **row.knobs)
     return quirks

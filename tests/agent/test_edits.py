@@ -16,9 +16,10 @@ from tests.support import Front, House, ScriptedModel
 class App:
     """A chat app: keeps a chat of its own, and sends all of it with every message."""
 
-    def __init__(self, front: Front, path: str = "/v1/chat/completions") -> None:
+    def __init__(self, front: Front, path: str = "/v1/chat/completions", **headers: str) -> None:
         self._front = front
         self._path = path
+        self._headers = headers
         self.chat: list[dict[str, Any]] = []
 
     def send(self, text: str, content: Any = None) -> str:
@@ -29,7 +30,8 @@ class App:
     def post(self, text: str) -> str:
         house = self._front.house
         asked = len(house.calls)
-        wire = self._front.connect().send("POST", self._path, {"messages": self.chat, "stream": False})
+        body = {"messages": self.chat, "stream": False}
+        wire = self._front.connect().send("POST", self._path, body, **self._headers)
         prompt = ""
         if len(house.calls) > asked:
             call = house.calls[-1]
@@ -195,6 +197,20 @@ class DoubtTests(EditTestCase):
         fresh.back_to(1)
         fresh.send("hello")
         self.assertEqual(self.stored, ["one", "two", "hello"])
+
+    def test_first_message_of_all_is_regenerated_in_an_app_that_cannot_go_without_a_history(self) -> None:
+        for headers in (
+            {"user_agent": "Enchanted/51 CFNetwork/1494.0.7 Darwin/23.4.0"},
+            {"user_agent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"},
+            {"user_agent": "Python/3.11 aiohttp/3.14.5", "x_openwebui_chat_id": "c1"},
+        ):
+            self.open()
+            self.app = App(self.front, **headers)
+            self.said("hello")
+            self.app.back_to(1)
+            self.assertEqual(self.app.send("hello"), "hello")
+            self.said("two")
+            self.assertEqual(self.stored, ["hello", "two"])
 
     def test_program_with_examples_before_each_question_leaves_other_turns_alone(self) -> None:
         def ask(question: str) -> None:
