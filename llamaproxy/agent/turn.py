@@ -58,10 +58,10 @@ class Turn:
 
         Prompts that show no history do not tell the two apart, unless the client itself does.
         """
-        if self.cancelled or caller != self.caller or not asked.repeats(self._asked):
+        if caller != self.caller or not asked.repeats(self._asked):
             return False
         if self._ended is None and not self.reply.closed:
-            return bool(asked.trail or asked.attempt)
+            return not self.cancelled and bool(asked.trail or asked.attempt)
         return (
             self.reply.complete
             and (asked.attempt or 0) > (self._asked.attempt or 0)

@@ -344,6 +344,14 @@ class EndedTurnTests(RetryCase):
         self.assertEqual(self.stored, ["one", "1", "two", "", "noon", "twelve"])
         self.assertEqual(len(tool.calls), 1)
 
+    def test_retry_of_a_turn_that_the_user_has_stopped_stays_stopped(self) -> None:
+        wire = self.post(attempt=0)
+        self.call.say("half")
+        self.hang_up(wire)
+        self.post("!stop")
+        self.assertEqual(self.answer(self.post(attempt=1)), "half\n\n[stopped]")
+        self.assertEqual(len(self.house.calls), 1)
+
     def test_question_that_is_asked_again_much_later_is_a_new_one_even_as_a_retry(self) -> None:
         for send in (self.post, self.prompt):
             self.open()
