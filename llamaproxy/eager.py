@@ -1,6 +1,6 @@
 """What Twisted's TCP transports do not offer: to send at once where nothing waits, and small buffers in the kernel.
 
-The one place that looks into a transport.
+With `polling`, the only place that looks into a transport.
 """
 
 import socket

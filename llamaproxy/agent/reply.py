@@ -33,6 +33,27 @@ class Reply:
     `deserted` is called when the last client has left, with whether it was told anything.
     """
 
+    __slots__ = (
+        "_asked",
+        "_backlog",
+        "_began",
+        "_clock",
+        "_consumer",
+        "_deserted",
+        "_end",
+        "_first",
+        "_halves",
+        "_last",
+        "_newest",
+        "_outcome",
+        "_producer",
+        "_seats",
+        "_thoughts",
+        "_tokens",
+        "_told",
+        "transcript",
+    )
+
     def __init__(self, clock: IReactorTime, deserted: Callable[[bool], None]) -> None:
         self.transcript = Transcript()
         self._told: list[str | Transcript] = [self.transcript]

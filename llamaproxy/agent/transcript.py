@@ -11,6 +11,8 @@ class Transcript:
     reply must not make the process grow.
     """
 
+    __slots__ = ("_dropped", "_head", "_tail")
+
     def __init__(self) -> None:
         self._head = bytearray()
         self._tail = bytearray()

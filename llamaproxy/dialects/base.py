@@ -76,6 +76,8 @@ class FrameEncoder:
     Frames are joined as text and encoded once per segment; that is cheaper than bytes per token.
     """
 
+    __slots__ = ("_reasoning", "_tail", "_text")
+
     def __init__(self, text: str, reasoning: str, tail: str) -> None:
         """`text` and `reasoning` stand before the JSON string of an event of that kind, `tail` after it."""
         self._text, self._reasoning, self._tail = text, reasoning, tail

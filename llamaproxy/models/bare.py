@@ -3,7 +3,8 @@
 `BareClient` hands on exactly the bytes that `client.PlainClient` would, which is there for https, and is the oracle in
 the tests. What keeps it fast, and must stay true:
 
-- The transport calls the parser of the current state directly: `dataReceived` is an attribute that changes with it.
+- Whoever reads the socket calls the parser of the current state directly: `dataReceived` is an attribute that changes
+  with it.
 - One segment of the socket is at most one call of the body's reader; the framing of HTTP costs no call per chunk.
 - A piece of a chunk is handed on as soon as it is there; only an unfinished line of the framing is kept.
 """
@@ -11,7 +12,7 @@ the tests. What keeps it fast, and must stay true:
 import re
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import cast
+from typing import Any, cast
 
 from msgspec import Struct
 from twisted.internet.defer import Deferred, gatherResults, succeed
@@ -19,7 +20,6 @@ from twisted.internet.error import ConnectionClosed
 from twisted.internet.interfaces import (
     IAddress,
     IProtocol,
-    IReactorTime,
     IStreamClientEndpoint,
 )
 from twisted.internet.protocol import Factory, Protocol, connectionDone
@@ -30,6 +30,7 @@ from twisted.web.http import PotentialDataLoss
 from twisted.web.http_headers import Headers
 
 from ..eager import limit_receiving, write
+from ..polling import Poll
 from .client import Address, Response
 
 MAX_HEAD = 64 * 1024
@@ -56,11 +57,12 @@ class MalformedResponse(ConnectionClosed):
 
 
 class BareClient:
-    """Asks `http` URLs on kept connections; `endpoint` says how to make one, `clock` for how long it was kept."""
+    """Asks `http` URLs on kept connections; `endpoint` says how to make one, the reactor for how long it was kept."""
 
-    def __init__(self, clock: IReactorTime, endpoint: Callable[[URI], IStreamClientEndpoint]) -> None:
-        self._clock = clock
+    def __init__(self, reactor: Any, endpoint: Callable[[URI], IStreamClientEndpoint]) -> None:
+        self._clock = reactor
         self._endpoint = endpoint
+        self._poll = Poll(reactor)
         self._idle: dict[tuple[bytes, int], list[Connection]] = {}
 
     def request(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> Deferred[Response]:
@@ -86,7 +88,9 @@ class BareClient:
             if self._clock.seconds() - connection.rested_since < MAX_REST:
                 return succeed(connection)
             connection.stopProducing()
-        return cast(Deferred[Connection], self._endpoint(uri).connect(_Factory(self._clock.seconds, idle)))
+        return cast(
+            Deferred[Connection], self._endpoint(uri).connect(_Factory(self._poll, self._clock.seconds, idle))
+        )
 
 
 def _send(connection: "Connection", request: bytes) -> Deferred[Response]:
@@ -113,12 +117,13 @@ class Answer(Struct, frozen=True):
 class _Factory(Factory):
     noisy = False
 
-    def __init__(self, seconds: Callable[[], float], idle: list["Connection"]) -> None:
+    def __init__(self, poll: Poll, seconds: Callable[[], float], idle: list["Connection"]) -> None:
+        self._poll = poll
         self._seconds = seconds
         self._idle = idle
 
     def buildProtocol(self, addr: IAddress | None) -> Protocol:
-        return Connection(self._seconds, self._idle)
+        return Connection(self._poll, self._seconds, self._idle)
 
 
 class Connection(Protocol):
@@ -127,10 +132,29 @@ class Connection(Protocol):
     For the reader of a body it is also the transport: `pauseProducing`, `resumeProducing`, `stopProducing`.
     """
 
+    # A thousand streams do not fit the processor's cache; what one token touches shall lie close together.
+    __slots__ = (
+        "_answer",
+        "_gone",
+        "_idle",
+        "_informational",
+        "_kept",
+        "_left",
+        "_paused",
+        "_persistent",
+        "_poll",
+        "_reader",
+        "_reading",
+        "_seconds",
+        "dataReceived",
+        "rested_since",
+    )
+
     transport: TCPConnection
 
-    def __init__(self, seconds: Callable[[], float], idle: list["Connection"]) -> None:
+    def __init__(self, poll: Poll, seconds: Callable[[], float], idle: list["Connection"]) -> None:
         self.rested_since = 0.0
+        self._poll = poll
         self._seconds = seconds
         self._idle = idle
         self._answer: Deferred[Response] | None = None
@@ -147,8 +171,8 @@ class Connection(Protocol):
     def connectionMade(self) -> None:
         """Takes the place of whatever stands between the transport and this."""
         self.transport.protocol = self
-        self.transport.bufferSize = SEGMENT
         limit_receiving(self.transport, KERNEL_BUFFER)
+        self._reading = self._poll.reading(self.transport, self, SEGMENT)
 
     def send(self, request: bytes) -> Deferred[Response]:
         """Sends a whole request; fires with the response once its head is there. Cancelling it hangs up."""
@@ -172,22 +196,24 @@ class Connection(Protocol):
     def pauseProducing(self) -> None:
         """Stops reading the socket."""
         self._paused = True
-        self.transport.pauseProducing()
+        self._reading.pause()
 
     def resumeProducing(self) -> None:
         """Reads on."""
         self._paused = False
-        self.transport.resumeProducing()
+        self._reading.resume()
 
     def stopProducing(self) -> None:
         """Closes the connection now."""
         self._persistent = False
+        self._reading.pause()
         self.transport.abortConnection()
 
     # -- how it ends
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The server hung up, which is how a body without a length ends."""
+        self._reading.lost()
         if self in self._idle:
             self._idle.remove(self)
         if self._gone is not None:
@@ -204,7 +230,7 @@ class Connection(Protocol):
         if self._paused:
             self.resumeProducing()
         if rest or not self._persistent or len(self._idle) >= MAX_IDLE:
-            self.transport.loseConnection()
+            self._lose()
         else:
             self.rested_since = self._seconds()
             self._idle.append(self)
@@ -231,8 +257,12 @@ class Connection(Protocol):
     def close(self) -> Deferred[None]:
         """Closes the connection, which is at rest; fires when it is closed."""
         self._gone = Deferred()
-        self.transport.loseConnection()
+        self._lose()
         return self._gone
+
+    def _lose(self) -> None:
+        self._reading.pause()
+        self.transport.loseConnection()
 
     # -- one parser for each state
 
@@ -335,14 +365,14 @@ class Connection(Protocol):
                 break
         self._left, self._kept = left, data[at:]
         self._hand_on(pieces[0] if len(pieces) == 1 else b"".join(pieces))
-        if self._reader is None or left:
+        if left or self._reader is None:
             return
         if is_last:
             # The line break lets an empty trailer look like the others.
             self._kept = b""
             self._go_on_with(self._trailer)
             self._trailer(b"\r\n" + data[at:])
-        elif end - at > MAX_LINE or _is_no_size(self._kept):
+        elif self._kept != b"\r\n" and (end - at > MAX_LINE or _is_no_size(self._kept)):
             self._malformed(f"a chunk's size is {self._kept[:40]!r}")
 
     def _trailer(self, data: bytes) -> None:

@@ -82,8 +82,21 @@ def _text_of(chunk: _Chunk) -> str | None:
 class ChunkDecoder:
     """The `streaming.Decoder` of this format."""
 
+    __slots__ = (
+        "_at_start",
+        "_calls",
+        "_events",
+        "_finish_reason",
+        "_repeats",
+        "_stop_sequence",
+        "_usage",
+        "_who",
+        "finished",
+    )
+
     def __init__(self, who: str) -> None:
         self.finished = False
+        self._at_start = True
         self._who = who
         self._events = EventSplitter()
         self._repeats = Repeats(lambda data: _text_of(_decode(data)))
@@ -95,12 +108,14 @@ class ChunkDecoder:
     def received(self, segment: bytes, deltas: list[ModelDelta]) -> None:
         """See `streaming.Decoder`."""
         while segment and not self.finished:
-            if self._repeats.known and self._events.idle and (taken := self._repeats.take(segment, deltas)):
+            if self._at_start and (taken := self._repeats.take(segment, deltas)):
+                if taken == len(segment):
+                    return
                 segment = segment[taken:]
-                continue
             # With a pattern to look for, only up to where an event may end and a run of others may begin.
             end = segment.find(b"\n\n") + 2 if self._repeats.known else 0
             self._decode(segment[:end] if end > 1 else segment, deltas)
+            self._at_start = self._events.idle
             segment = segment[end:] if end > 1 else b""
 
     def _decode(self, segment: bytes, deltas: list[ModelDelta]) -> None:

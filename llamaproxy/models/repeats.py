@@ -36,6 +36,8 @@ class Repeats:
     `text_of` is the slow path: the text in an event's data, None if it holds anything else.
     """
 
+    __slots__ = ("_between", "_head", "_lessons", "_tail", "_text_of")
+
     def __init__(self, text_of: Callable[[bytes], str | None]) -> None:
         self._text_of = text_of
         self._head = self._tail = self._between = b""
@@ -66,12 +68,11 @@ class Repeats:
         head, tail = self._head, self._tail
         if not head or not segment.startswith(head):
             return 0
-        *texts, last = segment[len(head) :].split(self._between)
-        if last.endswith(tail):
-            texts.append(last[: -len(tail)])
-            last = b""
+        if segment.endswith(tail):
             taken = len(segment)
+            texts = segment[len(head) : -len(tail)].split(self._between)
         else:
+            *texts, last = segment[len(head) :].split(self._between)
             taken = len(segment) - len(head) - len(last)
         for position, text in enumerate(texts):
             is_plain = len(text.translate(None, _SPECIAL)) == len(text)

@@ -52,6 +52,20 @@ class Watch:
     left. Once a limit has passed, `verdict` says which, and what is being waited for is cancelled.
     """
 
+    __slots__ = (
+        "_clock",
+        "_complaint",
+        "_end",
+        "_heard",
+        "_held",
+        "_held_since",
+        "_patience",
+        "_timer",
+        "_total",
+        "_waiting",
+        "verdict",
+    )
+
     def __init__(self, clock: IReactorTime, total: float) -> None:
         self.verdict = ""
         self._clock = clock
@@ -127,6 +141,22 @@ class DeltaStream(Protocol):
     With `linger` the server never ends the response itself: that many seconds after the last frame, in which the
     decoder may yet find that it was not the last, the stream is closed from here.
     """
+
+    __slots__ = (
+        "_begun",
+        "_clock",
+        "_closing",
+        "_decoder",
+        "_ended",
+        "_held",
+        "_idle",
+        "_linger",
+        "_lingering",
+        "_receiver",
+        "_socket",
+        "_watch",
+        "_who",
+    )
 
     _log = Logger()
 

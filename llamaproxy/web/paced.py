@@ -76,7 +76,7 @@ class PacedReply(StreamedReply):
         if self._waiting:
             super().eventsReceived([self._take_line()])
         elif len(self._closing) > 1:
-            self._request.write(self._closing.pop(0))
+            self._send(self._closing.pop(0))
         elif self._closing:
             self._end(self._closing.pop())
             return

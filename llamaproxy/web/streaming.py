@@ -5,7 +5,7 @@ pauses the model's socket, and TCP holds the model back. Nothing here queues.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import cast
 
 from twisted.internet.defer import Deferred
@@ -40,11 +40,27 @@ class Outlet(ABC):
     A client that reads nothing for `stall_timeout` seconds is dropped.
     """
 
+    __slots__ = (
+        "_asked",
+        "_begun",
+        "_clock",
+        "_done",
+        "_encoder",
+        "_ended",
+        "_meters",
+        "_reply",
+        "_request",
+        "_send",
+        "_stall",
+        "_stall_timeout",
+    )
+
     def __init__(
         self, request: Intake, encoder: Encoder, clock: IReactorTime, stall_timeout: float = 300.0
     ) -> None:
         self._request = request
         self._encoder = encoder
+        self._send: Callable[[bytes], None] = request.write
         self._clock = clock
         self._stall_timeout = stall_timeout
         self._reply: IReply | None = None
@@ -125,7 +141,7 @@ class Outlet(ABC):
         if self._ended:
             return
         self._ended = True
-        self._request.write(last)
+        self._send(last)
         if self._stall is None:
             self._complete()
 
@@ -159,6 +175,8 @@ class StreamedReply(Outlet):
     on a silent server. The first one commits the answer to a 200, and a failure after it is told in the stream.
     """
 
+    __slots__ = ("_beat", "_heartbeat", "_opening", "_quirks", "_spoke")
+
     def __init__(
         self,
         request: Intake,
@@ -172,6 +190,7 @@ class StreamedReply(Outlet):
         self._heartbeat = heartbeat if quirks.heartbeats else 0.0
         self._quirks = quirks
         self._opening = b""
+        self._send = self._open
         # When the client last heard from here, by the clock.
         self._spoke = clock.seconds()
         self._beat: IDelayedCall | None = None
@@ -200,20 +219,16 @@ class StreamedReply(Outlet):
             return
         self._spoke = now = self._clock.seconds()
         self._count(events, now)
-        if self._opening:
-            opening, self._opening = self._opening, b""
-            self._request.write(opening + self._encoder.events(events))
-        else:
-            self._request.write(self._encoder.events(events))
+        self._send(self._encoder.events(events))
 
     def replyFinished(self, end: ReplyEnd) -> None:
         """The well-formed end."""
-        self._end(self._opening + self._encoder.finish(end))
+        self._end(self._encoder.finish(end))
 
     def replyFailed(self, reason: Failure) -> None:
         """The reason, where the app shows it, and a well-formed end."""
         self._meters.failed(reason.value)
-        self._end(self._opening + self._encoder.fail(cast(AgentError, reason.value)))
+        self._end(self._encoder.fail(cast(AgentError, reason.value)))
 
     def _begin(self) -> None:
         if self._begun:
@@ -245,8 +260,13 @@ class StreamedReply(Outlet):
 
     def _show_life(self) -> None:
         self._spoke = self._clock.seconds()
+        self._send(self._encoder.heartbeat())
+
+    def _open(self, data: bytes) -> None:
+        """Sends the first frames, behind what goes before all of them."""
         opening, self._opening = self._opening, b""
-        self._request.write(opening + self._encoder.heartbeat())
+        self._request.write(opening + data)
+        self._send = self._request.stream_writer()
 
 
 class WholeReply(Outlet):
