@@ -5,7 +5,7 @@ from importlib import import_module
 
 from .machine import machine, open_many_files
 
-NAMES = ("paced", "unpaced", "first_token", "small", "slow_readers", "history", "start", "curve")
+NAMES = ("paced", "unpaced", "first_token", "small", "slow_readers", "history", "start", "workers", "curve")
 
 
 def main() -> None:

@@ -5,6 +5,7 @@ with one line and exit status 1.
 """
 
 import os
+import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -98,13 +99,15 @@ def build(options: Options, home: Home, reactor: Any) -> Stack:
     services: Sequence[IService] = server.services
     hurry = server.entrance.hurry
     if (workers := options["workers"] or door.workers) > 1:
-        from .workers.supervisor import supervised
-
+        if sys.platform != "linux":
+            give_up("several processes can share a port only on Linux; let one serve with --workers 1")
         if place.address is None:
             give_up(
-                f"--workers needs a plain TCP address to share, and not {place.name}; for TLS put a proxy (nginx, "
+                f"several processes can share a plain TCP address, and not {place.name}; for TLS put a proxy (nginx, "
                 "Caddy) before the server, or let one process serve with --workers 1"
             )
+        from .workers.supervisor import supervised
+
         services, hurry = supervised(plan, server.back_ends, workers, place.address, reactor)
     stack = Stack(reactor)
     greeting = Part(partial(_greet, welcome(place.urls, plan.default_model, _let_in(door))))

@@ -8,9 +8,9 @@ from msgspec.structs import asdict
 
 from ..agent.limits import DEFAULT_RATES
 from ..agent.rates import Rate
-from ..config import Home, JsonFile, Settings
+from ..config import PLUGIN, FrontDoor, Home, JsonFile, Settings
 from ..config.load import load_depths, load_entry, load_limits, section
-from ..config.schema import DepthLimits, RateLimit
+from ..config.schema import MOST_WORKERS, DepthLimits, RateLimit
 from .changes import Change, announce, plain, shown
 from .command import Refused, UsageError, command, judged, required_truth
 from .printer import Printer
@@ -109,6 +109,21 @@ def session_timeout(home: Home, args: Namespace, printer: Printer) -> None:
 def max_users(home: Home, args: Namespace, printer: Printer) -> None:
     """Who comes when there are that many is told so."""
     _show_or_set(home, "max_users", args.n, printer)
+
+
+@command("workers [<n>]", "show or set how many processes share the server's port and its sessions")
+def workers(home: Home, args: Namespace, printer: Printer) -> None:
+    """One is enough until a core is not."""
+    if args.n is None:
+        block = section(JsonFile(home.plugins_file).read(), home.plugins_file, "plugin_config", PLUGIN)
+        printer.line(f"workers: {shown(block.get('workers', FrontDoor().workers))}{_mark(block, 'workers')}")
+        return
+    if not args.n.isdecimal() or not 1 <= int(args.n) <= MOST_WORKERS:
+        raise UsageError(f"expected a number from 1 to {MOST_WORKERS}, got {args.n}")
+    with JsonFile(home.plugins_file).update() as content:
+        block = section(content, home.plugins_file, "plugin_config", PLUGIN)
+        change = Change.make(block, "workers", int(args.n), FrontDoor().workers)
+    announce([change], printer)
 
 
 @command("history-list", "show how many messages of a session each model gets")

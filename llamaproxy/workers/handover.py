@@ -95,6 +95,10 @@ class Outbox(FileDescriptor):
         transport = channel.transport
         left = unsent(transport)
         packet = len(left).to_bytes(4, "big") + left + received
+        if len(packet) > LARGEST:
+            # Of a client that sends request after request, and does not take the answers.
+            channel.refuse(WorkerAway("The request cannot be passed on before earlier answers are read."))
+            return True
         try:
             socket.send_fds(self._end, [packet], [transport.getHandle().fileno()])
         except BlockingIOError:

@@ -5,6 +5,7 @@ from functools import partial
 from typing import Any
 
 from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
@@ -150,8 +151,11 @@ class Office:
         """Has a worker delete a session of its own. Raises what that raises, or `WorkerAway`."""
         desk = self._desks.get(worker)
         if desk is None or not desk.is_ready:
-            raise WorkerAway("The part of the server that has this session is away. Try again.")
-        answer = await desk.callRemote(Remove, session_id=session_id, worker=worker)
+            raise _away()
+        try:
+            answer = await desk.callRemote(Remove, session_id=session_id, worker=worker)
+        except (ConnectionDone, ConnectionLost):
+            raise _away() from None
         removed: str = answer["removed"]
         return removed
 
@@ -180,3 +184,7 @@ class Office:
             .addTimeout(TIME_TO_ANSWER, self._clock)
             .addErrback(lambda failure: None)
         )
+
+
+def _away() -> WorkerAway:
+    return WorkerAway("The part of the server that has this session is away. Try again.")

@@ -155,16 +155,13 @@ class Supervisor(Service):
             post.gone.callback(None)
         if self._stopping:
             return
-        if ready_at is None:
-            post.failures += 1
-            complaint = last_words.removeprefix("llamaproxy: ") or f"{post.name} cannot start: {why}"
-            if not self._starting.called:
-                self._starting.errback(CannotServe(complaint))
-                return
-            if post.failures >= MOST_FAILURES:
-                end_program(self._reactor, complaint)
-                return
-        elif self._reactor.seconds() - ready_at >= HEALTHY:
+        if last_words:
+            self.log.error("{worker} said: {words}", worker=post.name, words=last_words)
+        if ready_at is None and self._is_hopeless(post):
+            complaint = last_words.rpartition("\n")[2].removeprefix("llamaproxy: ")
+            self._give_up(complaint or f"{post.name} cannot start: {why}")
+            return
+        if ready_at is not None and self._reactor.seconds() - ready_at >= HEALTHY:
             post.pause = 0.0
         self.log.error(
             "{worker} ended ({why}); it starts again{pause}",
@@ -172,10 +169,19 @@ class Supervisor(Service):
             why=why,
             pause=f" in {post.pause:g} s" if post.pause else "",
         )
-        if last_words:
-            self.log.error("{worker} said: {words}", worker=post.name, words=last_words)
         post.restart = self._reactor.callLater(post.pause, self._start, post)
         post.pause = min(post.pause * 2 or FIRST_PAUSE, LAST_PAUSE)
+
+    def _is_hopeless(self, post: Post) -> bool:
+        """Whether a worker that did not come up means that none will: at the very start, or after some more."""
+        post.failures += 1
+        return not self._starting.called or post.failures >= MOST_FAILURES
+
+    def _give_up(self, complaint: str) -> None:
+        if self._starting.called:
+            end_program(self._reactor, complaint)
+        else:
+            self._starting.errback(CannotServe(complaint))
 
     def _end(self, post: Post) -> Deferred[None]:
         """Fires once that worker is gone. One that does not serve yet has nothing to finish."""
