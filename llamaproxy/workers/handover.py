@@ -231,6 +231,7 @@ class MovableChannel(FrontChannel):
         head, self._head = self._head, []
         if way := self._handover.way_of(self.requests[-1]):
             self.setTimeout(None)
+            self.sender.flush()
             self.transport.pauseProducing()
             way.take(self, b"".join(line + b"\r\n" for line in head) + self.clearLineBuffer())
             raise _Moving
