@@ -7,6 +7,7 @@ import select
 import socket
 from collections.abc import Callable, Iterable
 from time import monotonic
+from typing import Self
 
 from .upstream import MARK, delays
 
@@ -43,7 +44,7 @@ class Crowd:
         self._by_fd: dict[int, Client] = {}
         self.delays: list[float] = []
 
-    def __enter__(self) -> "Crowd":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc: object) -> None:
