@@ -4,6 +4,7 @@ Sources of the format: https://platform.claude.com/docs/en/api/messages, .../bui
 .../build-with-claude/adaptive-thinking.
 """
 
+from collections.abc import Coroutine
 from typing import Any, Literal
 
 from msgspec import Struct
@@ -192,11 +193,16 @@ class AnthropicChat:
             self._by_budget = True
         return await self._post(request, receiver)
 
-    async def _post(self, request: ModelRequest, receiver: IDeltaReceiver) -> ModelResult:
+    def _post(self, request: ModelRequest, receiver: IDeltaReceiver) -> Coroutine[Any, Any, ModelResult]:
         upstream, thoughts = self._upstream, self._thoughts
         path = "/messages" if self._entry.host.rstrip("/").endswith("/v1") else "/v1/messages"
-        body = encode(self._body(request))
-        return await upstream.ask(request, path, body, lambda: EventDecoder(upstream.who, thoughts), receiver)
+        return upstream.ask(
+            request,
+            path,
+            lambda: encode(self._body(request)),
+            lambda: EventDecoder(upstream.who, thoughts),
+            receiver,
+        )
 
     def _body(self, request: ModelRequest) -> dict[str, Any]:
         entry, options = self._entry, request.options

@@ -22,19 +22,21 @@ class OptionalFields:
         self._signs = signs
         self._refused: set[str] = set()
 
-    async def ask(
-        self, post: Callable[[dict[str, Any]], Awaitable[ModelResult]], body: dict[str, Any]
-    ) -> ModelResult:
-        """Posts `body`, again as long as the server refuses one more of the fields in it."""
+    def known(self, body: dict[str, Any]) -> dict[str, Any]:
+        """The body without the fields that the server refuses."""
+        return {name: value for name, value in body.items() if name not in self._refused}
+
+    async def ask(self, post: Callable[[], Awaitable[ModelResult]]) -> ModelResult:
+        """Has `post` send what is `known`, and again as long as the server refuses one more of the fields."""
         while True:
-            sent = {name: value for name, value in body.items() if name not in self._refused}
+            refused = set(self._refused)
             try:
-                return await post(sent)
+                return await post()
             except ContextTooLong:
                 raise
             except ModelError as error:
                 words = str(error)
-                blamed = {name for name, sign in self._signs.items() if name in sent and sign in words}
+                blamed = {name for name, sign in self._signs.items() if name not in refused and sign in words}
                 if not blamed:
                     raise
                 self._refused |= blamed

@@ -3,6 +3,7 @@
 Source of the format: https://github.com/ollama/ollama/blob/main/docs/api.md#generate-a-chat-completion
 """
 
+from collections.abc import Coroutine
 from typing import Any
 
 from msgspec import Struct
@@ -99,16 +100,17 @@ class OllamaChat:
         self._upstream = upstream
         self._optional = OptionalFields({"think": "does not support thinking"})
 
-    async def ask(self, request: ModelRequest, receiver: IDeltaReceiver) -> ModelResult:
+    def ask(self, request: ModelRequest, receiver: IDeltaReceiver) -> Coroutine[Any, Any, ModelResult]:
         """One completion, as `IModel.chat` has it."""
-        upstream = self._upstream
-
-        async def post(body: dict[str, Any]) -> ModelResult:
-            return await upstream.ask(
-                request, "/api/chat", encode(body), lambda: LineDecoder(upstream.who), receiver
+        return self._optional.ask(
+            lambda: self._upstream.ask(
+                request,
+                "/api/chat",
+                lambda: encode(self._optional.known(self._body(request))),
+                lambda: LineDecoder(self._upstream.who),
+                receiver,
             )
-
-        return await self._optional.ask(post, self._body(request))
+        )
 
     def _body(self, request: ModelRequest) -> dict[str, Any]:
         entry, asked = self._entry, request.options

@@ -4,6 +4,7 @@ Source of the format: https://platform.openai.com/docs/api-reference/chat-stream
 what llama.cpp, vLLM and DeepSeek add to it, `reasoning` what OpenRouter and newer vLLM do.
 """
 
+from collections.abc import Coroutine
 from typing import Any, Literal
 
 from msgspec import Struct
@@ -170,17 +171,17 @@ class OpenAIChat:
         self._upstream = upstream
         self._optional = OptionalFields({name: name for name in ("stream_options", "reasoning_effort")})
 
-    async def ask(self, request: ModelRequest, receiver: IDeltaReceiver) -> ModelResult:
+    def ask(self, request: ModelRequest, receiver: IDeltaReceiver) -> Coroutine[Any, Any, ModelResult]:
         """One completion, as `IModel.chat` has it."""
-        upstream = self._upstream
-
-        async def post(body: dict[str, Any]) -> ModelResult:
-            data = encode(body)
-            return await upstream.ask(
-                request, "/chat/completions", data, lambda: ChunkDecoder(upstream.who), receiver
+        return self._optional.ask(
+            lambda: self._upstream.ask(
+                request,
+                "/chat/completions",
+                lambda: encode(self._optional.known(self._body(request))),
+                lambda: ChunkDecoder(self._upstream.who),
+                receiver,
             )
-
-        return await self._optional.ask(post, self._body(request))
+        )
 
     def _body(self, request: ModelRequest) -> dict[str, Any]:
         entry, options = self._entry, request.options

@@ -1,7 +1,7 @@
 """Models that somebody else runs: an HTTP server with a fixed address, and a key from the environment."""
 
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred, execute, succeed
 from zope.interface import implementer
@@ -18,7 +18,7 @@ from .upstream import Server
 class Chat(Protocol):
     """A wire format's way of asking for a completion; see `IModel.chat`."""
 
-    async def ask(self, request: ModelRequest, receiver: IDeltaReceiver) -> ModelResult:
+    def ask(self, request: ModelRequest, receiver: IDeltaReceiver) -> Coroutine[Any, Any, ModelResult]:
         """One completion; raises `ModelError`."""
 
 

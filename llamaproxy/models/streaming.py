@@ -16,12 +16,12 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.client import ResponseDone
 from twisted.web.http import PotentialDataLoss
-from twisted.web.iweb import IResponse
 from zope.interface import implementer
 
 from ..agent.errors import ModelError, ModelUnavailable
 from ..agent.interfaces import IDeltaReceiver
 from ..agent.types import ModelDelta, ModelResult
+from .client import Response
 from .refusals import UNREADABLE
 from .sse import LineTooLongError
 
@@ -180,7 +180,7 @@ class DeltaStream(Protocol):
         self._ended: Deferred[ModelResult] | None = None
         self._closing: IDelayedCall | None = None
 
-    def deliver(self, response: IResponse, clock: IReactorTime) -> Deferred[ModelResult]:
+    def deliver(self, response: Response, clock: IReactorTime) -> Deferred[ModelResult]:
         """Streams the body of `response` (asked for with `unbuffered=True`).
 
         Fires with how the completion ended. Fails with `ModelUnavailable` if the connection went before the

@@ -1,6 +1,7 @@
 """One call over HTTP: asks a model's server, reads its refusals, takes in its answer, retries once."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Mapping
+from functools import partial
 from time import time
 from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
@@ -15,14 +16,13 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.client import ResponseDone, ResponseFailed
 from twisted.web.http import PotentialDataLoss
-from twisted.web.iweb import IResponse
 
 from ..agent.errors import ModelError, ModelTimeout, ModelUnavailable
 from ..agent.interfaces import IDeltaReceiver
 from ..agent.names import DEPTH_HEADER
 from ..agent.types import ModelRequest, ModelResult
 from ..config.schema import ModelEntry
-from .client import Http
+from .client import Http, Response
 from .refusals import MAX_BODY, is_html, refusal
 from .streaming import Decoder, DeltaStream, Watch, root_cause
 
@@ -31,7 +31,7 @@ RETRY_PAUSE = 0.25
 
 T = TypeVar("T")
 # What becomes of a response that is no refusal.
-TakeIn = Callable[[IResponse, Watch], Deferred[T]]
+TakeIn = Callable[[Response, Watch], Deferred[T]]
 
 _COMMON_HEADERS = {"content-type": "application/json", "user-agent": "llamaproxy"}
 
@@ -80,38 +80,38 @@ class Upstream:
         self._locate = locate
         self._headers = headers
 
-    async def ask(
+    def ask(
         self,
         request: ModelRequest,
         path: str,
-        body: bytes,
+        body: Callable[[], bytes],
         decoder: Callable[[], Decoder],
         receiver: IDeltaReceiver,
-    ) -> ModelResult:
-        """Posts `body`, the JSON text of `request`, to `path` under the base URL; streams the answer to `receiver`.
+    ) -> Coroutine[Any, Any, ModelResult]:
+        """Posts what `body` makes, the JSON text of `request`, to `path` under the base URL; streams the answer to
+        `receiver`. The text is made for each attempt, since it may be long, and the answer takes long.
 
         Raises `ModelError`, or `CancelledError` if it was cancelled, with the connection closed either way.
         """
+        return self._twice("POST", path, body, self._streaming(decoder, receiver, None), request)
 
-        return await self._twice("POST", path, body, self._streaming(decoder, receiver, None), request)
-
-    async def listen(
+    def listen(
         self,
         request: ModelRequest,
         path: str,
         decoder: Callable[[], Decoder],
         receiver: IDeltaReceiver,
         linger: float,
-    ) -> ModelResult:
+    ) -> Coroutine[Any, Any, ModelResult]:
         """Streams what is at `path` to `receiver`; for `linger` see `DeltaStream`. Raises as `ask` does."""
-        return await self._twice("GET", path, b"", self._streaming(decoder, receiver, linger), request)
+        return self._twice("GET", path, bytes, self._streaming(decoder, receiver, linger), request)
 
-    async def fetch(
+    def fetch(
         self, path: str, body: bytes, method: str = "POST", request: ModelRequest | None = None
-    ) -> bytes:
+    ) -> Coroutine[Any, Any, bytes]:
         """Sends the JSON text `body` to `path` under the base URL; returns the whole answer. Raises as `ask` does."""
-        return await self._twice(
-            method, path, body, lambda response, _: whole_of(self.who, response, MAX_ANSWER), request
+        return self._twice(
+            method, path, lambda: body, lambda response, _: whole_of(self.who, response, MAX_ANSWER), request
         )
 
     def time_limit(self, request: ModelRequest | None) -> float:
@@ -122,25 +122,31 @@ class Upstream:
     def _streaming(
         self, decoder: Callable[[], Decoder], receiver: IDeltaReceiver, linger: float | None
     ) -> TakeIn[ModelResult]:
-        def stream(response: IResponse, watch: Watch) -> Deferred[ModelResult]:
+        def stream(response: Response, watch: Watch) -> Deferred[ModelResult]:
             deltas = DeltaStream(self.who, decoder(), receiver, watch, self._entry.idle_timeout, linger)
             return deltas.deliver(response, self._clock)
 
         return stream
 
     async def _twice(
-        self, method: str, path: str, body: bytes, take_in: TakeIn[T], request: ModelRequest | None
+        self,
+        method: str,
+        path: str,
+        body: Callable[[], bytes],
+        take_in: TakeIn[T],
+        request: ModelRequest | None,
     ) -> T:
         watch = Watch(self._clock, self.time_limit(request))
         depth = {DEPTH_HEADER: str(request.depth)} if request and request.depth else {}
+        answer = partial(self._answer, method, path, body, watch, depth)
         try:
             try:
-                return await self._attempt(method, path, body, take_in, watch, depth)
+                return await watch.over(take_in(await answer(), watch))
             except ModelUnavailable as error:
                 # Nothing of an answer has come, so asking once more repeats nothing.
                 self._note(error, "; trying once more")
             await watch.over(deferLater(self._clock, RETRY_PAUSE))
-            return await self._attempt(method, path, body, take_in, watch, depth)
+            return await watch.over(take_in(await answer(), watch))
         except CancelledError:
             if watch.verdict:
                 raise ModelTimeout(f"{self.who} {watch.verdict}") from None
@@ -151,21 +157,22 @@ class Upstream:
         finally:
             watch.stop()
 
-    async def _attempt(
-        self, method: str, path: str, body: bytes, take_in: TakeIn[T], watch: Watch, depth: dict[str, str]
-    ) -> T:
+    async def _answer(
+        self, method: str, path: str, body: Callable[[], bytes], watch: Watch, depth: Mapping[str, str]
+    ) -> Response:
+        """The head of an answer that is no refusal."""
         patience = self._entry.first_token_timeout
         watch.expect(patience, f"did not begin its reply within {patience:g} seconds")
         server = await watch.over(self._locate())
         headers = {**_COMMON_HEADERS, **depth, **self._headers(server.key)}
         try:
             url = server.url.rstrip("/") + path
-            response = await watch.over(self._http.request(method, url, headers, body))
+            response = await watch.over(self._http.request(method, url, headers, body()))
         except Exception as error:
             raise self._no_answer(error, server) from None
         if not 200 <= response.code < 300 or is_html(response.headers):
             raise await self._refused(response, server.key, watch)
-        return await watch.over(take_in(response, watch))
+        return response
 
     def _note(self, error: ModelError, more: str = "") -> None:
         server = urlsplit(self._entry.host).netloc.rpartition("@")[2] or "a process of our own"
@@ -244,14 +251,14 @@ class _Whole(Protocol):
         cast(IPushProducer, self.transport).stopProducing()
 
 
-def whole_of(who: str, response: IResponse, limit: int) -> Deferred[bytes]:
+def whole_of(who: str, response: Response, limit: int) -> Deferred[bytes]:
     """A whole body. Fails with `ModelError`; cancelling it closes the connection."""
     whole = _Whole(who, limit)
     response.deliverBody(whole)
     return whole.done
 
 
-def beginning_of(response: IResponse, limit: int) -> Deferred[bytes]:
+def beginning_of(response: Response, limit: int) -> Deferred[bytes]:
     """The first `limit` bytes of a body, or what has come of them when it ends or this is cancelled."""
     beginning = _Beginning(limit)
     response.deliverBody(beginning)

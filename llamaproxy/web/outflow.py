@@ -16,6 +16,8 @@ from ..sending import Sender, together
 # Bytes that may wait here for one client before its reply is held.
 OWN_BUFFER = 8 * 1024
 
+NO_HEADERS = Headers()
+
 
 class ChunkWriter:
     """Writes the pieces of a chunked body whose head is out; `size` counts their bytes."""
@@ -37,8 +39,27 @@ class ChunkWriter:
 class EagerRequest(Request):
     """A request whose body, once its head is out, leaves a piece at a time."""
 
+    # Python keeps the names of up to 30 attributes once for all objects of a class, those of more with each object.
+    # Twisted's request has more, so our own, and those of its own that a reply looks at, lie in slots.
+    __slots__ = (
+        "_chunks",
+        "_disconnected",
+        "chunked",
+        "finished",
+        "producer",
+        "sentLength",
+        "startedWriting",
+        "streamingProducer",
+    )
+
     channel: "EagerChannel"
-    _chunks: ChunkWriter | None = None
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._chunks: ChunkWriter | None = None
+        self._disconnected = self.streamingProducer = False
+        self.chunked = self.finished = self.sentLength = self.startedWriting = 0
+        self.producer = None
+        super().__init__(*args, **kwargs)
 
     def write(self, data: bytes) -> None:
         """Sends a piece of the body; the first one takes the head along."""
@@ -53,6 +74,10 @@ class EagerRequest(Request):
             return self.write
         if self._chunks is None:
             self._chunks = ChunkWriter(self.channel.sender)
+            # The rest may take long, and asks for nothing of this.
+            self.requestHeaders = self.responseHeaders = NO_HEADERS
+            if self.content is not None:
+                self.content.close()
         return self._chunks.write
 
     def finish(self) -> None:
@@ -68,7 +93,7 @@ class EagerChannel(HTTPChannel):
     That is a head with the first bytes of its body, and a whole answer that is there by the time its request is read.
     """
 
-    sender: Sender
+    __slots__ = ("sender",)
 
     def connectionMade(self) -> None:
         """Somebody called."""

@@ -1,7 +1,7 @@
 """The wire side of HTTP: limits on what comes in, the guard at the door, paths made plain before they are routed."""
 
 from collections.abc import Awaitable, Callable
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IHalfCloseableProtocol, IReactorTime, ITCPTransport
@@ -45,13 +45,18 @@ class SlowRequest(AgentError):
 class Intake(EagerRequest):
     """One request on its way in. A body over the limit, or from somebody who may not come in, is not stored."""
 
+    __slots__ = ("_inflater", "_received", "_stored", "plain_path", "refusal")
+
     # None once the client has left.
     channel: "FrontChannel"
     content: BinaryIO
-    refusal: AgentError | None = None
-    plain_path = ""
-    _inflater: Inflater | None = None
-    _received = _stored = 0
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.refusal: AgentError | None = None
+        self.plain_path = ""
+        self._inflater: Inflater | None = None
+        self._received = self._stored = 0
 
     def gotLength(self, length: int | None) -> None:
         """The head is there: decides who it is, and whether the body may come, before any of it is kept."""
@@ -145,10 +150,14 @@ class Intake(EagerRequest):
 class FrontChannel(EagerChannel):
     """HTTP/1.1 with a time limit for the whole request, and JSON where Twisted would drop the line or send HTML."""
 
+    __slots__ = ("_arriving", "_lingering")
+
     site: "FrontSite"
     transport: ITCPTransport
-    _lingering = False
-    _arriving = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._arriving = self._lingering = False
 
     def connectionMade(self) -> None:
         """Somebody called."""
