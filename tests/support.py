@@ -19,6 +19,7 @@ from llamaproxy.agent.interfaces import (
     IDeltaReceiver,
     IEmbedder,
     IModel,
+    IPeers,
     IReplyConsumer,
     ISessionStore,
     ITool,
@@ -329,7 +330,7 @@ class House:
     def calls(self) -> list[ScriptedCall]:
         return self.models[0].calls
 
-    def new_agent(self) -> Agent:
+    def new_agent(self, peers: IPeers | None = None) -> Agent:
         """An agent over the same store, as after a restart."""
         by_key = {model.info().key: model for model in self.models}
         return Agent(
@@ -342,6 +343,7 @@ class House:
             embedders=self.embedders,
             toolbox=self.toolbox,
             gate_defaults=self.gates,
+            peers=peers,
         )
 
     def close(self) -> None:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from msgspec import json
 from twisted.application.service import IServiceMaker
@@ -36,6 +37,8 @@ class OptionsTests(SynchronousTestCase):
             ["--port", "0"],
             ["--port", "65536"],
             ["--port", "http"],
+            ["--workers", "0"],
+            ["--workers", "many"],
             ["--listen", "tcp:1", "--port", "1"],
             ["--listen", "tcp:1", "--host", "::"],
             ["--colour"],
@@ -89,6 +92,23 @@ class BuildTests(SynchronousTestCase):
         self.assertEqual(self.listen(), ("127.0.0.2", 28083))
         self.assertEqual(self.listen("--listen", "tcp:28084"), ("", 28084))
         self.assertEqual(self.listen("--port", "28085"), ("0.0.0.0", 28085))
+
+    def test_workers_need_an_address_that_they_can_share(self) -> None:
+        for listen in ("unix:socket", "ssl:28086:privateKey=nowhere.pem"):
+            with mock.patch("llamaproxy.tap.serverFromString"):
+                end = self.assertRaises(SystemExit, self.listen, "--workers", "2", "--listen", listen)
+            self.assertIn(f"not {listen}; for TLS put a proxy", str(end.code))
+
+    def test_number_of_workers_is_the_flags_or_else_the_files(self) -> None:
+        self.write({"workers": 3})
+        for flags, workers in (((), 3), (("--workers", "2"), 2), (("--workers", "1"), 0)):
+            with mock.patch("llamaproxy.workers.supervisor.Supervisor") as supervisor:
+                options = Options()
+                options.parseOptions(["--host", "127.0.0.1", "--port", "28087", *flags])
+                build(options, self.home, self.reactor)
+            self.assertEqual(
+                [call.args[1] for call in supervisor.call_args_list], [workers] if workers else []
+            )
 
     def test_model_of_an_unknown_type_stops_the_server_only_as_the_default(self) -> None:
         self.models["typo"] = {**self.models["one"], "type": "OPENAPI"}

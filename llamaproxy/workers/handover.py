@@ -161,6 +161,12 @@ class Handover:
         site.protocol = lambda: MovableChannel(self)
         self._inbox.startReading()
 
+    def stop(self) -> None:
+        """Takes nothing in and hands nothing over any more."""
+        self._inbox.stopReading()
+        for outbox in self._outboxes:
+            outbox.stopWriting()
+
     def way_of(self, request: Intake) -> Outbox | None:
         """Where the request has to go; None if it is right here.
 

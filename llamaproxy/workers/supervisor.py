@@ -114,6 +114,7 @@ class Supervisor(Service):
                 post.listener.close()
             if post.restart is not None:
                 post.restart.cancel()
+                post.restart = None
         return DeferredList([self._end(post) for post in self._posts if post.process is not None])
 
     def hurry(self) -> None:

@@ -170,7 +170,13 @@ class SessionTests(ServerCase):
         self.assertEqual(self.change("max-users", "0").limits.max_users, 0)
         self.assertEqual(self.change("history-maxctx", "30").limits.history_max_ctx, 30)
 
+    def test_number_of_workers_reaches_the_server(self) -> None:
+        self.change("workers", "4")
+        self.assertEqual(load_configuration(self.home).settings.front_door.workers, 4)
+        self.assertEqual(self.met("workers"), "workers: 4\n")
+
     def test_without_a_number_they_show(self) -> None:
+        self.assertEqual(self.met("workers"), "workers: 1  (default)\n")
         self.assertEqual(self.met("max-users"), "max_users: 50  (default)\n")
         self.met("session-timeout", "5")
         self.assertEqual(self.met("session-timeout"), "session_idle_timeout_minutes: 5\n")
@@ -182,6 +188,8 @@ class SessionTests(ServerCase):
             ("max-users", "1.5"),
             ("max-users", "many"),
             ("history-maxctx", "0"),
+            ("workers", "0"),
+            ("workers", "65"),
         ):
             self.refused_with_usage(*words)
 

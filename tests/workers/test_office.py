@@ -1,0 +1,195 @@
+"""What workers ask of each other, over links in memory."""
+
+from typing import Any
+from zlib import crc32
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.task import Clock
+from twisted.test.iosim import IOPump, connectedServerAndClient
+from twisted.trial.unittest import SynchronousTestCase
+
+from llamaproxy.agent.errors import AgentError, ModelError
+from llamaproxy.agent.rates import Rate
+from llamaproxy.agent.rulings import Ruling
+from llamaproxy.agent.types import Caller
+from llamaproxy.models.upstream import Server
+from llamaproxy.workers.handover import owner_of
+from llamaproxy.workers.office import Office
+from llamaproxy.workers.peers import DistantKeeper, Link, Peers
+from llamaproxy.workers.tally import Tally, new_tally
+from tests.support import House
+
+
+class FakeKeeper:
+    """As much of a keeper as the office asks for."""
+
+    def __init__(self) -> None:
+        self.running = False
+        self.waiting: list[Deferred[Server]] = []
+        self.tell: Any = None
+
+    def watch(self, watcher: Any) -> None:
+        self.tell = watcher
+
+    def serving(self) -> Deferred[Server]:
+        self.waiting.append(Deferred())
+        return self.waiting[-1]
+
+
+class OfficeCase(SynchronousTestCase):
+    """An office and two workers, each with an agent."""
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.keeper = FakeKeeper()
+        keepers: Any = {"local": self.keeper}
+        self.office = Office(keepers, self.clock)
+        self.memory = new_tally(2)
+        self.ready: list[int] = []
+        self.pumps: list[IOPump] = []
+        self.links: dict[int, Link] = {}
+        self.houses: dict[int, House] = {}
+        for worker in (0, 1):
+            self.start(worker)
+
+    def start(self, worker: int) -> IOPump:
+        """A worker, or the next one in the same place."""
+        link = self.links[worker] = Link()
+        link.stop = link.hurry = lambda: None
+        link.samples = list
+        house = self.houses[worker] = House(folder=self.mktemp())
+        peers = Peers(link, Tally(self.memory, 2), worker, 2)
+        house.agent = house.new_agent(peers)
+        _, _, pump = connectedServerAndClient(
+            lambda: self.office.desk(worker, lambda: self.ready.append(worker)), lambda: link
+        )
+        self.pumps.append(pump)
+        link.ready()
+        self.flush()
+        return pump
+
+    def flush(self) -> None:
+        while sum(pump.pump() for pump in self.pumps):
+            pass
+
+    def result(self, deferred: Deferred[Any]) -> Any:
+        self.flush()
+        return self.successResultOf(deferred)
+
+    def begin(self, worker: int, number: int = 1) -> list[str]:
+        """Sessions in a worker's memory; their ids."""
+        ids = [f"llama-{i}" for i in range(1000) if crc32(b"llama-%d" % i) % 2 == worker][:number]
+        for session_id in ids:
+            self.houses[worker].agent.sessions.obtain(Caller(session_id=session_id, address="10.0.0.1"))
+        return ids
+
+
+class RulingTests(OfficeCase):
+    def rule(self, worker: int, *ruling: Any) -> None:
+        self.result(self.houses[worker].agent.peers.rule(Ruling(*ruling)))
+
+    def test_every_worker_obeys_what_one_has_ruled(self) -> None:
+        self.rule(0, "max_users", 7)
+        self.rule(1, "depth", 3, "max_tool_iterations")
+        self.rule(1, "rate", Rate(1, 2.5, auto_disable=True), "search")
+        self.rule(0, "llm_call_available", True, "main")
+        self.rule(0, "llm_call_timeout", 9.0, "main")
+        for house in self.houses.values():
+            self.assertEqual(house.agent.limits.max_users, 7)
+            self.assertEqual(house.agent.limits.depths["max_tool_iterations"], 3)
+            self.assertEqual(house.agent.limits.rates["search"], Rate(1, 2.5, auto_disable=True))
+            self.assertTrue(house.agent.delegation.allows("main"))
+            self.assertEqual(house.agent.delegation.timeout("main"), 9.0)
+            self.assertIsNotNone(house.agent.toolbox.get("llm_call"))
+
+    def test_worker_that_comes_later_obeys_the_newest_of_each(self) -> None:
+        self.rule(0, "max_users", 7)
+        self.rule(1, "max_users", 8)
+        self.rule(0, "history_max_ctx", 33)
+        self.start(1)
+        limits = self.houses[1].agent.limits
+        self.assertEqual((limits.max_users, limits.history_max_ctx), (8, 33))
+
+    def test_worker_that_hangs_does_not_hold_the_others_up(self) -> None:
+        # Its end of the link is not read.
+        self.pumps.pop()
+        ruled = self.houses[0].agent.peers.rule(Ruling("max_users", 7))
+        self.flush()
+        self.assertNoResult(ruled)
+        self.clock.advance(5)
+        self.result(ruled)
+        self.assertEqual(self.houses[0].agent.limits.max_users, 7)
+
+
+class SessionTests(OfficeCase):
+    def test_all_sessions_are_counted_wherever_they_live(self) -> None:
+        self.begin(0, 2)
+        self.begin(1, 3)
+        self.assertEqual([house.agent.peers.live_in_all() for house in self.houses.values()], [5, 5])
+
+    def test_short_ids_never_meet_and_lead_to_the_worker(self) -> None:
+        ids = self.begin(0, 3) + self.begin(1, 3)
+        short = {s.short_id: s for house in self.houses.values() for s in house.agent.sessions}
+        self.assertEqual(len(short), 6)
+        for number, session in short.items():
+            self.assertIn(self.result(self.removal(str(number))), ids)
+            self.assertNotIn(session, list(self.houses[0].agent.sessions))
+
+    def removal(self, session_id: str, asker: int = 0) -> Deferred[str]:
+        return Deferred.fromCoroutine(self.houses[asker].agent.remove(session_id))
+
+    def test_worker_sees_the_sessions_of_the_others_however_many(self) -> None:
+        # More than fits one value of AMP.
+        ids = self.begin(1, 450)
+        for session in self.houses[1].agent.sessions:
+            session.model = "m" * 200
+        cards = self.result(self.houses[0].agent.peers.sessions())
+        self.assertEqual([card.session_id for card in cards], ids)
+
+    def test_session_of_another_worker_is_removed_there(self) -> None:
+        (session_id,) = self.begin(1)
+        self.assertEqual(owner_of(session_id, 2), 1)
+        self.houses[1].store.settings[session_id] = ("main", {})
+        self.assertEqual(self.result(self.removal(session_id)), session_id)
+        self.assertEqual(len(self.houses[1].agent.sessions), 0)
+        self.assertEqual(self.houses[1].store.settings, {})
+        self.assertEqual(self.result(self.removal(session_id)), "")
+
+    def test_session_of_a_worker_that_is_away_is_not_removed_and_that_is_said(self) -> None:
+        (session_id,) = self.begin(1)
+        self.links[1].transport.loseConnection()  # type: ignore[union-attr]
+        self.flush()
+        removal = self.removal(session_id)
+        self.flush()
+        self.assertIn("is away", self.failureResultOf(removal, AgentError).getErrorMessage())
+        # It was an answer like any other: the link is still there.
+        self.assertEqual(self.result(self.houses[0].agent.peers.sessions()), [])
+
+
+class EmbeddedTests(OfficeCase):
+    def test_workers_hear_where_the_model_answers_once_it_does(self) -> None:
+        asked = [DistantKeeper(link, "local").serving() for link in self.links.values()]
+        self.flush()
+        for each in asked:
+            self.assertNoResult(each)
+        for waiting in self.keeper.waiting:
+            waiting.callback(Server("http://127.0.0.1:1/v1", "secret"))
+        for each in asked:
+            self.assertEqual(self.result(each), Server("http://127.0.0.1:1/v1", "secret"))
+
+    def test_workers_hear_why_it_does_not(self) -> None:
+        asked = DistantKeeper(self.links[0], "local").serving()
+        self.flush()
+        self.keeper.waiting[0].errback(ModelError("no weights"))
+        self.flush()
+        self.assertEqual(self.failureResultOf(asked, ModelError).getErrorMessage(), "no weights")
+
+    def test_workers_know_whether_it_is_loaded_also_those_that_come_later(self) -> None:
+        self.assertFalse(DistantKeeper(self.links[0], "local").running)
+        self.keeper.running = True
+        self.keeper.tell(True)
+        self.flush()
+        self.start(1)
+        for link in self.links.values():
+            self.assertTrue(DistantKeeper(link, "local").running)
+        self.successResultOf(DistantKeeper(self.links[0], "local").stop().addCallback(succeed))
