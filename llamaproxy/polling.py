@@ -75,8 +75,9 @@ class Poll:
 
     def doRead(self) -> None:
         """Reads from every socket that is ready."""
-        readings = self._readings
-        ready = [readings[fd] for fd, _ in self._epoll.poll(0, AT_ONCE)]
+        find = self._readings.get
+        # A child process that is just being started may keep a socket open that is closed here.
+        ready = [reading for fd, _ in self._epoll.poll(0, AT_ONCE) if (reading := find(fd)) is not None]
         received = [(reading, reading.receive()) for reading in ready]
         with together:
             for reading, data in received:

@@ -137,6 +137,16 @@ class PollTests(TestCase):
         self.reactor.turn()
         self.assertEqual((ear.heard, other.heard), ([], [b"new"]))
 
+    def test_lost_connection_that_another_process_holds_open_is_passed_over(self) -> None:
+        lost, _, transport = self.connect()
+        ear, there, _ = self.connect()
+        twin = transport.socket.dup()
+        self.addCleanup(twin.close)
+        transport.connectionLost(Failure(connectionDone.value))
+        there.send(b"x")
+        self.reactor.turn()
+        self.assertEqual((lost.heard, ear.heard), ([], [b"x"]))
+
     def test_reactor_that_lets_all_go_ends_the_connections(self) -> None:
         ear, _, _ = self.connect()
         self.poll.connectionLost(Failure(connectionDone.value))

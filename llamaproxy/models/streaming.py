@@ -189,8 +189,9 @@ class DeltaStream(Protocol):
         ended = self._ended = Deferred(lambda _: self._close())
         self._clock = clock
         response.deliverBody(self)
-        if self._held:
-            self._socket.pauseProducing()  # deliverBody() ends by letting the socket run
+        # deliverBody() ends by letting the socket run. If all of the body was there it is free for the next call.
+        if self._held and self._ended is not None:
+            self._socket.pauseProducing()
         return ended
 
     def connectionMade(self) -> None:

@@ -15,6 +15,7 @@ from twisted.web.iweb import IRequest
 from ..agent.errors import AgentError, BadRequest, Forbidden, Unauthorized
 from ..agent.names import DEPTH_HEADER
 from ..agent.types import Caller, Rights
+from ..config import FrontDoor
 from .hosts import Hosts
 from .naming import Naming
 
@@ -70,7 +71,7 @@ class Guard:
         self._commands = commands
         self._key_commands = key_commands or {}
         self._hosts = Hosts(hosts)
-        self._naming = naming or Naming()
+        self._naming = naming or Naming(FrontDoor(api_keys=dict(api_keys or {})))
 
     def refusal(self, request: IRequest, is_probe: bool) -> AgentError | None:
         """Why this request may not come in, or None.

@@ -22,7 +22,7 @@ class Naming:
         self._rungs = [
             (rung.replace("_", " "), header) for rung in door.session_by for header in headers.get(rung, ())
         ]
-        self._by_key = "api_key" in door.session_by
+        self._keys = tuple(door.api_keys) if "api_key" in door.session_by else ()
 
     def session(self, address: str, headers: Headers, key: str | None, believed: bool) -> tuple[str, str]:
         """The session's id, and the rung that decided it.
@@ -30,10 +30,17 @@ class Naming:
         `key` is the name of the API key that came along, `believed` says whether headers count. The first of them
         that is there decides; a key's sessions are its own, whatever its headers say.
         """
-        suffix, rung = (key, f"API key '{key}'") if key and self._by_key else ("", "address")
+        name, rung = (key, f"API key '{key}'") if key in self._keys else ("", "address")
+        suffix = name
         for kind, header in self._rungs if believed else ():
             value = (headers.getRawHeaders(header) or [""])[0].strip()
             if value:
-                suffix, rung = f"{suffix}.{value}".lstrip("."), f"{kind} {header}"
+                suffix, rung = self._joined(name, value), f"{kind} {header}"
                 break
         return (f"llama-{address}-{safe_name(suffix, MAX_SUFFIX)}" if suffix else f"llama-{address}"), rung
+
+    def _joined(self, name: str, value: str) -> str:
+        """A key's name, "" for none, and what a header says; odd where it would read like another key's."""
+        suffix = f"{name}.{value}".lstrip(".")
+        readings = [each for each in self._keys if f"{suffix}.".startswith(f"{each}.")]
+        return suffix if max(readings, key=len, default="") == name else f"{name}/{value}"

@@ -126,9 +126,8 @@ class EagerChannel(HTTPChannel):
         self.write(b"".join(iovec))
 
     def requestDone(self, request: Request) -> None:
-        """The answer is complete; the connection may be closed behind it."""
-        if not together.depth:
-            self.sender.flush()
+        """The answer is complete; the connection may be closed behind it, or the next request make Twisted write."""
+        self.sender.flush()
         super().requestDone(request)
 
     def loseConnection(self) -> None:

@@ -175,7 +175,11 @@ class Handover:
         channel = request.channel
         if channel._command != b"POST":
             return None
-        owner = owner_of(channel.site.guard.caller(request).session_id, len(self._outboxes))
+        try:
+            session_id = channel.site.guard.caller(request).session_id
+        except AgentError:
+            return None  # It is answered so, which anybody can do.
+        owner = owner_of(session_id, len(self._outboxes))
         return None if owner == self._here else self._outboxes[owner]
 
     def forget(self, channel: "MovableChannel") -> None:

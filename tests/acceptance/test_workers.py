@@ -168,6 +168,14 @@ class HandoverTests(WorkersCase):
                 phone.send(body[start : start + 50_000])
             self.assertEqual(await self.next_reply(phone), f"<{text}>+0")
 
+    async def test_request_that_says_nonsense_about_itself_is_answered(self) -> None:
+        await self.serve()
+        self.echo()
+        for chat in self.chats(2):
+            phone = await self.dial()
+            phone.send(self.request(chat, "hello", "X-Llamaproxy-Depth: deep", "Connection: close"))
+            self.assertIn("is a number", OLLAMA.error(await phone.response()))
+
     async def test_many_that_come_at_once_are_all_answered(self) -> None:
         server = await self.serve()
         self.home.write()

@@ -65,6 +65,17 @@ class DeltaStreamTests(UpstreamTestCase):
         self.successResultOf(again)
         self.assertEqual((listener.text, self.network.attempts), ("two", 1))
 
+    def test_connection_is_kept_also_after_a_body_that_came_with_the_head_was_held(self) -> None:
+        call, connection = self.call(holding=True)
+        chunks = b"".join(
+            b"%x\r\n%b\r\n" % (len(data), data) for data in (event("one"), finish() + DONE, b"")
+        )
+        head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+        connection.receive(head + chunks)
+        self.result_of(call)
+        call.model.chat(HELLO, Listener())
+        self.assertEqual((self.network.attempts, connection.transport.producerState), (1, "producing"))
+
     def test_finish_reason_is_enough_of_an_end(self) -> None:
         call, connection = self.streaming()
         connection.send(finish("length"))

@@ -53,6 +53,27 @@ class NamingTests(SynchronousTestCase):
         session, rung = self.who(guard, "192.168.1.2", Authorization="Bearer b", X_Llamaproxy_Chat="anna")
         self.assertEqual((session, rung), ("llama-192.168.1.2-ben.anna", "chat header X-Llamaproxy-Chat"))
 
+    def test_header_that_reads_like_a_key_leads_into_no_session_of_that_key(self) -> None:
+        guard = Guard(api_keys={**KEYS, "ann": "c", "ann.x": "d"}, trusted_proxies=["10.0.0.1"])
+
+        def session(chat: str, **headers: str) -> str:
+            headers = {
+                "X_Forwarded_For": "192.168.1.2",
+                **headers,
+                **({"X_Llamaproxy_Chat": chat} if chat else {}),
+            }
+            return self.who(guard, "10.0.0.1", **headers)[0]
+
+        for chat in ("", "work"):
+            own = session(chat, Authorization="Bearer a")
+            self.assertEqual(own, "llama-192.168.1.2-anna" + (chat and f".{chat}"))
+            self.assertNotEqual(session(f"anna.{chat}".strip(".")), own)
+            self.assertNotEqual(session(f".anna.{chat}".strip(".")), own)
+        own = session("y", Authorization="Bearer d")
+        self.assertEqual(own, "llama-192.168.1.2-ann.x.y")
+        self.assertNotEqual(session("x.y", Authorization="Bearer c"), own)
+        self.assertEqual(session("annalise"), "llama-192.168.1.2-annalise")
+
     def test_odd_names_are_made_plain_and_long_ones_short_without_becoming_one(self) -> None:
         names = ["../../etc", "a b", "a  b", "ä" * 3, "x" * 500, "x" * 501, "%00\x7f"]
         sessions = [self.who(Guard(), X_Llamaproxy_Chat=name)[0] for name in names]

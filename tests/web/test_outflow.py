@@ -1,5 +1,7 @@
 from typing import Any
 
+from llamaproxy.sending import together
+
 from .test_routes import WebCase
 
 
@@ -49,3 +51,12 @@ class OutflowTests(WebCase):
         self.wire.send("GET", "/api/version", Connection="close")
         self.assertEqual(self.wire.response().code, 200)
         self.assertTrue(self.wire.transport.disconnecting)
+
+    def test_answer_is_out_before_what_came_behind_its_request_is_refused(self) -> None:
+        self.chat("hello")
+        self.wire.channel.dataReceived(b"GARBAGE\r\n\r\n")
+        with together:
+            self.house.calls[-1].answer("hi")
+        first, second = self.wire.transport.value().split(b"HTTP/1.1 ")[1:]
+        self.assertTrue(first.endswith(b"\r\n0\r\n\r\n"))
+        self.assertTrue(second.startswith(b"400 "))
