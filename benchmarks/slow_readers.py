@@ -45,6 +45,8 @@ def run() -> str:
             stalled = crowd.connect(server.port, requests, STREAMS + wave, RECEIVE_BUFFER)
             crowd.run(10.0, until=lambda: all(client.tokens for client in crowd.clients))
             crowd.hold(stalled)
+        # Until the last of them have filled their buffers, at full speed.
+        crowd.run(SETTLE)
         for step in range(int(STALL / STEP)):
             note(f"+ {STREAMS} stalled for {(step + 1) * STEP:.0f} s", STEP)
     columns = ["", "p50", "p99", "process/stalled", "kernel/stalled"]

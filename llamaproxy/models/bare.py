@@ -43,7 +43,7 @@ MAX_IDLE = 256
 MAX_REST = 60.0
 
 # Bytes that are read at a time, and (nearly) that the kernel keeps of a stream that is held.
-SEGMENT = 32 * 1024
+SEGMENT = 16 * 1024
 KERNEL_BUFFER = 16 * 1024
 
 _STATUS = re.compile(rb"HTTP/1\.([01]) +(\d{3})(?=[ \r\n])")
