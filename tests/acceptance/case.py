@@ -42,6 +42,10 @@ class AcceptanceCase(TestCase):
         phone.ask(dialect, text, stream)
         return phone
 
+    async def closed(self, server: Program) -> None:
+        """Returns once a server that was told to end takes no more connections."""
+        await server.said("may finish")
+
     @staticmethod
     def end(phone: Phone) -> Deferred[bytes]:
         """Closes a connection, and waits for that."""

@@ -31,7 +31,7 @@ class SignalTests(AcceptanceCase):
         calls[0].say("Good ")
         await phones[0].until(b"Good ")
         server.signal(signal.SIGTERM)
-        await server.said("may finish")
+        await self.closed(server)
         await idle.closed()
         with self.assertRaises(ConnectError):
             await dial(self.home.port)

@@ -41,6 +41,11 @@ class WorkersCase(AcceptanceCase):
         pids = [int(pid) for pid in re.findall(r"is process (\d+)", server.output.decode())]
         await until(lambda: not any(map(is_alive, pids)))
 
+    async def closed(self, server: Program) -> None:
+        await super().closed(server)
+        # Each of them says so of its own socket.
+        await until(lambda: server.output.count(f"TCP Port {self.home.port} Closed".encode()) == 2)
+
     def pid(self, server: Program, worker: int) -> int:
         """The process that is that worker now."""
         *_, pid = re.findall(rf"worker {worker + 1} is process (\d+)", server.output.decode())
