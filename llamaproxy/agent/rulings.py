@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from msgspec import Struct
 
-from .delegation import ALLOWED, TIMEOUT
+from . import delegation
 from .rates import Rate
 
 if TYPE_CHECKING:
@@ -36,10 +36,10 @@ class Ruling(Struct, frozen=True):
                 agent.limits.depths[self.key] = value
             case "rate":
                 agent.limits.rates[self.key] = value
-            case str(what) if what == ALLOWED:
+            case delegation.ALLOWED:
                 agent.delegation.allow(self.key, value)
                 agent.offer_delegation()
-            case str(what) if what == TIMEOUT:
+            case delegation.TIMEOUT:
                 agent.delegation.set_timeout(self.key, value)
-            case _:
-                setattr(agent.limits, self.what, value)
+            case name:
+                setattr(agent.limits, name, value)

@@ -33,7 +33,8 @@ class Naming:
         name, rung = (key, f"API key '{key}'") if key in self._keys else ("", "address")
         suffix = name
         for kind, header in self._rungs if believed else ():
-            value = (headers.getRawHeaders(header) or [""])[0].strip()
+            sent, *_ = headers.getRawHeaders(header.encode("ascii")) or [b""]
+            value = _text(sent).strip()
             if value:
                 suffix, rung = self._joined(name, value), f"{kind} {header}"
                 break
@@ -44,3 +45,11 @@ class Naming:
         suffix = f"{name}.{value}".lstrip(".")
         readings = [each for each in self._keys if f"{suffix}.".startswith(f"{each}.")]
         return suffix if max(readings, key=len, default="") == name else f"{name}/{value}"
+
+
+def _text(sent: bytes) -> str:
+    """Different bytes are different names, also if they are not UTF-8."""
+    try:
+        return sent.decode("utf-8")
+    except UnicodeDecodeError:
+        return sent.decode("latin-1")

@@ -56,9 +56,12 @@ def _serve(setup: "Setup", reactor: Any) -> None:
     link.stop, link.hurry = partial(_stop, reactor), server.entrance.hurry
     server.site.exposition = link.metrics
 
+    services = server.services
+    services.insert(
+        services.index(server.entrance), Part(partial(handover.serve, server.site), handover.stop)
+    )
     stack = Stack(reactor)
-    last = [Part(partial(handover.serve, server.site)), Part(lambda: link.ready() and None)]
-    for service in (*server.services, *last):
+    for service in (*services, Part(link.ready)):
         service.setServiceParent(stack)
     reactor.adoptStreamConnection(LINK, socket.AF_UNIX, Single(link))
     # Twisted's own handlers come with the reactor.

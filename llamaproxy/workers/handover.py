@@ -148,6 +148,8 @@ class Inbox(FileDescriptor):
 class Handover:
     """Which worker a request belongs to, and the ways there. `here` is this worker's number, counted from 0."""
 
+    log = Logger()
+
     def __init__(self, reactor: Any, here: int, inbox: socket.socket, ways: Sequence[socket.socket]) -> None:
         self._reactor = reactor
         self._here = here
@@ -196,11 +198,16 @@ class Handover:
                 transport = self._reactor.adoptStreamConnection(handle.fileno(), handle.family, newcomer)
             except OSError:
                 return  # The client has left already, so the socket has no address any more.
-        if left:
-            transport.write(left)
-        newcomer.channel.dataReceived(received)
-        if self._site.closing:
-            newcomer.channel.close()
+        try:
+            if left:
+                transport.write(left)
+            newcomer.channel.dataReceived(received)
+            if self._site.closing:
+                newcomer.channel.close()
+        except Exception:
+            # As the reactor does it, were the connection its own; the inbox must not suffer for it.
+            self.log.failure("while taking over a connection")
+            transport.abortConnection()
 
 
 class _Newcomer(Factory):

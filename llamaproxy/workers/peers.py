@@ -84,9 +84,9 @@ class Link(LinkEnd):
     def _samples(self) -> dict[str, Any]:
         return {"families": self.samples()}
 
-    def ready(self) -> Deferred[Any]:
+    def ready(self) -> None:
         """Tells that this worker takes requests."""
-        return self.callRemote(Ready)
+        self.callRemote(Ready)
 
     async def serving(self, key: str) -> Server:
         """Where an embedded model answers. Raises `ModelError`."""

@@ -1,6 +1,7 @@
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
+from twisted.web.http_headers import Headers
 
 from llamaproxy.config import FrontDoor
 from llamaproxy.web.guard import Guard
@@ -73,6 +74,13 @@ class NamingTests(SynchronousTestCase):
         self.assertEqual(own, "llama-192.168.1.2-ann.x.y")
         self.assertNotEqual(session("x.y", Authorization="Bearer c"), own)
         self.assertEqual(session("annalise"), "llama-192.168.1.2-annalise")
+
+    def test_names_that_are_no_text_are_names_all_the_same(self) -> None:
+        sent = [b"\xff\xfe", b"\xff\xff", b"a\x80", "\u00e4".encode()]
+        headers = [Headers({b"X-Llamaproxy-Chat": [name]}) for name in sent]
+        ids = {Naming().session("127.0.0.1", each, None, believed=True)[0] for each in headers}
+        self.assertEqual(len(ids), len(sent))
+        self.assertTrue(all(session_id.isascii() for session_id in ids))
 
     def test_odd_names_are_made_plain_and_long_ones_short_without_becoming_one(self) -> None:
         names = ["../../etc", "a b", "a  b", "ä" * 3, "x" * 500, "x" * 501, "%00\x7f"]
