@@ -8,7 +8,6 @@ from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.protocol import connectionDone
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from ..agent.rulings import Ruling
@@ -93,9 +92,7 @@ class Desk(LinkEnd):
 
 
 class Office:
-    """Knows the limits that commands have set, keeps the embedded models, and asks around."""
-
-    log = Logger()
+    """Knows the limits that commands have set, has the embedded models' keepers, and asks around."""
 
     def __init__(self, embedded: Mapping[str, Keeper], clock: IReactorTime) -> None:
         self._embedded = embedded
@@ -164,7 +161,8 @@ class Office:
         desks = list(self._ready())
         answers = await DeferredList([self._call(desk, Samples) for desk in desks])
         for desk, (_, answer) in zip(desks, answers, strict=True):
-            if answer:
+            # One that died meanwhile has its account closed.
+            if answer and self._desks.get(desk.worker) is desk:
                 self._ledger.enter(desk.worker, answer["families"])
         return self._ledger.text()
 
