@@ -133,6 +133,7 @@ class Sessions:
         self._seconds = seconds
         self._peers = peers
         self._live: dict[str, Session] = {}
+        self._by_short_id: dict[str, Session] = {}
         self._short_ids = peers.short_ids()
 
     def __len__(self) -> int:
@@ -143,17 +144,14 @@ class Sessions:
 
     def get(self, session_id: str) -> Session | None:
         """The live session of that full or short id."""
-        session = self._live.get(session_id)
-        if session is None:
-            session = next((s for s in self if str(s.short_id) == session_id), None)
-        return session
+        return self._live.get(session_id) or self._by_short_id.get(session_id)
 
     def obtain(self, caller: Caller) -> Session:
         """The caller's session, made if it is not live; not loaded yet then. Marks it as active."""
         session = self._live.get(caller.session_id)
         if session is None:
             session = Session(caller.session_id, next(self._short_ids), caller.address, self._seconds)
-            self._live[caller.session_id] = session
+            self._live[caller.session_id] = self._by_short_id[str(session.short_id)] = session
             self._peers.tell_live(len(self))
         session.last_active = self._seconds()
         return session
@@ -183,7 +181,7 @@ class Sessions:
     def drop(self, session: Session) -> None:
         """Lets a session go from memory, with its short id."""
         if self.is_live(session):
-            del self._live[session.session_id]
+            del self._live[session.session_id], self._by_short_id[str(session.short_id)]
             self._peers.tell_live(len(self))
 
     def is_live(self, session: Session) -> bool:

@@ -21,7 +21,8 @@ class BadArguments(Exception):
 
 
 class Toolbox:
-    """Tools by name, in the order in which they were added. Tools may come and go while the server runs.
+    """Tools by name, in the order in which they were added. Tools may come and go while the server runs; `changes`
+    counts how often they have.
 
     `choices` says by model key which tools the model is offered, by their names or categories; None stands for
     all of them, which is also what a model without an entry gets.
@@ -35,6 +36,7 @@ class Toolbox:
         self._tools: dict[str, ITool] = {}
         self._validators: dict[str, Draft202012Validator] = {}
         self._choices = choices or {}
+        self.changes = 0
         for tool in tools:
             self.add(tool)
 
@@ -56,11 +58,13 @@ class Toolbox:
                 error=error.message,
             )
             return
+        self.changes += 1
         self._tools[tool.name] = tool
         self._validators[tool.name] = Draft202012Validator(tool.parameters, registry=_OFFLINE)
 
     def remove(self, name: str) -> None:
         """Takes a tool out; the calls of it that run go on."""
+        self.changes += 1
         self._tools.pop(name, None)
         self._validators.pop(name, None)
 

@@ -319,11 +319,11 @@ class FrontSite(Site):
         """One line per request; none for those that every phone sends every few seconds."""
         if request.plain_path in POLLED and request.code == 200:
             return
+        address = getattr(request.getClientAddress(), "host", "-")
+        method, path = request.method.decode("latin-1"), request.uri.decode("latin-1")[:200]
+        code, size = request.code, request.sentLength
+        # The logger takes several times as long to put five fields into a line.
+        line = f"{address} {method} {path} {code} {size}"
         self.events.info(
-            "{address} {method} {path} {code} {size}",
-            address=getattr(request.getClientAddress(), "host", "-"),
-            method=request.method.decode("latin-1"),
-            path=request.uri.decode("latin-1")[:200],
-            code=request.code,
-            size=request.sentLength,
+            "{line}", line=line, address=address, method=method, path=path, code=code, size=size
         )

@@ -128,6 +128,8 @@ class Commands:
         from . import sessions, models, delegation, prompts, gates, approvals, display, limits, operator  # noqa: F401, I001
 
         self._agent = agent
+        # The table with the tools that there were after so many changes.
+        self._known: tuple[int, dict[str, Command]] = (-1, {})
 
     def __iter__(self) -> Iterator[Command]:
         """What there is, without the hidden ones."""
@@ -192,7 +194,10 @@ class Commands:
     def _all(self) -> dict[str, Command]:
         from .direct import tool_commands
 
-        return TABLE | tool_commands(self._agent.toolbox)
+        toolbox = self._agent.toolbox
+        if self._known[0] != toolbox.changes:
+            self._known = toolbox.changes, TABLE | tool_commands(toolbox)
+        return self._known[1]
 
 
 def whole_number(word: str, least: int, most: int) -> int:
