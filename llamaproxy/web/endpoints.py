@@ -1,6 +1,7 @@
 """What the endpoints of all dialects share: the way of a turn to the agent and back, small JSON answers, failures.
 
-Each dialect's endpoints are a class with a Klein app of its own; `routes` hands it the requests of that dialect.
+Each dialect's endpoints are a class with a Klein app of its own; `routes` hands them the requests of that dialect, by
+way of `plain_routes`.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -86,7 +87,7 @@ class Endpoints:
         return b"".join(made)
 
     async def _converse(self, request: Intake, parsed: ChatRequest, encoder: Encoder) -> bytes:
-        """Takes the turn to the agent and carries the reply back. Klein cancels this when the client leaves."""
+        """Takes the turn to the agent and carries the reply back. This is cancelled when the client leaves."""
         assert parsed.turn is not None
         if task := self._housekeeper.task(request, parsed):
             return self._say(request, parsed, encoder, await self._housekeeper.answer(task, parsed))
@@ -122,11 +123,11 @@ def _attempt(request: Intake) -> int | None:
 def new_app() -> Klein:
     """An app whose failures become answers in the dialect of the request."""
     app = Klein()
-    app.handle_errors(Exception)(_failed)  # type: ignore[arg-type]  # Klein's type asks for IRequest
+    app.handle_errors(Exception)(failed)  # type: ignore[arg-type]  # Klein's type asks for IRequest
     return app
 
 
-def _failed(endpoints: Endpoints, request: Intake, failure: Failure) -> bytes:
+def failed(endpoints: Endpoints, request: Intake, failure: Failure) -> bytes:
     """Everything that went wrong before the first byte; a stream ends itself."""
     error = errors.as_agent_error(failure, request)
     return b"" if request.startedWriting else errors.answer(request, error)

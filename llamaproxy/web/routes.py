@@ -16,6 +16,7 @@ from .endpoints import Endpoints
 from .errors import dialect_of
 from .ollama_routes import OllamaEndpoints
 from .openai_routes import OpenAIEndpoints
+from .plain_routes import PlainRoutes
 from .site import Intake
 
 
@@ -27,14 +28,11 @@ class Routes(Resource):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__()
         kinds: tuple[type[Endpoints], ...] = (OllamaEndpoints, OpenAIEndpoints, AnthropicEndpoints)
-        self._resources = {kind.dialect: kind(*args, **kwargs).resource() for kind in kinds}
-        ollama = OllamaEndpoints(*args, **kwargs)
-        # What every app asks for again and again needs no search for its route.
-        self._polled = {"/api/version": ollama.version, "/api/tags": ollama.tags, "/metrics": metrics.page}
+        self._resources = {kind.dialect: PlainRoutes(kind(*args, **kwargs)) for kind in kinds}
 
     def render(self, request: IRequest) -> Any:
         """Hands the request on."""
         intake = cast(Intake, request)
-        if intake.method == b"GET" and (answer := self._polled.get(intake.plain_path)):
-            return answer(intake)
+        if intake.method == b"GET" and intake.plain_path == "/metrics":
+            return metrics.page(intake)
         return self._resources[dialect_of(intake)].render(request)

@@ -1,0 +1,70 @@
+"""The way of a request to its endpoint where the route has no variable, which is so for nearly all of them.
+
+The routes are Klein's: declared there, and looked up there for whatever is not found here (a path with a variable, HEAD,
+a method that a path does not take, a path that is nobody's). But Klein searches for each request anew, and wraps it in
+functions that hold each other until the garbage collector finds them. Here the route is looked up in a dictionary, and
+a request costs one coroutine around the endpoint's own.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, cast
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web.iweb import IRequest
+from twisted.web.resource import Resource
+from twisted.web.server import NOT_DONE_YET
+
+from .endpoints import Endpoints, failed
+from .site import Intake
+
+Endpoint = Callable[[Intake], bytes | Awaitable[bytes]]
+
+
+class PlainRoutes(Resource):
+    """Answers with `endpoints` as their Klein app would: an answer is written, and the request finished.
+
+    An endpoint that waits is cancelled when the client leaves.
+    """
+
+    isLeaf = True
+    log = Logger()
+
+    def __init__(self, endpoints: Endpoints) -> None:
+        super().__init__()
+        self._endpoints = endpoints
+        self._klein = endpoints.resource()
+        self._plain: dict[tuple[bytes, str], Endpoint] = {
+            (method.encode(), rule.rule): getattr(endpoints, rule.endpoint)
+            for rule in endpoints.app.url_map.iter_rules()
+            for method in (rule.methods or set()) - {"HEAD"}
+            if not rule.arguments
+        }
+
+    def render(self, request: IRequest) -> Any:
+        """See `IResource`."""
+        intake = cast(Intake, request)
+        endpoint = self._plain.get((intake.method, intake.plain_path))
+        if endpoint is None:
+            return self._klein.render(request)
+        try:
+            answer = endpoint(intake)
+        except Exception:
+            return failed(self._endpoints, intake, Failure())
+        if isinstance(answer, bytes):
+            return answer
+        answering = Deferred.fromCoroutine(self._answer(intake, answer))
+        if not answering.called:
+            intake.notifyFinish().addErrback(lambda _: answering.cancel())
+        answering.addErrback(lambda failure: self.log.failure("while answering", failure))
+        return NOT_DONE_YET
+
+    async def _answer(self, request: Intake, coming: Awaitable[bytes]) -> None:
+        try:
+            body = await coming
+        except Exception:
+            body = failed(self._endpoints, request, Failure())
+        if request.channel is not None:
+            request.write(body)
+            request.finish()
