@@ -10,6 +10,7 @@ said between them, are also what a client hears first that comes later: the thou
 """
 
 from collections.abc import Callable, Sequence
+from typing import cast
 
 from msgspec.structs import replace
 from twisted.internet.defer import Deferred
@@ -177,10 +178,11 @@ class Reply:
         still can be an HTTP status; cancelling it is to leave.
         """
         seat = Seat(self)
+        ready = cast(Deferred[IReply], seat.ready)
         self._seats.append(seat)
         if self._backlog != [] or self._outcome is not None:
             self._call(seat)
-        return seat.ready
+        return ready
 
     def deliver(self, seat: Seat) -> None:
         """See `seat.Stage`."""
@@ -206,6 +208,7 @@ class Reply:
         if seat not in self._seats:
             return
         self._remove(seat)
+        seat.release()
         if not self._seats:
             self._deserted(heard)
 
@@ -237,12 +240,13 @@ class Reply:
 
     def _call(self, seat: Seat) -> None:
         """Tells a client that there is something to hear."""
-        if seat.ready.called:
+        ready, seat.ready = seat.ready, None
+        if ready is None:
             return
         if self._backlog == [] and isinstance(self._outcome, Failure):
-            seat.ready.errback(self._outcome)
+            ready.errback(self._outcome)
         else:
-            seat.ready.callback(seat)
+            ready.callback(seat)
 
     def _past(self) -> list[AgentEvent]:
         """What a client that begins to listen has missed."""
@@ -278,11 +282,17 @@ class Reply:
 
     def _close(self, outcome: ReplyEnd | Failure) -> None:
         self._outcome = outcome
+        # Whoever leaves from now on stops nothing, and need not hold the turn, which holds this.
+        self._deserted = _unnoticed
         seats, self._seats = self._seats, []
         self._consumer = self._newest = None
         for seat in seats:
             seat.close(outcome)
             self._call(seat)
+
+
+def _unnoticed(heard: bool) -> None:
+    """Nobody minds that the last client has left."""
 
 
 def _nanoseconds(seconds: float) -> int:

@@ -31,10 +31,10 @@ class Stage(Protocol):
 
 @implementer(IReply)
 class Seat:
-    """One client's place at a reply; `ready` fires with it once there is something to hear."""
+    """One client's place at a reply; `ready` fires with it once there is something to hear, and is let go then."""
 
     def __init__(self, stage: Stage) -> None:
-        self.ready: Deferred[IReply] = Deferred(lambda _: stage.leave(self, heard=False))
+        self.ready: Deferred[IReply] | None = Deferred(lambda _: stage.leave(self, heard=False))
         self.consumer: IReplyConsumer | None = None
         self.full = self.gone = False
         self._stage = stage
@@ -64,13 +64,19 @@ class Seat:
 
     def close(self, outcome: ReplyEnd | Failure) -> None:
         """The last that its consumer hears."""
-        self.gone = True
-        if self.consumer is None:
+        consumer = self.release()
+        if consumer is None:
             return
         if isinstance(outcome, Failure):
-            self.consumer.replyFailed(outcome)
+            consumer.replyFailed(outcome)
         else:
-            self.consumer.replyFinished(outcome)
+            consumer.replyFinished(outcome)
+
+    def release(self) -> IReplyConsumer | None:
+        """Lets the consumer go, which holds the seat and would otherwise stay until the garbage collector comes."""
+        self.gone = True
+        consumer, self.consumer = self.consumer, None
+        return consumer
 
 
 class Several:

@@ -1,9 +1,9 @@
 """The way of a request to its endpoint where the route has no variable, which is so for nearly all of them.
 
-The routes are Klein's: declared there, and looked up there for whatever is not found here (a path with a variable, HEAD,
-a method that a path does not take, a path that is nobody's). But Klein searches for each request anew, and wraps it in
-functions that hold each other until the garbage collector finds them. Here the route is looked up in a dictionary, and
-a request costs one coroutine around the endpoint's own.
+The routes are Klein's: declared there, and looked up there for whatever is not found here (a path with a variable,
+HEAD, a method that a path does not take, a path that is nobody's). But Klein searches for each request anew, and wraps
+it in functions that hold each other until the garbage collector finds them. Here the route is looked up in a
+dictionary, and a request costs one coroutine around the endpoint's own.
 """
 
 from collections.abc import Awaitable, Callable

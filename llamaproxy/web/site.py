@@ -324,6 +324,4 @@ class FrontSite(Site):
         code, size = request.code, request.sentLength
         # The logger takes several times as long to put five fields into a line.
         line = f"{address} {method} {path} {code} {size}"
-        self.events.info(
-            "{line}", line=line, address=address, method=method, path=path, code=code, size=size
-        )
+        self.events.info("{line}", line=line, address=address, method=method, path=path, code=code, size=size)

@@ -388,6 +388,13 @@ class ToolCommandTests(TurnCase):
         self.assertIn("Unknown command", self.say("!search_tavily cats"))
         self.assertIn("Unknown command", self.say("!clock"))
 
+    def test_tool_commands_come_and_go_with_their_tools(self) -> None:
+        self.say("!help")
+        self.house.toolbox.remove("search_ddgs")
+        self.assertIn("Unknown command", self.say("!search_ddgs cats"))
+        self.house.toolbox.add(self.search)
+        self.assertEqual(self.say("!search_ddgs cats"), "found")
+
     def test_tool_command_without_its_argument_is_answered_with_the_usage(self) -> None:
         self.assertEqual(
             self.say("!search_ddgs"), "'query' is a required property.\nUsage: !search_ddgs <query>"

@@ -1,5 +1,6 @@
 """The endpoints as an app sees them: both dialects, streamed and whole, and every way a request can be wrong."""
 
+import gc
 from pathlib import Path
 from typing import Any
 
@@ -389,3 +390,18 @@ class BackpressureTests(WebCase):
         wire = self.stalled()
         wire.channel.connectionLost(Failure(ConnectionLost()))
         self.assertEqual([call for call in self.house.clock.getDelayedCalls() if call.getTime() >= 300], [])
+
+
+class GarbageTests(WebCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.addCleanup(gc.enable)
+        gc.disable()
+
+    def test_answered_requests_leave_nothing_for_the_garbage_collector(self) -> None:
+        wire = self.front.connect()
+        # The first ones fill caches.
+        for path in (OLLAMA, OPENAI) * 2:
+            gc.collect()
+            wire.send("POST", path, ask("!help"))
+            self.assertEqual(gc.collect(), 0, path)
