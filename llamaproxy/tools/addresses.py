@@ -22,13 +22,16 @@ from twisted.web.iweb import IAgentEndpointFactory
 from zope.interface import implementer
 
 # IPv6 that stands for an IPv4 address in its last 32 bits, through a translator of the network.
-_TRANSLATED = (ip_network("64:ff9b::/96"), ip_network("64:ff9b:1::/48"), ip_network("::/96"))
+_TRANSLATED = tuple(map(ip_network, ("64:ff9b::/96", "64:ff9b:1::/48", "::ffff:0:0:0/96", "::/96")))
+# Given up in 2004, but private where it is still in use; Python counts it as global.
+_SITE_LOCAL = ip_network("fec0::/10")
 
 
 def is_public(address: str) -> bool:
     """Whether an IP address belongs to the public internet, also where it wraps another one."""
     ip = ip_address(address.partition("%")[0])
-    return ip.is_global and not ip.is_multicast and all(inner.is_global for inner in _wrapped(ip))
+    is_private = not ip.is_global or ip.is_multicast or ip in _SITE_LOCAL
+    return not is_private and all(inner.is_global for inner in _wrapped(ip))
 
 
 def _wrapped(ip: IPv4Address | IPv6Address) -> list[IPv4Address]:

@@ -60,7 +60,10 @@ class McpTool:
 
 
 class Server:
-    """One configured server; its tools stay on the shelf while it is being started again."""
+    """One configured server; its tools stay on the shelf while it is being started again.
+
+    `groups` are those of all servers: none may have a tool whose name reads like another's.
+    """
 
     log = Logger()
 
@@ -68,12 +71,14 @@ class Server:
         self,
         name: str,
         settings: McpServer,
+        groups: Sequence[str],
         environ: Callable[[str], str | None],
         thread: AsyncioThread,
         reactor: Any,
     ) -> None:
         self.name = name
-        self.group = f"mcp_{name}"
+        self.group = group_of(name)
+        self._rivals = tuple(each for each in groups if each.startswith(f"{self.group}_"))
         self.settings = settings
         self._environ = environ
         self._thread = thread
@@ -130,6 +135,15 @@ class Server:
         wanted = self.settings.tools
         taken = [tool for tool in tools if wanted is None or tool.name in wanted]
         named = dict(zip(tool_names(self.group, [tool.name for tool in taken]), taken, strict=True))
+        for name in [
+            name for name in named if f"{name}_".startswith(tuple(f"{each}_" for each in self._rivals))
+        ]:
+            del named[name]
+            self.log.warn(
+                "the MCP server {server} has a tool whose name, {name}, reads like another server's; it is left out",
+                server=self.name,
+                name=name,
+            )
         for gone in self._offered - set(named):
             shelf.remove(gone)
         for name, tool in named.items():
@@ -155,8 +169,9 @@ class McpServers:
 
     def __init__(self, settings: Mcp, environ: Callable[[str], str | None], reactor: Any) -> None:
         self._thread = AsyncioThread(reactor)
+        groups = [group_of(name) for name in settings.servers]
         self._servers = [
-            Server(name, server, environ, self._thread, reactor)
+            Server(name, server, groups, environ, self._thread, reactor)
             for name, server in settings.servers.items()
             if server.enabled
         ]
@@ -170,6 +185,11 @@ class McpServers:
         """Ends them all, and the thread."""
         await DeferredList([server.stop() for server in self._servers], consumeErrors=True)
         self._thread.stop()
+
+
+def group_of(server: str) -> str:
+    """The category of a server's tools, with which their names begin."""
+    return f"mcp_{server}"
 
 
 def tool_names(group: str, tools: Sequence[str]) -> list[str]:

@@ -84,6 +84,13 @@ class StdioTests(McpCase):
         await self.tool("mcp_t_look")
         self.assertEqual([tool.name for tool in self.shelf], ["mcp_t_look"])
 
+    async def test_a_tool_whose_name_reads_like_another_server_s_is_left_out(self) -> None:
+        other = McpServer(command=sys.executable, enabled=False)
+        self.start(t=self.server, t_do=other, t_look=other)
+        await self.tool("mcp_t_pid")
+        self.assertIsNone(self.shelf.get("mcp_t_do_it"))
+        self.assertIsNone(self.shelf.get("mcp_t_look"))
+
     async def test_a_tool_that_fails_is_told_and_the_server_goes_on(self) -> None:
         self.start(t=self.server)
         with self.assertRaisesRegex(ToolError, "Error executing tool"):
