@@ -111,7 +111,7 @@ def build(options: Options, home: Home, reactor: Any) -> Stack:
         services, hurry = supervised(plan, server.back_ends, workers, place.address, reactor)
     stack = Stack(reactor)
     greeting = Part(partial(_greet, welcome(place.urls, plan.default_model, _let_in(door))))
-    for service in (*services, Interrupts(reactor, hurry), greeting):
+    for service in (Interrupts(reactor, hurry), *services, greeting):
         service.setServiceParent(stack)
     return stack
 
