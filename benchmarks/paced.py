@@ -36,6 +36,7 @@ def measure(
     server: Server, source: Server, streams: int = STREAMS, seconds: float = SECONDS, settle: float = SETTLE
 ) -> Figures:
     """Streams through `server` from the upstream `source`, and takes the figures while all streams run."""
+    streams = min(streams, server.most_streams)
     empty = memory(server.pid)
     with Crowd() as crowd:
         # In waves, so that the start is not what is measured here.
@@ -50,7 +51,7 @@ def measure(
         each = [client.tokens - start for client, start in zip(crowd.clients, before, strict=True)]
         crowd.delays.sort()
         return Figures(
-            name=server.name,
+            name=server.name if streams < server.most_streams else f"{server.name}, {streams} streams",
             streams=streams,
             tokens=sum(each) / took,
             cost=cpu / max(1, sum(each)),

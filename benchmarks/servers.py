@@ -27,13 +27,14 @@ Peer = Callable[[int, str], "Server"]
 class Server:
     """A running process; `path` is its chat endpoint, `model` what a request names.
 
-    `started_in` are the seconds from its command line to listening.
+    `started_in` are the seconds from its command line to listening, `most_streams` what it can hold at all.
     """
 
     def __init__(self, name: str, port: int, pid: int, path: str, model: str, folder: Path) -> None:
         self.name, self.port, self.pid = name, port, pid
         self.path, self.model, self.folder = path, model, folder
         self.started_in = 0.0
+        self.most_streams = 10_000
 
     def request(self, text: str = "go", model: str = "") -> bytes:
         """One chat turn, to be streamed."""
@@ -157,9 +158,9 @@ def litellm(upstream_port: int, model: str) -> Iterator[Server]:
         (folder / "config.yaml").write_text(json.dumps({"model_list": [entry], "general_settings": general}))
         command = [_litellm_program(), "--config", "config.yaml", "--host", "127.0.0.1", "--port", str(port)]
         with _process(command, folder, environ) as process:
-            yield _listening(
-                Server("LiteLLM proxy", port, process.pid, "/v1/chat/completions", model, folder), process
-            )
+            server = Server("LiteLLM proxy", port, process.pid, "/v1/chat/completions", model, folder)
+            server.most_streams = 50
+            yield _listening(server, process)
 
 
 def available_peers() -> tuple[list[Callable[[int, str], Any]], list[str]]:

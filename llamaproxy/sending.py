@@ -47,7 +47,7 @@ class Sender:
     It knows without a look into the transport whether anything waits there, as long as nobody else writes.
     """
 
-    __slots__ = ("_clear", "_send", "_transport", "_unsent")
+    __slots__ = ("_clear", "_queued", "_send", "_transport", "_unsent")
 
     log = Logger()
 
@@ -55,23 +55,21 @@ class Sender:
         self._transport = transport
         # Not for TLS, whose transport is another.
         self._send: Any = transport.socket.send if isinstance(transport, Connection) else None
-        self._clear = False
+        self._clear = self._queued = False
         self._unsent = b""
 
     def write(self, data: bytes) -> None:
         """Sends `data` at once, or at the end of what is under way."""
-        self.hold(data)
+        self._unsent = self._unsent + data if self._unsent else data
         if not together.depth:
             self.flush()
+        elif not self._queued:
+            self._queued = True
+            together.senders.append(self)
 
     def hold(self, data: bytes) -> None:
         """Keeps `data` for the next write, or `flush`, to take along."""
-        if self._unsent:
-            self._unsent += data
-        else:
-            self._unsent = data
-            if together.depth:
-                together.senders.append(self)
+        self._unsent += data
 
     def distrust(self) -> None:
         """Looks into the transport before the next bytes: somebody may have written there."""
@@ -79,7 +77,7 @@ class Sender:
 
     def flush(self) -> None:
         """Sends what waits here."""
-        data, self._unsent = self._unsent, b""
+        data, self._unsent, self._queued = self._unsent, b"", False
         if self._clear and data:
             try:
                 sent = self._send(data)

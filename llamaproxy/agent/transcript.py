@@ -22,7 +22,11 @@ class Transcript:
         """Appends a piece. Raises `UnicodeEncodeError`, and keeps nothing of it, if that has half a character."""
         data = text.encode()
         if not self._tail:
-            cut = _whole(data, HEAD_BYTES - len(self._head))
+            room = HEAD_BYTES - len(self._head)
+            if len(data) <= room:
+                self._head += data
+                return
+            cut = _whole(data, room)
             self._head += data[:cut]
             data = data[cut:]
         self._tail += data

@@ -19,21 +19,21 @@ OWN_BUFFER = 8 * 1024
 NO_HEADERS = Headers()
 
 
-class ChunkWriter:
-    """Writes the pieces of a chunked body whose head is out; `size` counts their bytes."""
+class AnswerSender(Sender):
+    """Sends the answers on one connection; `size` counts the bytes of the body that is being sent in chunks."""
 
-    __slots__ = ("_sender", "size")
+    __slots__ = ("size",)
 
-    def __init__(self, sender: Sender) -> None:
-        self._sender = sender
+    def __init__(self, transport: ITransport) -> None:
+        super().__init__(transport)
         self.size = 0
 
-    def write(self, data: bytes) -> None:
-        """Sends a piece."""
+    def write_chunk(self, data: bytes) -> None:
+        """Sends a piece of a chunked body whose head is out."""
         # An empty chunk would be the last one.
         if size := len(data):
             self.size += size
-            self._sender.write(b"%x\r\n%b\r\n" % (size, data))
+            self.write(b"%x\r\n%b\r\n" % (size, data))
 
 
 class EagerRequest(Request):
@@ -42,7 +42,6 @@ class EagerRequest(Request):
     # Python keeps the names of up to 30 attributes once for all objects of a class, those of more with each object.
     # Twisted's request has more, so our own, and those of its own that a reply looks at, lie in slots.
     __slots__ = (
-        "_chunks",
         "_disconnected",
         "chunked",
         "finished",
@@ -55,7 +54,6 @@ class EagerRequest(Request):
     channel: "EagerChannel"
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self._chunks: ChunkWriter | None = None
         self._disconnected = self.streamingProducer = False
         self.chunked = self.finished = self.sentLength = self.startedWriting = 0
         self.producer = None
@@ -64,7 +62,7 @@ class EagerRequest(Request):
     def write(self, data: bytes) -> None:
         """Sends a piece of the body; the first one takes the head along."""
         if self.chunked and not (self.finished or self._disconnected):
-            self.stream_writer()(data)
+            self.channel.sender.write_chunk(data)
         else:
             super().write(data)
 
@@ -72,18 +70,16 @@ class EagerRequest(Request):
         """Does what `write` does, at less cost, for a stream of pieces; until `finish`."""
         if not self.chunked:
             return self.write
-        if self._chunks is None:
-            self._chunks = ChunkWriter(self.channel.sender)
-            # The rest may take long, and asks for nothing of this.
-            self.requestHeaders = self.responseHeaders = NO_HEADERS
-            if self.content is not None:
-                self.content.close()
-        return self._chunks.write
+        # The rest may take long, and asks for nothing of this.
+        self.requestHeaders = self.responseHeaders = NO_HEADERS
+        if self.content is not None:
+            self.content.close()
+        return self.channel.sender.write_chunk
 
     def finish(self) -> None:
         """The body is complete."""
-        if self._chunks is not None:
-            self.sentLength += self._chunks.size
+        if self.chunked:
+            self.sentLength += self.channel.sender.size
         super().finish()
 
 
@@ -100,7 +96,7 @@ class EagerChannel(HTTPChannel):
         super().connectionMade()
         # Above this the transport holds the reply: what a slow client has not taken is the kernel's to keep.
         cast(Any, self.transport).bufferSize = OWN_BUFFER
-        self.sender = Sender(cast(ITransport, self.transport))
+        self.sender = AnswerSender(cast(ITransport, self.transport))
 
     def allContentReceived(self) -> None:
         """A request is complete: whatever is answered from in here leaves together."""
@@ -115,6 +111,7 @@ class EagerChannel(HTTPChannel):
         ]
         # Twisted itself writes `100 Continue`.
         self.sender.distrust()
+        self.sender.size = 0
         self.sender.hold(b"\r\n".join([*lines, b"", b""]))
 
     def write(self, data: bytes) -> None:

@@ -160,9 +160,8 @@ class Outlet(ABC):
         if stall.active():
             stall.cancel()
 
-    def _count(self, events: Sequence[AgentEvent], now: float) -> None:
-        """Counts a segment."""
-        self._meters.tokens += len(events)
+    def _note_first(self, now: float) -> None:
+        """The first event has come."""
         if self._asked is not None:
             self._meters.first_token.observe(now - self._asked)
             self._asked = None
@@ -218,7 +217,9 @@ class StreamedReply(Outlet):
         if self._ended:
             return
         self._spoke = now = self._clock.seconds()
-        self._count(events, now)
+        self._meters.tokens += len(events)
+        if self._asked is not None:
+            self._note_first(now)
         self._send(self._encoder.events(events))
 
     def replyFinished(self, end: ReplyEnd) -> None:
@@ -282,7 +283,9 @@ class WholeReply(Outlet):
 
     def eventsReceived(self, events: Sequence[AgentEvent]) -> None:
         """Keeps the pieces."""
-        self._count(events, self._clock.seconds())
+        self._meters.tokens += len(events)
+        if self._asked is not None:
+            self._note_first(self._clock.seconds())
         for event in events:
             (self._text if type(event) is Text else self._reasoning).append(event.text)
             self._size += len(event.text)
