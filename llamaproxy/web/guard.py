@@ -121,20 +121,26 @@ class Guard:
         return is_here and not self._is_relayed(request)
 
     def caller(self, request: IRequest) -> Caller:
-        """Whose session the request belongs to, and what they may command. Raises `BadRequest`."""
+        """Whose session the request belongs to, and what they may command. Raises `BadRequest`.
+
+        What an agent asks are a model's words, and opening a gate is a person's act.
+        """
         address, key = self.address(request), self.key_name(request)
         own = self._key_commands.get(key) if key else None
+        depth = _depth(request)
         rights = own or self._commands
+        if depth and rights == "all":
+            rights = "safe"
         at_the_server = address.is_loopback and not self._is_relayed(request)
         believed = at_the_server or key is not None or self._is_proxy(_address_of(request.getClientAddress()))
-        session_id, rung = self._naming.session(str(address), request.requestHeaders, key, believed)
+        session_id, rung = self._naming.session(str(address), request.requestHeaders, key, believed, depth)
         return Caller(
             session_id=session_id,
             named_by=rung,
             address=str(address),
             rights=rights,
             owner=rights == "all" and (own == "all" or at_the_server),
-            depth=_depth(request),
+            depth=depth,
         )
 
     def key_name(self, request: IRequest) -> str | None:

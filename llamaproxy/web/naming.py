@@ -11,6 +11,8 @@ from ..config import FrontDoor
 
 # Characters of what follows the address in a session's id.
 MAX_SUFFIX = 64
+# Depths of delegation that are told apart, more than any operator allows.
+DEEPEST = 9
 
 
 class Naming:
@@ -24,20 +26,27 @@ class Naming:
         ]
         self._keys = tuple(door.api_keys) if "api_key" in door.session_by else ()
 
-    def session(self, address: str, headers: Headers, key: str | None, believed: bool) -> tuple[str, str]:
+    def session(
+        self, address: str, headers: Headers, key: str | None, believed: bool, depth: int = 0
+    ) -> tuple[str, str]:
         """The session's id, and the rung that decided it.
 
         `key` is the name of the API key that came along, `believed` says whether headers count. The first of them
-        that is there decides; a key's sessions are its own, whatever its headers say.
+        that is there decides; a key's sessions are its own, whatever its headers say. What agents ask, at a `depth`
+        above 0, is apart from what people say at the same address, and from the turn that may wait for the answer.
         """
         name, rung = (key, f"API key '{key}'") if key in self._keys else ("", "address")
-        suffix = name
+        value = ""
         for kind, header in self._rungs if believed else ():
             sent, *_ = headers.getRawHeaders(header.encode("ascii")) or [b""]
             value = _text(sent).strip()
             if value:
-                suffix, rung = self._joined(name, value), f"{kind} {header}"
+                rung = f"{kind} {header}"
                 break
+        if depth:
+            value = f"{value}.asked-{min(depth, DEEPEST)}".lstrip(".")
+            rung += ", for an agent's question"
+        suffix = self._joined(name, value) if value else name
         return (f"llama-{address}-{safe_name(suffix, MAX_SUFFIX)}" if suffix else f"llama-{address}"), rung
 
     def _joined(self, name: str, value: str) -> str:

@@ -38,9 +38,15 @@ class GuardTests(SynchronousTestCase):
             with self.assertRaises(BadRequest):
                 Guard().caller(self.asking(depth=nonsense))
 
-    def asking(self, depth: str | None) -> Any:
+    def test_what_an_agent_asks_has_no_rights_over_gates_wherever_it_comes_from(self) -> None:
+        for address in ("127.0.0.1", "192.168.1.2"):
+            caller = Guard().caller(self.asking("1", address))
+            self.assertEqual((caller.rights, caller.owner), ("safe", False))
+        self.assertEqual(Guard(commands="none").caller(self.asking("1")).rights, "none")
+
+    def asking(self, depth: str | None, address: str = "192.168.1.2") -> Any:
         request = DummyRequest([])
-        request.client = IPv4Address("TCP", "192.168.1.2", 1)
+        request.client = IPv4Address("TCP", address, 1)
         if depth is not None:
             request.requestHeaders.setRawHeaders("X-Llamaproxy-Depth", [depth])
         return request

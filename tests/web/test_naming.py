@@ -82,6 +82,15 @@ class NamingTests(SynchronousTestCase):
         self.assertEqual(len(ids), len(sent))
         self.assertTrue(all(session_id.isascii() for session_id in ids))
 
+    def test_what_agents_ask_is_apart_from_what_people_say_at_the_same_address(self) -> None:
+        guard = Guard(api_keys=KEYS)
+        by_address = ("llama-192.168.1.2-asked-1", "address, for an agent's question")
+        self.assertEqual(self.who(guard, "192.168.1.2", X_Llamaproxy_Depth="1"), by_address)
+        deep = self.who(guard, "192.168.1.2", X_Llamaproxy_Depth="77", Authorization="Bearer a")
+        self.assertEqual(deep[0], "llama-192.168.1.2-anna.asked-9")
+        chat = self.who(guard, X_Llamaproxy_Depth="2", X_Llamaproxy_Chat="work")
+        self.assertEqual(chat[0], "llama-127.0.0.1-work.asked-2")
+
     def test_odd_names_are_made_plain_and_long_ones_short_without_becoming_one(self) -> None:
         names = ["../../etc", "a b", "a  b", "ä" * 3, "x" * 500, "x" * 501, "%00\x7f"]
         sessions = [self.who(Guard(), X_Llamaproxy_Chat=name)[0] for name in names]
