@@ -40,9 +40,12 @@ from .web.site import FrontSite
 
 log = Logger()
 
-# New objects between two looks for garbage. Python's 700 are a handful of requests; many more would no longer fit the
-# processor's cache.
+# New objects between two looks for garbage among them. Python's 700 are a handful of requests; many more would no
+# longer fit the processor's cache.
 GARBAGE = 10_000
+# Such looks between two at all that has come since, nearly all of which still lives: when a thousand clients arrive,
+# its streams. Python's 10 would hold them up for a tenth of the time that their first tokens take.
+OLDER_GARBAGE = 30
 
 
 class Plan(Struct, frozen=True, kw_only=True):
@@ -226,4 +229,4 @@ def _settle() -> None:
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(GARBAGE, 4, 50)
+    gc.set_threshold(GARBAGE, OLDER_GARBAGE, 50)

@@ -5,6 +5,7 @@ file `.system_prompt_<name>` beside it, again text and sections. The client's ow
 """
 
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from shutil import copymode
 from typing import Any
@@ -36,13 +37,13 @@ class Section(Struct, frozen=True):
         return f"{heading}\n{self.body}".rstrip()
 
 
-class Prompt(Struct, frozen=True):
+class Prompt(Struct, frozen=True, dict=True):
     """An assembled prompt; `stamps` tells whether one of its files has changed since."""
 
     sections: tuple[Section, ...]
     stamps: tuple[tuple[Path, tuple[int, int] | None], ...]
 
-    @property
+    @cached_property
     def text(self) -> str:
         """The whole prompt."""
         return "\n\n".join(part for section in self.sections if (part := section.render()))
@@ -61,30 +62,31 @@ class PromptFiles:
     ) -> None:
         self._folder = folder
         self._in_thread = in_thread
-        self._prompts: dict[Path, Prompt] = {}
+        # By folder, as all that follows.
+        self._prompts: dict[str, Prompt] = {}
         # Who waits for a look at a folder's files that has not begun yet.
-        self._waiting: dict[Path, list[Deferred[Prompt]]] = {}
-        self._looking: set[Path] = set()
+        self._waiting: dict[str, list[Deferred[Prompt]]] = {}
+        self._looking: set[str] = set()
 
     def prompt(self, folder: str | None = None) -> Deferred[Prompt]:
         """The prompt of `folder` (relative to the home), or of the home itself. Never fails for a missing file."""
-        path = self._folder / (folder or "")
+        folder = folder or ""
         prompt: Deferred[Prompt] = Deferred()
-        self._waiting.setdefault(path, []).append(prompt)
-        if path not in self._looking:
-            self._look(path)
+        self._waiting.setdefault(folder, []).append(prompt)
+        if folder not in self._looking:
+            self._look(folder)
         return prompt
 
-    def _look(self, path: Path) -> None:
+    def _look(self, folder: str) -> None:
         """Goes through the files once for all who wait; those who come meanwhile want a look of their own."""
-        waiting = self._waiting.pop(path)
-        self._looking.add(path)
-        self._in_thread(self._current, path).addBoth(self._seen, path, waiting)
+        waiting = self._waiting.pop(folder)
+        self._looking.add(folder)
+        self._in_thread(self._current, folder).addBoth(self._seen, folder, waiting)
 
-    def _seen(self, prompt: Any, path: Path, waiting: list[Deferred[Prompt]]) -> None:
-        self._looking.discard(path)
-        if path in self._waiting:
-            self._look(path)
+    def _seen(self, prompt: Any, folder: str, waiting: list[Deferred[Prompt]]) -> None:
+        self._looking.discard(folder)
+        if folder in self._waiting:
+            self._look(folder)
         for each in waiting:
             each.callback(prompt)
 
@@ -110,10 +112,10 @@ class PromptFiles:
         """Forgets what was read."""
         self._prompts.clear()
 
-    def _current(self, folder: Path) -> Prompt:
+    def _current(self, folder: str) -> Prompt:
         known = self._prompts.get(folder)
         if known is None or any(_stamp(path) != stamp for path, stamp in known.stamps):
-            known = self._prompts[folder] = assemble(folder)
+            known = self._prompts[folder] = assemble(self._folder / folder)
         return known
 
 

@@ -115,3 +115,5 @@ class Turn:
         else:
             self.log.failure("a turn failed", failure)
             self.reply.fail(AgentError("The agent failed on this message. The server's log says why."))
+        # Its traceback holds itself, and all that the turn had, until the garbage collector comes.
+        failure.cleanFailure()

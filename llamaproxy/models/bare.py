@@ -61,16 +61,15 @@ class BareClient:
 
     def __init__(self, reactor: Any, endpoint: Callable[[URI], IStreamClientEndpoint]) -> None:
         self._clock = reactor
-        self._endpoint = endpoint
+        self._endpoint = lru_cache(maxsize=256)(endpoint)
         self._poll = Poll(reactor)
         self._idle: dict[tuple[bytes, int], list[Connection]] = {}
 
     def request(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> Deferred[Response]:
         """See `client.Http`."""
-        uri = _parse(url)
+        uri, head = _parse(url)
         lines = [
-            b"%b %b HTTP/1.1\r\nHost: %b\r\nAccept-Encoding: identity"
-            % (method.encode(), uri.originForm, uri.netloc),
+            b"%b %b" % (method.encode(), head),
             *(f"{name.title()}: {' '.join(value.split())}".encode() for name, value in headers.items()),
             b"Content-Length: %d\r\n\r\n" % len(body),
         ]
@@ -98,8 +97,10 @@ def _send(connection: "Connection", request: bytes) -> Deferred[Response]:
 
 
 @lru_cache(maxsize=256)
-def _parse(url: str) -> URI:
-    return URI.fromBytes(Address.from_text(url).to_uri().to_text().encode("ascii"))
+def _parse(url: str) -> tuple[URI, bytes]:
+    """Where it is, and what each request's head begins with, behind the method."""
+    uri = URI.fromBytes(Address.from_text(url).to_uri().to_text().encode("ascii"))
+    return uri, b"%b HTTP/1.1\r\nHost: %b\r\nAccept-Encoding: identity" % (uri.originForm, uri.netloc)
 
 
 class Answer(Struct, frozen=True):

@@ -31,11 +31,11 @@ class _Remote:
     def __init__(self, key: str, entry: ModelEntry, modified_at: float) -> None:
         self._key = key
         self._entry = entry
-        self._modified_at = modified_at
+        self._card = card(key, entry, modified_at=modified_at)
 
     def info(self) -> ModelInfo:
         """See `IBackEnd`."""
-        return card(self._key, self._entry, modified_at=self._modified_at)
+        return self._card
 
     def start(self) -> Deferred[None]:
         """See `IBackEnd`."""
