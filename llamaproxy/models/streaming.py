@@ -85,7 +85,6 @@ class Watch:
         """From now on no silence may last longer than `patience` seconds; if one does, `complaint` is why."""
         self._patience, self._complaint = patience, complaint
         self.heard()
-        self.stop()
         self._arm()
 
     def heard(self) -> None:
@@ -115,8 +114,11 @@ class Watch:
         return self._clock.seconds() - self._held
 
     def _arm(self) -> None:
-        left = min(self._end, self._heard + self._patience) - self._now()
-        self._timer = self._clock.callLater(max(0.0, left), self._look)
+        left = max(0.0, min(self._end, self._heard + self._patience) - self._now())
+        if self._timer is None:
+            self._timer = self._clock.callLater(left, self._look)
+        else:
+            self._timer.reset(left)
 
     def _look(self) -> None:
         self._timer = None

@@ -2,7 +2,7 @@
 
 from ..dialects import anthropic
 from ..dialects.names import find_model
-from .endpoints import Endpoints, new_app
+from .endpoints import Answer, Endpoints, new_app
 from .site import Intake
 
 
@@ -13,10 +13,10 @@ class AnthropicEndpoints(Endpoints):
     dialect = anthropic
 
     @app.route("/v1/messages", methods=["POST"])
-    async def message(self, request: Intake) -> bytes:
+    def message(self, request: Intake) -> Answer:
         """A turn, streamed if the client asks for it."""
         parsed = anthropic.parse(request.content.read())
-        return await self._converse(request, parsed, anthropic.MessageEncoder(parsed.model))
+        return self._converse(request, parsed, anthropic.MessageEncoder(parsed.model))
 
     @app.route("/v1/messages/count_tokens", methods=["POST"])
     def count_tokens(self, request: Intake) -> bytes:

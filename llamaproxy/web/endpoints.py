@@ -4,8 +4,9 @@ Each dialect's endpoints are a class with a Klein app of its own; `routes` hands
 way of `plain_routes`.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from time import time
+from typing import Any
 
 from klein import Klein
 from klein.resource import KleinResource
@@ -27,6 +28,10 @@ from .paced import PacedReply
 from .quirks import Quirks, quirks_of
 from .site import Intake
 from .streaming import Outlet, StreamedReply, WholeReply
+
+# What a route gives: a body, or a coroutine that comes to it. Most give `_converse` away as it is, since each coroutine
+# around it would be kept for as long as the reply runs.
+Answer = bytes | Coroutine[Any, Any, bytes]
 
 
 class Endpoints:

@@ -6,7 +6,7 @@ The page is in Prometheus' text format; its library is loaded when somebody firs
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
@@ -15,7 +15,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.web.server import NOT_DONE_YET
 
-from ..agent.errors import AgentError, ModelError
+from ..agent.errors import ModelError
 from ..eager import waiting
 
 if TYPE_CHECKING:
@@ -50,6 +50,25 @@ class Distribution:
             yield bound, so_far
 
 
+class TurnMeter:
+    """Entered while one turn is under way; a generator would weigh more than all that is counted."""
+
+    __slots__ = ("_began", "_meters")
+
+    def __init__(self, meters: "Meters", began: float) -> None:
+        self._meters = meters
+        self._began = began
+
+    def __enter__(self) -> None:
+        self._meters.live += 1
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._meters.failed(error)
+        self._meters.ended(self._began)
+
+
 class Meters:
     """The counters of one front door; whoever does a thing counts it here."""
 
@@ -66,19 +85,14 @@ class Meters:
         self._due: float | None = None
         self._timer: IDelayedCall | None = None
 
-    @contextmanager
-    def turn(self) -> Iterator[None]:
-        """A turn, from its request to its last byte."""
-        began = self._clock.seconds()
-        self.live += 1
-        try:
-            yield
-        except AgentError as error:
-            self.failed(error)
-            raise
-        finally:
-            self.live -= 1
-            self.turns.observe(self._clock.seconds() - began)
+    def turn(self) -> "TurnMeter":
+        """Counts a turn, from its request to its last byte, as long as this is entered."""
+        return TurnMeter(self, self._clock.seconds())
+
+    def ended(self, began: float) -> None:
+        """A turn is over."""
+        self.live -= 1
+        self.turns.observe(self._clock.seconds() - began)
 
     def failed(self, error: BaseException | None) -> None:
         """A reply broke off, or did not come."""

@@ -9,7 +9,7 @@ from ..dialects import ollama, ollama_embed, ollama_manage, ollama_models
 from ..dialects.base import ChatRequest, Encoder
 from ..dialects.names import find_model
 from ..dialects.vectors import EmbedRequest
-from .endpoints import Endpoints, new_app
+from .endpoints import Answer, Endpoints, new_app
 from .site import Intake
 
 
@@ -129,24 +129,24 @@ class OllamaEndpoints(Endpoints):
     # -- conversation
 
     @app.route("/api/chat", methods=["POST"])
-    async def chat(self, request: Intake) -> bytes:
+    def chat(self, request: Intake) -> Answer:
         """A chat turn, streamed unless the client says otherwise."""
         parsed = ollama.parse_chat(request.content.read())
-        return await self._turn(request, parsed, "chat", ollama.ChatEncoder)
+        return self._turn(request, parsed, "chat", ollama.ChatEncoder)
 
     @app.route("/api/generate", methods=["POST"])
-    async def generate(self, request: Intake) -> bytes:
+    def generate(self, request: Intake) -> Answer:
         """A turn from a bare prompt, streamed unless the client says otherwise."""
         parsed = ollama.parse_generate(request.content.read())
-        return await self._turn(request, parsed, "generate", ollama.GenerateEncoder)
+        return self._turn(request, parsed, "generate", ollama.GenerateEncoder)
 
-    async def _turn(
+    def _turn(
         self,
         request: Intake,
         parsed: ChatRequest,
         kind: Literal["chat", "generate"],
         encoder: Callable[[str, float], Encoder],
-    ) -> bytes:
+    ) -> Answer:
         if parsed.lifecycle is not None:
             return self._json(request, ollama.lifecycle(parsed, kind, self._now()))
-        return await self._converse(request, parsed, encoder(parsed.model, self._now()))
+        return self._converse(request, parsed, encoder(parsed.model, self._now()))

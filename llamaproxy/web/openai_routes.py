@@ -3,7 +3,7 @@
 from ..agent.errors import NotFound
 from ..dialects import openai, openai_completions, openai_embeddings, openai_responses
 from ..dialects.names import find_model
-from .endpoints import Endpoints, new_app
+from .endpoints import Answer, Endpoints, new_app
 from .site import Intake
 
 
@@ -24,24 +24,24 @@ class OpenAIEndpoints(Endpoints):
         return self._json(request, openai.model(find_model(name, self._known())))
 
     @app.route("/v1/chat/completions", methods=["POST"])
-    async def chat(self, request: Intake) -> bytes:
+    def chat(self, request: Intake) -> Answer:
         """A chat turn, streamed if the client asks for it."""
         parsed = openai.parse_chat(request.content.read())
         encoder = openai.ChatEncoder(parsed.model, self._now(), parsed.include_usage)
-        return await self._converse(request, parsed, encoder)
+        return self._converse(request, parsed, encoder)
 
     @app.route("/v1/completions", methods=["POST"])
-    async def completion(self, request: Intake) -> bytes:
+    def completion(self, request: Intake) -> Answer:
         """A turn from a bare prompt, streamed if the client asks for it."""
         parsed = openai_completions.parse(request.content.read())
         encoder = openai_completions.CompletionEncoder(parsed.model, self._now(), parsed.include_usage)
-        return await self._converse(request, parsed, encoder)
+        return self._converse(request, parsed, encoder)
 
     @app.route("/v1/responses", methods=["POST"])
-    async def response(self, request: Intake) -> bytes:
+    def response(self, request: Intake) -> Answer:
         """A turn in the form of a response, streamed if the client asks for it."""
         parsed = openai_responses.parse(request.content.read())
-        return await self._converse(request, parsed, openai_responses.ResponseEncoder(parsed, self._now()))
+        return self._converse(request, parsed, openai_responses.ResponseEncoder(parsed, self._now()))
 
     @app.route("/v1/responses/<path:_>", methods=["GET", "POST", "DELETE"])
     def kept_response(self, request: Intake, _: str) -> bytes:

@@ -16,10 +16,10 @@ from twisted.web.iweb import IRequest
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
-from .endpoints import Endpoints, failed
+from .endpoints import Answer, Endpoints, failed
 from .site import Intake
 
-Endpoint = Callable[[Intake], bytes | Awaitable[bytes]]
+Endpoint = Callable[[Intake], Answer]
 
 
 class PlainRoutes(Resource):
