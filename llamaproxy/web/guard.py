@@ -5,7 +5,7 @@ Phones must reach the server, so it listens on every interface; this guard is wh
 
 import hmac
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
@@ -65,9 +65,9 @@ class Guard:
         hosts: Iterable[str] = (),
         naming: Naming | None = None,
     ) -> None:
-        self._allowed = _networks(tuple(allow_from) or LOCAL_NETWORKS)
+        self._is_allowed = _networks(tuple(allow_from) or LOCAL_NETWORKS)
         self._keys = {name: key.encode() for name, key in (api_keys or {}).items()}
-        self._proxies = _networks(trusted_proxies)
+        self._is_proxy = _networks(trusted_proxies)
         self._commands = commands
         self._key_commands = key_commands or {}
         self._hosts = Hosts(hosts)
@@ -115,7 +115,7 @@ class Guard:
 
         Not so for loopback, from where a proxy on this machine brings others; `allow_from` decides about that.
         """
-        if any(address in network for network in self._allowed):
+        if self._is_allowed(address):
             return True
         is_here = not address.is_loopback and address == _address_of(request.getHost())
         return is_here and not self._is_relayed(request)
@@ -126,6 +126,7 @@ class Guard:
         What an agent asks are a model's words, and opening a gate is a person's act.
         """
         address, key = self.address(request), self.key_name(request)
+        text = str(address)
         own = self._key_commands.get(key) if key else None
         depth = _depth(request)
         rights = own or self._commands
@@ -133,11 +134,11 @@ class Guard:
             rights = "safe"
         at_the_server = address.is_loopback and not self._is_relayed(request)
         believed = at_the_server or key is not None or self._is_proxy(_address_of(request.getClientAddress()))
-        session_id, rung = self._naming.session(str(address), request.requestHeaders, key, believed, depth)
+        session_id, rung = self._naming.session(text, request.requestHeaders, key, believed, depth)
         return Caller(
             session_id=session_id,
             named_by=rung,
-            address=str(address),
+            address=text,
             rights=rights,
             owner=rights == "all" and (own == "all" or at_the_server),
             depth=depth,
@@ -181,9 +182,6 @@ class Guard:
         peer = _address_of(request.getClientAddress())
         return not self._is_proxy(peer) and _is_forwarded(request)
 
-    def _is_proxy(self, address: Address) -> bool:
-        return any(address in network for network in self._proxies)
-
 
 def _address_of(end: IAddress) -> Address:
     """The address of a connection's end; a socket without one (a Unix socket) counts as loopback."""
@@ -208,5 +206,9 @@ def _hop(text: str) -> Address | None:
     return canonical((match["v6"] or match["v4"]) if match else text)
 
 
-def _networks(texts: Iterable[str]) -> tuple[Network, ...]:
-    return tuple(ip_network(text, strict=False) for text in texts)
+def _networks(texts: Iterable[str]) -> Callable[[Address], bool]:
+    """Says of an address whether it is in one of the networks; the same few ask again and again."""
+    networks: list[Network] = [ip_network(text, strict=False) for text in texts]
+    if not networks:
+        return lambda address: False
+    return lru_cache(maxsize=4096)(lambda address: any(address in network for network in networks))

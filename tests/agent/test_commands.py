@@ -389,8 +389,9 @@ class ToolCommandTests(TurnCase):
         self.assertIn("Unknown command", self.say("!clock"))
 
     def test_tool_commands_come_and_go_with_their_tools(self) -> None:
-        self.say("!help")
+        self.assertIn("!search_ddgs", self.say("!help"))
         self.house.toolbox.remove("search_ddgs")
+        self.assertNotIn("search_ddgs", self.say("!help"))
         self.assertIn("Unknown command", self.say("!search_ddgs cats"))
         self.house.toolbox.add(self.search)
         self.assertEqual(self.say("!search_ddgs cats"), "found")

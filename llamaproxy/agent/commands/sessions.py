@@ -16,21 +16,7 @@ async def show_help(call: Call) -> str:
     if call.argument:
         entry = commands.find(call.argument.lstrip("!"))
         return f"{entry.line}\n{entry.summary}" if entry else f"There is no command '{call.argument}'."
-    owner = call.turn.caller.owner
-    names: dict[str, list[str]] = {}
-    for entry in commands:
-        if owner or not entry.owner:
-            names.setdefault(entry.group, []).append(f"!{entry.name}")
-    lines = [f"{group}: {' '.join(each)}" for group, each in names.items()]
-    tools = ", ".join(tool.name for tool in call.agent.toolbox)
-    return "\n".join(
-        [
-            *lines,
-            *([f"The model's tools: {tools}"] if tools else []),
-            "@<key> <text> asks another model once.",
-            "!help <command> explains one.",
-        ]
-    )
+    return commands.overview(call.turn.caller.owner)
 
 
 @command("reset", summary="forget this conversation", group="Chat", waits=True)

@@ -1,6 +1,6 @@
 """The table of commands, and the one place that looks a command up and runs it."""
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Literal
 
@@ -128,12 +128,25 @@ class Commands:
         from . import sessions, models, delegation, prompts, gates, approvals, display, limits, operator  # noqa: F401, I001
 
         self._agent = agent
-        # The table with the tools that there were after so many changes.
-        self._known: tuple[int, dict[str, Command]] = (-1, {})
+        # Made anew once the tools have changed, as they had so often when these were made.
+        self._changes = -1
+        self._entries: dict[str, Command] = {}
+        self._overviews: dict[bool, str] = {}
 
-    def __iter__(self) -> Iterator[Command]:
-        """What there is, without the hidden ones."""
-        return (entry for entry in self._all().values() if not entry.hidden)
+    def overview(self, owner: bool) -> str:
+        """All commands by group, those for the `owner` as well or not, and the model's tools."""
+        entries = self._all()
+        if owner not in self._overviews:
+            names: dict[str, list[str]] = {}
+            for entry in entries.values():
+                if not entry.hidden and (owner or not entry.owner):
+                    names.setdefault(entry.group, []).append(f"!{entry.name}")
+            tools = ", ".join(tool.name for tool in self._agent.toolbox)
+            lines = [f"{group}: {' '.join(each)}" for group, each in names.items()]
+            lines += [f"The model's tools: {tools}"] if tools else []
+            lines += ["@<key> <text> asks another model once.", "!help <command> explains one."]
+            self._overviews[owner] = "\n".join(lines)
+        return self._overviews[owner]
 
     def find(self, name: str) -> Command | None:
         """The command of that name, in whatever case."""
@@ -192,12 +205,13 @@ class Commands:
         return f"Unknown command !{name}. {hint}"
 
     def _all(self) -> dict[str, Command]:
-        from .direct import tool_commands
-
         toolbox = self._agent.toolbox
-        if self._known[0] != toolbox.changes:
-            self._known = toolbox.changes, TABLE | tool_commands(toolbox)
-        return self._known[1]
+        if self._changes != toolbox.changes:
+            from .direct import tool_commands
+
+            self._changes, self._entries = toolbox.changes, TABLE | tool_commands(toolbox)
+            self._overviews = {}
+        return self._entries
 
 
 def whole_number(word: str, least: int, most: int) -> int:
