@@ -7,7 +7,7 @@ from secrets import choice
 from typing import Any, Literal
 
 import msgspec
-from msgspec import Struct, ValidationError
+from msgspec import DecodeError, Struct, ValidationError
 
 from .exchange import Exchange
 from .gates import Gates, Need
@@ -21,7 +21,9 @@ SETTING = "parked"
 PATIENCE = 600.0
 # Without letters and digits that look alike.
 _ALPHABET = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
+# Characters of one argument, and of all of them.
 _ARGUMENTS_SHOWN = 300
+_ALL_SHOWN = 3000
 
 UNANSWERED = "The user was asked about this call and did not answer. It was not made."
 WITHDRAWN = "The user was asked about this call and ended the turn instead. It was not made."
@@ -87,5 +89,17 @@ def _what(needs: list[Need]) -> str:
 
 
 def _shown(arguments: str) -> str:
+    """The arguments on one line: of each its beginning, so that a long one hides no other."""
     line = " ".join(arguments.split())
-    return line if len(line) <= _ARGUMENTS_SHOWN else f"{line[:_ARGUMENTS_SHOWN]}..."
+    if len(line) <= _ARGUMENTS_SHOWN:
+        return line
+    try:
+        each = msgspec.json.decode(line, type=dict[str, Any])
+    except (DecodeError, RecursionError):
+        return _beginning(line)
+    shown = (f"{name}: {_beginning(msgspec.json.encode(value).decode())}" for name, value in each.items())
+    return _beginning(", ".join(shown), _ALL_SHOWN)
+
+
+def _beginning(text: str, length: int = _ARGUMENTS_SHOWN) -> str:
+    return text if len(text) <= length else f"{text[:length]}... [{len(text) - length} characters more]"

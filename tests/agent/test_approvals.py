@@ -44,6 +44,12 @@ class ApprovalTests(ToolCase):
             self.assertIn(part, listener.text)
         self.assertEqual((self.drops(), len(self.house.calls), self.history()), (0, 1, []))
 
+    def test_long_argument_hides_no_other(self) -> None:
+        text = "x" * 1000
+        listener = self.after(("drop", f'{{"content": "{text}", "path": "secret.txt"}}'))
+        self.assertIn('x... [702 characters more], path: "secret.txt" (write table users)', listener.text)
+        self.assertLess(len(listener.text), 700)
+
     def test_yes_runs_the_call_and_carries_the_turn_on_in_a_new_reply(self) -> None:
         _, code = self.asked()
         reply = self.listen(f"!yes {code.lower()}")
