@@ -44,6 +44,14 @@ class ApprovalTests(ToolCase):
             self.assertIn(part, listener.text)
         self.assertEqual((self.drops(), len(self.house.calls), self.history()), (0, 1, []))
 
+    def test_leave_for_a_tool_that_is_not_there_yet_can_be_given_again(self) -> None:
+        _, code = self.asked()
+        self.house.agent.toolbox.remove("drop")
+        self.assertIn("Not there at the moment: drop.", self.listen(f"!yes {code}").text)
+        self.house.agent.toolbox.add(self.tools[1])
+        self.listen(f"!yes {code}")
+        self.assertEqual(self.drops(), 1)
+
     def test_long_argument_hides_no_other(self) -> None:
         text = "x" * 1000
         listener = self.after(("drop", f'{{"content": "{text}", "path": "secret.txt"}}'))

@@ -36,6 +36,12 @@ async def _decide(call: Call, decision: Decision) -> str:
         return "That question has expired; nothing was run."
     if call.argument.upper() != parked.code:
         return f"The open question has the code {parked.code}; nothing was run."
+    asked = {each.name for each in parked.exchange.pending()}
+    if decision != "no" and (
+        missing := sorted(name for name in asked if call.agent.toolbox.get(name) is None)
+    ):
+        # An MCP server takes a moment to start, and the question may be older than this process.
+        return f"Not there at the moment: {', '.join(missing)}. Nothing was run; the question stays open."
     # Before anything runs, so that no crash makes a call run twice.
     unpark(call.session)
     await call.save()
