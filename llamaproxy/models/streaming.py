@@ -115,10 +115,12 @@ class Watch:
 
     def _arm(self) -> None:
         left = max(0.0, min(self._end, self._heard + self._patience) - self._now())
-        if self._timer is None:
-            self._timer = self._clock.callLater(left, self._look)
-        else:
-            self._timer.reset(left)
+        if self._timer is not None:
+            if self._timer.getTime() <= self._clock.seconds() + left:
+                return  # it looks, and is armed again
+            # Not `reset`: the reactor goes through all of its timers to have one of them ring sooner.
+            self._timer.cancel()
+        self._timer = self._clock.callLater(left, self._look)
 
     def _look(self) -> None:
         self._timer = None
