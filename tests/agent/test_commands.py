@@ -315,6 +315,12 @@ class RightsTests(TurnCase):
         self.say("hello", rights="none")
         self.assertEqual(len(self.house.calls), 1)
 
+    def test_safe_caller_sees_only_the_own_session(self) -> None:
+        self.answered("hello", "ahoy", TABLET)
+        listed = self.say("!session", rights="safe")
+        self.assertIn(PHONE.session_id, listed)
+        self.assertNotIn(TABLET.session_id, listed)
+
     def test_safe_caller_looks_and_rules_the_own_session_only(self) -> None:
         for text in ("!help", "!model main", "!maxusers", "!limit_list", "!llm_call", "!tool_suppress true"):
             self.assertNotIn("operator", self.say(text, rights="safe"), text)

@@ -67,15 +67,21 @@ async def sleep(call: Call) -> str:
 async def session(call: Call) -> str:
     """Lists the live sessions or deletes one by its short or full id."""
     if not call.argument:
-        own = [each.card for each in call.agent.sessions]
-        cards = sorted([*own, *await call.agent.peers.sessions()], key=lambda card: card.short_id)
-        return "Sessions:\n" + "\n".join(_line(call, card) for card in cards)
+        return "Sessions:\n" + "\n".join([_line(call, card) for card in await _visible(call)])
     match call.argument.split():
         case [_, action] if action.lower() == "attach":
             return "A chat app cannot attach to another session: its own is made from its address."
         case [session_id, action] if action.lower() == "delete":
             return await _delete(call, session_id)
     raise UsageError(f"'{call.argument}' is not something that !session does.")
+
+
+async def _visible(call: Call) -> list[SessionCard]:
+    """The sessions that the caller may know of: who else talks here is not for those with fewer rights."""
+    if call.turn.caller.rights != "all":
+        return [call.session.card]
+    here = [each.card for each in call.agent.sessions]
+    return sorted([*here, *await call.agent.peers.sessions()], key=lambda card: card.short_id)
 
 
 def _line(call: Call, card: SessionCard) -> str:
