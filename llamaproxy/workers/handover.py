@@ -249,6 +249,8 @@ class MovableChannel(FrontChannel):
         if way := self._handover.way_of(self.requests[-1]):
             self.setTimeout(None)
             self.sender.flush()
+            # Or this would be told to read on when earlier answers are out, and the body not be with its head.
+            self.transport.unregisterProducer()
             self.transport.pauseProducing()
             way.take(self, b"".join(line + b"\r\n" for line in head) + self.clearLineBuffer())
             raise _Moving

@@ -6,15 +6,21 @@ If it breaks, the other side is gone.
 from typing import Any
 
 from msgspec import json
+from twisted.internet.defer import Deferred
 from twisted.internet.protocol import connectionDone
+from twisted.logger import Logger
 from twisted.protocols.amp import (
     AMP,
+    COMMAND,
     MAX_VALUE_LENGTH,
+    UNKNOWN_ERROR_CODE,
+    AmpBox,
     Argument,
     BinaryBoxProtocol,
     Boolean,
     Command,
     Integer,
+    RemoteAmpError,
     Unicode,
 )
 from twisted.python.failure import Failure
@@ -80,7 +86,8 @@ class OtherCards(Command):
 class Remove(Command):
     """Deletes a session of another worker; answered with its full id, which is empty if there is none."""
 
-    arguments = [(b"session_id", Unicode()), (b"worker", Integer())]
+    # The id is what somebody has typed, of any length.
+    arguments = [(b"session_id", Json(str)), (b"worker", Integer())]
     response = [(b"removed", Unicode())]
     errors = {AgentError: b"AGENT"}
 
@@ -127,7 +134,24 @@ class Hurry(Command):
 
 
 class LinkEnd(AMP):
-    """One end, without AMP's own lines in the log for each that comes and goes."""
+    """One end, without AMP's own lines in the log for each that comes and goes.
+
+    It outlasts a question that fails for no foreseen reason. AMP would hang up, and end a worker with all its streams.
+    """
+
+    log = Logger()
+
+    def dispatchCommand(self, box: AmpBox) -> Deferred[AmpBox]:
+        """Answers one question."""
+        answer: Deferred[AmpBox] = super().dispatchCommand(box)
+        return answer.addErrback(self._failed, box[COMMAND].decode())
+
+    def _failed(self, failure: Failure, command: str) -> Failure:
+        if failure.check(RemoteAmpError):
+            # That is how AMP puts those which are foreseen.
+            return failure
+        self.log.failure("while answering {command}", failure, command=command)
+        return Failure(RemoteAmpError(UNKNOWN_ERROR_CODE, "the other side failed; its log says why"))
 
     def makeConnection(self, transport: Any) -> None:
         """It is there."""

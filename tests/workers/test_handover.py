@@ -13,6 +13,7 @@ from twisted.internet.task import Clock, deferLater
 from twisted.internet.tcp import Port
 from twisted.trial.unittest import TestCase
 
+from llamaproxy.eager import waiting
 from llamaproxy.sending import together
 from llamaproxy.workers.handover import PATIENCE, Handover, inbox_pair, owner_of
 from tests.machine import until
@@ -206,6 +207,27 @@ class FullInboxTests(HandoverCase):
         response = peer.response()
         self.assertEqual(response.code, 503)
         self.assertIn("is away", response.json()["error"])
+
+    async def test_body_stays_behind_its_head_also_when_the_client_takes_earlier_answers_meanwhile(
+        self,
+    ) -> None:
+        self.fill_the_inbox()
+        peer = await self.connect(self.theirs)
+        await until(lambda: bool(self.here.site.connections))
+        (channel,) = self.here.site.connections
+        transport: Any = channel.transport
+        for end, option in ((peer.transport, socket.SO_RCVBUF), (transport, socket.SO_SNDBUF)):
+            end.getHandle().setsockopt(socket.SOL_SOCKET, option, 4096)
+        peer.transport.pauseProducing()
+        head, _, body = self.request("hello").partition(b"\r\n\r\n")
+        peer.transport.write(b"GET /api/tags HTTP/1.1\r\nHost: h\r\n\r\n" * 150 + head + b"\r\n\r\n")
+        await until(lambda: bool(self.here.reactor.clock.getDelayedCalls()))
+        self.assertTrue(waiting(transport))
+        peer.transport.write(body)
+        peer.transport.resumeProducing()
+        await until(lambda: peer.heard.count(b"200 OK") == 150)
+        self.there.handover.serve(self.there.site)
+        await self.answer(self.there, peer, "from there")
 
     async def test_client_that_leaves_while_it_waits_is_forgotten(self) -> None:
         self.fill_the_inbox()

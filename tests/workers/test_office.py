@@ -5,6 +5,7 @@ from zlib import crc32
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
+from twisted.protocols.amp import UnknownRemoteError
 from twisted.test.iosim import IOPump, connectedServerAndClient
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -164,6 +165,29 @@ class SessionTests(OfficeCase):
         self.assertIn("is away", self.failureResultOf(removal, AgentError).getErrorMessage())
         # It was an answer like any other: the link is still there.
         self.assertEqual(self.result(self.houses[0].agent.peers.sessions()), [])
+
+    def test_id_of_any_length_and_kind_is_one_that_no_session_has(self) -> None:
+        for text in (
+            "x" * 70_000,
+            "y" * 70_000,
+            "ü" * 70_000,
+            "\N{REPLACEMENT CHARACTER}",
+            "1",
+            "99999999999",
+        ):
+            for asker in (0, 1):
+                self.assertEqual(self.result(self.removal(text, asker)), "")
+
+    def test_question_that_fails_for_no_foreseen_reason_ends_no_link(self) -> None:
+        (session_id,) = self.begin(1)
+        agent = self.houses[1].agent
+        self.patch(agent.store, "delete", lambda session_id: 1 / 0)
+        removal = self.removal(session_id)
+        self.flush()
+        self.failureResultOf(removal, UnknownRemoteError)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        (card,) = self.result(self.houses[0].agent.peers.sessions())
+        self.assertEqual(card.session_id, session_id)
 
 
 class EmbeddedTests(OfficeCase):
