@@ -3,6 +3,7 @@
 Source of the format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
 """
 
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from struct import calcsize, unpack
 from typing import Any, BinaryIO
@@ -10,6 +11,9 @@ from typing import Any, BinaryIO
 from msgspec import Struct
 
 _STRING, _ARRAY = 8, 9
+_TEMPLATE = b"tokenizer.chat_template"
+# Bytes before the tensors, of which the vocabulary is nearly all.
+MAX_HEAD = 64 * 1024 * 1024
 _SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 
 # enum llama_ftype in llama.cpp's include/llama.h; the kinds that are no longer made are left out.
@@ -25,6 +29,7 @@ class Weights(Struct, frozen=True):
     """What a file holds; 0 where it does not say.
 
     `context_length` is the number of tokens it was trained for, `embedding_length` the width of its layers.
+    `knows_tools` says that its chat template has a place for tools.
     `pools` says that it was made for embeddings, and knows how to make one vector of many tokens'.
     """
 
@@ -34,12 +39,14 @@ class Weights(Struct, frozen=True):
     context_length: int = 0
     pools: bool = False
     embedding_length: int = 0
+    knows_tools: bool = False
 
 
 def read_weights(path: Path) -> Weights:
     """Reads the head of the file at `path`. Raises `OSError`, or `ValueError` if it is not a GGUF file."""
     with path.open("rb") as file:
         facts = _facts(file)
+        template = _template(file)
     family = facts.get("general.architecture", "")
     return Weights(
         family=family,
@@ -48,6 +55,7 @@ def read_weights(path: Path) -> Weights:
         context_length=facts.get(f"{family}.context_length", 0),
         pools=facts.get(f"{family}.pooling_type", 0) > 0,
         embedding_length=facts.get(f"{family}.embedding_length", 0),
+        knows_tools=b"tools" in template,
     )
 
 
@@ -62,6 +70,17 @@ def _facts(file: BinaryIO) -> dict[str, Any]:
             break  # the vocabulary: megabytes, and the general facts come before it
         facts[name] = _value(file, _unpack(file, "I")[0])
     return facts
+
+
+def _template(file: BinaryIO) -> bytes:
+    """The chat template, which stands behind the vocabulary: searched for, as to read all of that takes long."""
+    with mmap(file.fileno(), 0, access=ACCESS_READ) as head:
+        at = head.find(_TEMPLATE, 0, MAX_HEAD)
+        if at < 0:
+            return b""
+        file.seek(at + len(_TEMPLATE))
+        kind, size = _unpack(file, "IQ")
+        return file.read(size) if kind == _STRING and size <= 1 << 20 else b""
 
 
 def _value(file: BinaryIO, kind: int) -> Any:

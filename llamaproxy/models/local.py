@@ -21,6 +21,7 @@ from .embedding import Embedding, read_openai
 from .gguf import Weights, read_weights
 from .keeper import AnyKeeper, Keeper
 from .openai import OpenAIChat
+from .toolwords import in_words
 from .upstream import Upstream
 
 # Tokens per reply when the entry does not say: the memory for them is taken when the model is loaded.
@@ -143,6 +144,8 @@ class LocalModel(Local):
 
     async def _ask(self, request: ModelRequest, receiver: IDeltaReceiver) -> ModelResult:
         loading = await self._load(self._upstream.time_limit(request))
+        if self._weights is not None and not self._weights.knows_tools:
+            request = in_words(request)
         return replace(await self._chat.ask(request, receiver), load_seconds=loading)
 
 

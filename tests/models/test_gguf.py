@@ -41,6 +41,17 @@ class ReadWeightsTests(SynchronousTestCase):
             path = self.written(b"GGUF" + pack("<IQQ", 3, 0, len(facts)) + b"".join(facts))
             self.assertEqual(read_weights(path).pools, pools)
 
+    def test_chat_template_behind_the_vocabulary_tells_of_tools(self) -> None:
+        words = pack("<IQ", 8, 2) + text("to") + text("ols")
+        for template, knows in (("{{ messages }}", False), ("{% for tool in tools %}", True)):
+            facts = [
+                FACTS[0],
+                fact("tokenizer.ggml.tokens", 9, words),
+                fact("tokenizer.chat_template", 8, text(template)),
+            ]
+            path = self.written(b"GGUF" + pack("<IQQ", 3, 0, len(facts)) + b"".join(facts))
+            self.assertEqual(read_weights(path).knows_tools, knows)
+
     def test_file_that_says_little_is_no_error(self) -> None:
         self.assertEqual(read_weights(self.written(b"GGUF" + pack("<IQQ", 3, 0, 0))), Weights())
 

@@ -75,6 +75,21 @@ class LocalEmbedderTests(LocalCase):
         self.assertGreater(sum(map(mul, one, alike)), sum(map(mul, one, other)))
 
 
+class ToolTests(LocalCase):
+    async def test_weights_whose_template_knows_no_tools_are_told_of_them_in_words(self) -> None:
+        model = local_model(WEIGHTS)
+        self.addCleanup(model.stop)
+        question = [Message(role="user", content="What time is it?")]
+        tool = {"name": "clock", "description": "The time of day.", "parameters": {"type": "object"}}
+        counts = []
+        for tools in ([], [tool]):
+            asked = ModelRequest(messages=question, tools=tools, options=Options(max_tokens=1))
+            result = await model.chat(asked, Listener())
+            assert result.usage is not None
+            counts.append(result.usage.prompt_tokens)
+        self.assertGreater(counts[1], counts[0] + 50)
+
+
 class LocalModelTests(LocalCase):
     def model(self, path: Path | str = WEIGHTS, **fields: Any) -> IModel:
         model = local_model(path, **fields)
