@@ -20,6 +20,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from .eager import waiting
 from .sending import together
 
 # Sockets that are served before the reactor gets to see to its timers and everybody else's.
@@ -40,15 +41,16 @@ class Poll:
     def reading(self, transport: Any, protocol: Protocol, size: int) -> "Reading":
         """What reads for `protocol` from now on, at most `size` bytes at a time; it runs already.
 
-        It is the transport that goes on reading if it is not TCP, or where there is no epoll.
+        It is the transport that reads if it is not TCP, or has something to write, or where there is no epoll.
         """
-        if isinstance(transport, Connection) and hasattr(select, "epoll"):
+        if isinstance(transport, Connection) and hasattr(select, "epoll") and not waiting(transport):
             transport.stopReading()
-            reading = PolledReading(self, transport, protocol, size)
-            reading.resume()
-            return reading
-        transport.bufferSize = size
-        return Reading(transport)
+            reading: Reading = PolledReading(self, transport, protocol, size)
+        else:
+            transport.bufferSize = size
+            reading = Reading(transport)
+        reading.resume()
+        return reading
 
     def watch(self, fd: int, reading: "PolledReading") -> None:
         """Begins to watch a descriptor."""
@@ -98,6 +100,8 @@ class Reading:
 
     __slots__ = ("_transport",)
 
+    is_polled = False
+
     def __init__(self, transport: Any) -> None:
         self._transport = transport
 
@@ -118,6 +122,8 @@ class PolledReading(Reading):
     """The reading of one connection, by a `Poll`."""
 
     __slots__ = ("_fd", "_poll", "_protocol", "_receive", "_size", "_watched")
+
+    is_polled = True
 
     def __init__(self, poll: Poll, transport: Connection, protocol: Protocol, size: int) -> None:
         super().__init__(transport)

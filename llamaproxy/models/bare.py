@@ -29,7 +29,7 @@ from twisted.web.client import URI, ResponseDone, ResponseFailed
 from twisted.web.http import PotentialDataLoss
 from twisted.web.http_headers import Headers
 
-from ..eager import limit_receiving, write
+from ..eager import limit_receiving, waiting, write
 from ..polling import Poll
 from .client import Address, Response
 
@@ -181,6 +181,7 @@ class Connection(Protocol):
         self._informational = 0
         self._go_on_with(self._head)
         write(self.transport, request)
+        self._choose_reading()
         return answer
 
     def read_with(self, reader: IProtocol) -> None:
@@ -222,8 +223,20 @@ class Connection(Protocol):
         without_length = self.dataReceived == self._until_close
         self._end(Failure(PotentialDataLoss()) if without_length else Failure(ResponseFailed([reason])))
 
+    def _choose_reading(self) -> None:
+        """Reads by the poll, but not while some of the request waits in the transport.
+
+        The reactor has the socket then, too. It would take the connection for lost when the server has answered early
+        and hung up, unless it also reads what came before.
+        """
+        if self._reading.is_polled == bool(waiting(self.transport)):
+            self._reading.pause()
+            self._reading = self._poll.reading(self.transport, self, SEGMENT)
+
     def _given_up(self) -> None:
         self._answer = None
+        # What was received by now may still be handed on.
+        self._go_on_with(self._unasked)
         self.stopProducing()
 
     def _complete(self, rest: bytes) -> None:
@@ -297,6 +310,7 @@ class Connection(Protocol):
 
     def _begin(self, code: int, can_persist: bool, headers: Headers) -> None:
         """Hands the answer out, now that its head is there."""
+        self._choose_reading()
         self._persistent = can_persist and "close" not in _values(headers, "connection")
         if problem := self._choose_parser(code, headers):
             self._malformed(problem)

@@ -1,22 +1,31 @@
 """The fast path against the plain one: whatever bytes come, however they are cut, both hear the same."""
 
 import json
+import socket
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from twisted.internet.defer import Deferred
+from twisted.internet import reactor as installed_reactor
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.internet.error import ConnectionDone
+from twisted.internet.testing import StringTransport
+from twisted.internet.threads import deferToThread
 from twisted.python.failure import Failure
-from twisted.trial.unittest import SynchronousTestCase
+from twisted.trial.unittest import SynchronousTestCase, TestCase
 from twisted.web.http import _MalformedChunkedDataError
 
 from llamaproxy.agent.types import ModelDelta, ModelResult, Text
 from llamaproxy.models import bare, repeats
+from llamaproxy.models.upstream import beginning_of
+from llamaproxy.polling import Poll
 
 from .fakes import DONE, HELLO, Listener, Network, event, finish
+
+reactor: Any = installed_reactor
 
 TEXTS = (
     "a",
@@ -252,3 +261,48 @@ class OddAnswerTests(SynchronousTestCase):
         whole = framed(event("hi") + event("you") + DONE, "chunked", [len(event("hi"))])
         for size in range(len(whole)):
             self.check(whole[:size])
+
+
+class GivenUpTests(SynchronousTestCase):
+    def test_answer_that_was_received_before_its_request_was_given_up_is_of_no_interest(self) -> None:
+        connection = bare.Connection(Poll(None), lambda: 0.0, [])
+        connection.makeConnection(transport := StringTransport())
+        answer = connection.send(b"GET / HTTP/1.1\r\n\r\n")
+        answer.cancel()
+        self.failureResultOf(answer, CancelledError)
+        connection.dataReceived(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi")
+        self.assertTrue(transport.disconnected)
+
+
+class EarlyAnswerTests(TestCase):
+    """Against a real socket, for the reactor's own way to look at it is the point."""
+
+    timeout = 20
+
+    def setUp(self) -> None:
+        self.door = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(self.door.close)
+
+    def refuse(self) -> None:
+        """Takes some of a request, refuses it, and hangs up on the rest."""
+        connection, _ = self.door.accept()
+        with connection:
+            for _ in range(200):
+                connection.recv(20_000)
+            connection.sendall(
+                b"HTTP/1.1 413 Too Large\r\nContent-Length: 4\r\nConnection: close\r\n\r\nlong"
+            )
+
+    async def ask(self, client: bare.BareClient, number: int) -> tuple[int, bytes]:
+        """Sends a long request; status and body of the answer."""
+        answer = await client.request("POST", f"http://127.0.0.1:{number}/", {}, bytes(20_000_000))
+        return answer.code, await beginning_of(answer, 100)
+
+    async def test_refusal_in_the_middle_of_a_long_request_is_heard(self) -> None:
+        number = self.door.getsockname()[1]
+        client = bare.BareClient(reactor, lambda uri: TCP4ClientEndpoint(reactor, "127.0.0.1", number))
+        for _ in range(10):
+            refused = deferToThread(self.refuse)
+            answer = await self.ask(client, number)
+            self.assertEqual(answer, (413, b"long"))
+            await refused
