@@ -55,6 +55,8 @@ class Post:
         self.failures = 0
         self.restart: IDelayedCall | None = None
         self.gone: Deferred[None] | None = None
+        # The end of the patience with one that is to end.
+        self.overdue: IDelayedCall | None = None
 
     @property
     def is_ready(self) -> bool:
@@ -118,8 +120,12 @@ class Supervisor(Service):
         return DeferredList([self._end(post) for post in self._posts if post.process is not None])
 
     def hurry(self) -> None:
-        """The workers hang up on everybody now."""
+        """The workers hang up on everybody now; one that hangs itself is not waited for as long as replies are."""
         self._office.hurry()
+        latest = self._reactor.seconds() + TIME_TO_END
+        for post in self._posts:
+            if post.overdue is not None and post.overdue.active() and post.overdue.getTime() > latest:
+                post.overdue.reset(TIME_TO_END)
 
     def _start_all(self) -> None:
         for post in self._posts:
@@ -194,7 +200,7 @@ class Supervisor(Service):
             return gone
         self._office.stop(post.worker)
         grace = self._plan.config.settings.front_door.shutdown_grace + TIME_TO_END
-        overdue = self._reactor.callLater(grace, post.process.kill)
+        overdue = post.overdue = self._reactor.callLater(grace, post.process.kill)
         return gone.addCallback(lambda _: overdue.cancel() if overdue.active() else None)
 
 

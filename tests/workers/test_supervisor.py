@@ -191,6 +191,17 @@ class StopTests(SupervisorCase):
         self.reactor.advance(1)
         self.assertTrue(self.newest.killed)
 
+    def test_worker_that_hangs_is_killed_sooner_once_the_operator_hurries(self) -> None:
+        self.serve()
+        self.supervisor.stopService()
+        self.reactor.advance(1)
+        for _ in range(2):
+            # The second time buys it nothing.
+            self.supervisor.hurry()
+            self.assertFalse(self.newest.killed)
+            self.reactor.advance(5)
+        self.assertTrue(self.newest.killed)
+
     def test_worker_that_waits_for_its_next_start_is_not_waited_for(self) -> None:
         self.serve()
         for _ in range(2):
