@@ -152,9 +152,9 @@ def litellm(upstream_port: int, model: str) -> Iterator[Server]:
         host = f"http://127.0.0.1:{upstream_port}/v1"
         params = {"model": f"openai/{model}", "api_base": host, "api_key": "none"}
         entry = {"model_name": model, "litellm_params": params}
-        # It wants a key, and looks prices up in the network, unless it is told otherwise.
+        # It wants a key, looks prices up in the network, and ends a stream that repeats itself, unless told otherwise.
         general = {"dangerously_permit_weak_or_unset_master_key": True}
-        environ = {"LITELLM_LOCAL_MODEL_COST_MAP": "True"}
+        environ = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "REPEATED_STREAMING_CHUNK_LIMIT": str(10**9)}
         (folder / "config.yaml").write_text(json.dumps({"model_list": [entry], "general_settings": general}))
         command = [_litellm_program(), "--config", "config.yaml", "--host", "127.0.0.1", "--port", str(port)]
         with _process(command, folder, environ) as process:
