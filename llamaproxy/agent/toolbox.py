@@ -71,7 +71,7 @@ class Toolbox:
     def offered(self, key: str) -> dict[str, ITool]:
         """The tools that the model `key` may call, by name."""
         choice = self._choices.get(key)
-        if choice is None:
+        if choice is None or "*" in choice:
             return dict(self._tools)
         wanted = set(choice)
         return {name: tool for name, tool in self._tools.items() if wanted & {name, tool.category}}

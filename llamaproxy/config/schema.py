@@ -137,7 +137,8 @@ class ModelEntry(Struct, frozen=True, kw_only=True):
     - `vision`: the model takes images. `embedding`: the model makes embeddings (`/v1/embeddings`, `/api/embed`)
       and is not one to talk to.
     - `tool_call_available`: the model is offered tools: those in `llm_tools` (names of tools or of their
-      categories), or all installed ones if that is null. `llm_call_available`: other models may ask this one.
+      categories, `*` for all), or all installed ones if that is null. `llm_call_available`: other models may ask
+      this one.
     - `llm_call_timeout` bounds the whole call, `connect_timeout` reaching the server, `first_token_timeout`
       the wait for the first delta, `idle_timeout` the silence between two network reads afterwards; seconds.
     - `plain_http`: ask a server without TLS through the same HTTP client as one with it, where the fast client

@@ -131,6 +131,7 @@ class RoundTests(ToolCase):
         )
         offered = Toolbox(tools, {"main": ("search", "d")}).offered("main")
         self.assertEqual(list(offered), ["a", "b", "d"])
+        self.assertEqual(list(Toolbox(tools, {"main": ("*",)}).offered("main")), ["a", "b", "c", "d"])
 
     def test_tool_knows_its_caller(self) -> None:
         self.after(("clock", "{}"))
