@@ -19,7 +19,7 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 from twisted.web.http import _MalformedChunkedDataError
 
 from llamaproxy.agent.types import ModelDelta, ModelResult, Text
-from llamaproxy.models import bare, repeats
+from llamaproxy.models import bare, bare_connection, repeats
 from llamaproxy.models.upstream import beginning_of
 from llamaproxy.polling import Poll
 
@@ -237,7 +237,7 @@ class OddAnswerTests(SynchronousTestCase):
     def test_informational_answers_are_passed_over_as_long_as_they_are_few(self) -> None:
         real = framed(event("hi") + finish() + DONE, "length", [])
         early = b"HTTP/1.1 103 Early Hints\r\n\r\n"
-        few, many = early * bare.MAX_INFORMATIONAL, early * 2000
+        few, many = early * bare_connection.MAX_INFORMATIONAL, early * 2000
         for segments in ([few + real], [few, real], cut(few + real, range(0, len(few), 7))):
             self.assertEqual(heard(segments, fast=True)[0], [Text("hi")])
         for segments in ([many + real], [many[:5000], many[5000:], real]):
@@ -265,7 +265,7 @@ class OddAnswerTests(SynchronousTestCase):
 
 class GivenUpTests(SynchronousTestCase):
     def test_answer_that_was_received_before_its_request_was_given_up_is_of_no_interest(self) -> None:
-        connection = bare.Connection(Poll(None), lambda: 0.0, [])
+        connection = bare_connection.Connection(Poll(None), lambda: 0.0, [])
         connection.makeConnection(transport := StringTransport())
         answer = connection.send(b"GET / HTTP/1.1\r\n\r\n")
         answer.cancel()
