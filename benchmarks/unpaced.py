@@ -1,8 +1,10 @@
 """As fast as it goes: how many tokens one core can carry from an upstream that never waits."""
 
+from collections.abc import Callable
+
 from msgspec import Struct
 
-from .clients import Crowd
+from .clients import Client, Crowd
 from .machine import own_cpu
 from .servers import Server, available_peers, llamaproxy, upstream
 from .table import ratio, table
@@ -29,14 +31,24 @@ def measure(server: Server, source: Server) -> Figures:
         crowd.connect(server.port, [server.request()] * STREAMS)
         crowd.run(10.0, until=lambda: all(client.tokens for client in crowd.clients))
         crowd.run(SETTLE)
-        before = sum(client.tokens for client in crowd.clients)
-        cpu, source_cpu, own = server.cpu(), source.cpu(), own_cpu()
-        took = crowd.run(SECONDS)
-        own, cpu, source_cpu = own_cpu() - own, server.cpu() - cpu, source.cpu() - source_cpu
-        tokens = sum(client.tokens for client in crowd.clients) - before
-        return Figures(
-            server.name, tokens / took, tokens / max(cpu, 0.01), cpu / took, own / took, source_cpu / took
-        )
+        return watch(server.name, crowd, server, source, SECONDS, lambda client: client.tokens)
+
+
+def watch(
+    name: str,
+    crowd: Crowd,
+    server: Server,
+    source: Server,
+    seconds: float,
+    tokens_of: Callable[[Client], float],
+) -> Figures:
+    """Lets the crowd read for that long; `tokens_of` says how many tokens a client has had so far."""
+    before = sum(map(tokens_of, crowd.clients))
+    cpu, source_cpu, own = server.cpu(), source.cpu(), own_cpu()
+    took = crowd.run(seconds)
+    own, cpu, source_cpu = own_cpu() - own, server.cpu() - cpu, source.cpu() - source_cpu
+    tokens = sum(map(tokens_of, crowd.clients)) - before
+    return Figures(name, tokens / took, tokens / max(cpu, 0.01), cpu / took, own / took, source_cpu / took)
 
 
 def run() -> str:

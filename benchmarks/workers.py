@@ -10,12 +10,10 @@ import sys
 from collections.abc import Sequence
 from statistics import median
 
-from msgspec import Struct
-
 from .clients import Client, Crowd
-from .machine import own_cpu
 from .servers import Server, llamaproxy, upstream
 from .table import ratio, table
+from .unpaced import Figures, watch
 from .upstream import MARK
 
 STREAMS = 64
@@ -36,17 +34,6 @@ while time.perf_counter() < end:
         count += len({"text": text, "parts": text.split(b"9")})
 print(count)
 """
-
-
-class Figures(Struct, frozen=True):
-    """Tokens a second, tokens for each second of the server's processor time, and everyone's share of a core."""
-
-    name: str
-    tokens: float
-    per_core: float
-    server: float
-    harness: float
-    upstream: float
 
 
 class Sink(Crowd):
@@ -75,14 +62,8 @@ def measure(server: Server, source: Server, name: str) -> Figures:
             client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, LOW_WATER)
         crowd.run(10.0, until=lambda: all(client.received for client in crowd.clients))
         crowd.run(SETTLE)
-        before = sum(client.received for client in crowd.clients)
-        cpu, source_cpu, own = server.cpu(), source.cpu(), own_cpu()
-        took = crowd.run(SECONDS)
-        own, cpu, source_cpu = own_cpu() - own, server.cpu() - cpu, source.cpu() - source_cpu
-        tokens = (sum(client.received for client in crowd.clients) - before) / crowd.frame_length()
-        return Figures(
-            name, tokens / took, tokens / max(cpu, 0.01), cpu / took, own / took, source_cpu / took
-        )
+        length = crowd.frame_length()
+        return watch(name, crowd, server, source, SECONDS, lambda client: client.received / length)
 
 
 def run() -> str:
