@@ -57,7 +57,7 @@ def _long_session(server: Server) -> list[tuple[float, float]]:
 
 def _fill(home: Path) -> None:
     """Puts sessions into the store of a home that no server uses yet."""
-    from llamaproxy.agent.types import Message
+    from llamaproxy.seams.types import Message
     from llamaproxy.store.database import Database
 
     database = Database(home / "sessions.db", time)

@@ -17,7 +17,7 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from .agent.types import Image, Reasoning
+from .seams.types import Image, Reasoning
 
 __all__ = ["Context", "Image", "Reasoning"]
 

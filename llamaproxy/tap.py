@@ -17,11 +17,11 @@ from twisted.internet.interfaces import IStreamServerEndpoint
 from twisted.logger import Logger
 from twisted.python import usage
 
-from .agent.errors import AgentError
-from .assembly import Plan, assemble
 from .config import ConfigError, FrontDoor, Home, find_home, load_configuration
 from .config.schema import MOST_WORKERS
-from .service import Interrupts, Part, Stack, give_up
+from .seams.errors import AgentError
+from .server.assembly import Plan, assemble
+from .server.service import Interrupts, Part, Stack, give_up
 from .web.door import BACKLOG, place_of, port_problem, urls_at, welcome
 
 log = Logger()

@@ -14,8 +14,11 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from llamaproxy.agent.agent import Agent
-from llamaproxy.agent.gates import GateMap
-from llamaproxy.agent.interfaces import (
+from llamaproxy.agent.calls.gates import GateMap
+from llamaproxy.agent.calls.toolbox import Toolbox
+from llamaproxy.agent.prompts import PromptFiles
+from llamaproxy.agent.sessions.limits import Limits
+from llamaproxy.seams.interfaces import (
     IDeltaReceiver,
     IEmbedder,
     IModel,
@@ -24,10 +27,7 @@ from llamaproxy.agent.interfaces import (
     ISessionStore,
     ITool,
 )
-from llamaproxy.agent.limits import Limits
-from llamaproxy.agent.prompts import PromptFiles
-from llamaproxy.agent.toolbox import Toolbox
-from llamaproxy.agent.types import (
+from llamaproxy.seams.types import (
     Access,
     AgentEvent,
     Embeddings,

@@ -13,7 +13,7 @@ from twisted.trial.unittest import TestCase
 from twisted.web.server import Site
 
 from llamaproxy.agent.agent import Agent
-from llamaproxy.agent.delegation import Delegation
+from llamaproxy.agent.calls.delegation import Delegation
 from llamaproxy.agent.prompts import PromptFiles
 from llamaproxy.config import Home, ModelEntry, ModelRegistry
 from llamaproxy.models.registry import build_models, model_context

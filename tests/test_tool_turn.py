@@ -18,13 +18,13 @@ from twisted.web.resource import Resource
 from twisted.web.server import Site
 
 from llamaproxy.agent.agent import Agent
-from llamaproxy.agent.errors import ToolError
-from llamaproxy.agent.limits import Limits
+from llamaproxy.agent.calls.toolbox import Toolbox
 from llamaproxy.agent.prompts import PromptFiles
-from llamaproxy.agent.toolbox import Toolbox
-from llamaproxy.agent.types import Access, Message, ToolContext
+from llamaproxy.agent.sessions.limits import Limits
 from llamaproxy.config import Home, ModelEntry, ModelRegistry
 from llamaproxy.models.registry import build_models, model_context
+from llamaproxy.seams.errors import ToolError
+from llamaproxy.seams.types import Access, Message, ToolContext
 from llamaproxy.store.sqlite import SqliteSessionStore
 from llamaproxy.web.guard import Guard
 from llamaproxy.web.routes import Routes

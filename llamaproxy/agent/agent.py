@@ -10,25 +10,25 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from .agentcall import AgentCall, conversation_id
-from .approvals import parked_turn, reminder
+from ..seams.errors import NoEmbedder, Stopping
+from ..seams.interfaces import IAgent, IEmbedder, IKeepsHistory, IModel, IPeers, IReply, ISessionStore
+from ..seams.types import Caller, ChatTurn, Embeddings, Message, ModelInfo
 from .aside import ask_aside
+from .calls.agentcall import AgentCall, conversation_id
+from .calls.delegation import Delegation, LlmCall
+from .calls.gates import GateMap
+from .calls.prompttools import ReadSystemPrompt, UpdateSystemPrompt
+from .calls.toolbox import Toolbox
 from .commands import Commands
 from .commands.script import Script, TooManyCommands
-from .conversation import Conversation
-from .delegation import Delegation, LlmCall
-from .errors import NoEmbedder, Stopping
-from .gates import GateMap
-from .history import estimate_all
-from .interfaces import IAgent, IEmbedder, IKeepsHistory, IModel, IPeers, IReply, ISessionStore
-from .limits import Limits
-from .peers import Alone
 from .prompts import PromptFiles
-from .prompttools import ReadSystemPrompt, UpdateSystemPrompt
-from .session import Session, Sessions
-from .toolbox import Toolbox
-from .turn import Turn
-from .types import Caller, ChatTurn, Embeddings, Message, ModelInfo
+from .sessions.history import estimate_all
+from .sessions.limits import Limits
+from .sessions.peers import Alone
+from .sessions.session import Session, Sessions
+from .sessions.turn import Turn
+from .turns.approvals import parked_turn, reminder
+from .turns.conversation import Conversation
 
 REAPER_INTERVAL = 60.0
 

@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 from twisted.internet.interfaces import IPushProducer
 from zope.interface import implementer
 
-from ..surrogates import joined
-from .interfaces import IDeltaReceiver, IModel
-from .types import ChatTurn, Message, ModelDelta, ModelRequest, Text
+from ..seams.interfaces import IDeltaReceiver, IModel
+from ..seams.surrogates import joined
+from ..seams.types import ChatTurn, Message, ModelDelta, ModelRequest, Text
 
 # In characters; what a model says beyond that is not kept.
 ANSWER_LIMIT = 64 * 1024

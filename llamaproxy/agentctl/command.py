@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from ..agent.words import truth
 from ..config import ConfigError, Home
+from ..seams.words import truth
 from .printer import Printer
 
 Run = Callable[[Home, argparse.Namespace, Printer], None]

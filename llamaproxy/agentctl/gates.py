@@ -4,7 +4,7 @@ from argparse import Namespace
 from collections.abc import Mapping
 from typing import Any
 
-from ..agent.gates import (
+from ..agent.calls.gates import (
     ALL,
     DATABASE_CATEGORY,
     DB,
@@ -15,7 +15,7 @@ from ..agent.gates import (
     SYSTEM_PROMPT,
     TOOLS,
 )
-from ..agent.limits import DEFAULT_RATES
+from ..agent.sessions.limits import DEFAULT_RATES
 from ..config import GateDefaults, Home, JsonFile, load_gates
 from ..config.load import as_struct, section
 from ..tools.manifest import BUILT_IN

@@ -6,8 +6,8 @@ from typing import Any
 
 from msgspec.structs import asdict
 
-from ..agent.limits import DEFAULT_RATES
-from ..agent.rates import Rate
+from ..agent.sessions.limits import DEFAULT_RATES
+from ..agent.sessions.rates import Rate
 from ..config import PLUGIN, FrontDoor, Home, JsonFile, Settings
 from ..config.load import load_depths, load_entry, load_limits, section
 from ..config.schema import MOST_WORKERS, DepthLimits, RateLimit

@@ -11,8 +11,8 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, Raw, Struct
 from msgspec.json import Decoder
 
-from ..agent.errors import AgentError, BadRequest
-from ..agent.types import AgentEvent, Message, ModelInfo, Options, Reasoning, ReplyEnd, Text, Usage
+from ..seams.errors import AgentError, BadRequest
+from ..seams.types import AgentEvent, Message, ModelInfo, Options, Reasoning, ReplyEnd, Text, Usage
 from .base import EVENT_STREAM, BlockEncoder, ChatRequest, message_of, named_event, quote, to_json
 from .options import stop_texts
 from .parsing import Name, WireMessage, decode_body, last_user_turn, size_of

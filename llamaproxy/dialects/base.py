@@ -12,8 +12,8 @@ from typing import Any, Literal, Protocol
 
 from msgspec import Struct
 
-from ..agent.errors import AgentError
-from ..agent.types import AgentEvent, ChatTurn, ReplyEnd, Text
+from ..seams.errors import AgentError
+from ..seams.types import AgentEvent, ChatTurn, ReplyEnd, Text
 
 
 class ChatRequest(Struct, frozen=True, kw_only=True):

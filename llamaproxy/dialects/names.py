@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from ..agent.errors import NoSuchModel
-from ..agent.types import ModelInfo
+from ..seams.errors import NoSuchModel
+from ..seams.types import ModelInfo
 
 
 def find_model(name: str, models: Sequence[ModelInfo]) -> ModelInfo:

@@ -11,8 +11,8 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, Struct
 from msgspec.json import Decoder
 
-from ..agent.errors import AgentError, BadRequest
-from ..agent.types import ChatTurn, Options, ReplyEnd
+from ..seams.errors import AgentError, BadRequest
+from ..seams.types import ChatTurn, Options, ReplyEnd
 from .base import ChatRequest, FrameEncoder, message_of, quote, to_json
 from .ollama_models import rfc3339
 from .options import stop_texts, token_limit

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct, json
 
-from ..agent.types import Embeddings
+from ..seams.types import Embeddings
 from .parsing import Name, decode_body
 from .vectors import MAX_TEXTS, EmbedRequest, in_pieces
 

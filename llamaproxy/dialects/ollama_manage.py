@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from msgspec import Struct
 from msgspec.json import Decoder
 
-from ..agent.errors import AgentError, BadRequest, Forbidden, NoSuchModel, NotFound
-from ..agent.types import ModelInfo
+from ..seams.errors import AgentError, BadRequest, Forbidden, NoSuchModel, NotFound
+from ..seams.types import ModelInfo
 from .base import to_json
 from .names import matches
 from .ollama_models import digest

@@ -14,8 +14,8 @@ from typing import Any
 from msgspec import Struct
 from msgspec.json import Decoder
 
-from ..agent.errors import BadRequest
-from ..agent.types import ModelInfo
+from ..seams.errors import BadRequest
+from ..seams.types import ModelInfo
 from .base import to_json
 from .names import tagged
 from .parsing import Name, decode_body

@@ -13,8 +13,8 @@ from typing import Any, ClassVar
 from msgspec import Struct
 from msgspec.json import Decoder
 
-from ..agent.errors import AgentError, BadRequest
-from ..agent.types import ModelInfo, ReplyEnd, Usage
+from ..seams.errors import AgentError, BadRequest
+from ..seams.types import ModelInfo, ReplyEnd, Usage
 from .base import COMMENT, EVENT_STREAM, ChatRequest, FrameEncoder, message_of, to_json
 from .options import Format, Reasoning, read_options
 from .parsing import Name, WireMessage, decode_body, last_user_turn, system_beside

@@ -8,8 +8,8 @@ from typing import Any
 from msgspec import Struct
 from msgspec.json import Decoder
 
-from ..agent.errors import BadRequest
-from ..agent.types import ChatTurn
+from ..seams.errors import BadRequest
+from ..seams.types import ChatTurn
 from .base import ChatRequest
 from .openai import ChunkEncoder, StreamOptions
 from .options import read_options

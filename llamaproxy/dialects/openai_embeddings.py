@@ -13,8 +13,8 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, Struct
 from msgspec.json import Decoder
 
-from ..agent.errors import BadRequest
-from ..agent.types import Embeddings
+from ..seams.errors import BadRequest
+from ..seams.types import Embeddings
 from .parsing import Name, decode_body, texts_of
 from .vectors import MAX_TEXTS, EmbedRequest, in_pieces
 

@@ -11,8 +11,8 @@ from typing import Any
 from msgspec import Raw, Struct
 from msgspec.json import Decoder
 
-from ..agent.errors import AgentError, BadRequest
-from ..agent.types import AgentEvent, ChatTurn, Reasoning, ReplyEnd, Text, Usage
+from ..seams.errors import AgentError, BadRequest
+from ..seams.types import AgentEvent, ChatTurn, Reasoning, ReplyEnd, Text, Usage
 from .base import COMMENT, EVENT_STREAM, BlockEncoder, ChatRequest, message_of, named_event, quote, to_json
 from .options import Format, read_options
 from .options import Reasoning as ReasoningOptions

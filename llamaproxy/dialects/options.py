@@ -4,8 +4,8 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
-from ..agent.errors import BadRequest
-from ..agent.types import Options
+from ..seams.errors import BadRequest
+from ..seams.types import Options
 from .parsing import Name
 
 

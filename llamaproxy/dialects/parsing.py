@@ -12,8 +12,8 @@ from typing import Annotated, Any, TypeVar
 from msgspec import DecodeError, Meta, Raw, Struct, ValidationError
 from msgspec.json import Decoder, encode
 
-from ..agent.errors import BadRequest
-from ..agent.types import ChatTurn, Image, Message, Options
+from ..seams.errors import BadRequest
+from ..seams.types import ChatTurn, Image, Message, Options
 
 _ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "function"})
 # Of an app's history, how many messages back an edit is followed.

@@ -17,16 +17,16 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from ..agent.errors import ModelError, ModelTimeout
-from ..agent.interfaces import IDeltaReceiver, IKeepsHistory
-from ..agent.names import SWARM, safe_name
-from ..agent.types import Message, ModelDelta, ModelRequest, ModelResult, Text
 from ..config.schema import ModelEntry
-from .refusals import UNREADABLE, error_of, first_line
+from ..seams.errors import ModelError, ModelTimeout
+from ..seams.interfaces import IDeltaReceiver, IKeepsHistory
+from ..seams.names import SWARM, safe_name
+from ..seams.types import Message, ModelDelta, ModelRequest, ModelResult, Text
 from .remote import RemoteModel
-from .sse import NamedEventSplitter
-from .upstream import Upstream
-from .wire import decoder, encode
+from .upstream.refusals import UNREADABLE, error_of, first_line
+from .upstream.sse import NamedEventSplitter
+from .upstream.upstream import Upstream
+from .upstream.wire import decoder, encode
 
 # The value of `model_id` that leaves the choice of a model to the remote agent.
 ITS_OWN = "default"

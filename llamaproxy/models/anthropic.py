@@ -9,17 +9,17 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
-from ..agent.errors import ContextTooLong, ModelError
-from ..agent.interfaces import IDeltaReceiver
-from ..agent.types import ModelDelta, ModelRequest, ModelResult, Reasoning, Text, Usage
 from ..config.schema import ModelEntry
+from ..seams.errors import ContextTooLong, ModelError
+from ..seams.interfaces import IDeltaReceiver
+from ..seams.types import ModelDelta, ModelRequest, ModelResult, Reasoning, Text, Usage
 from .anthropic_prompt import Thoughts, conversation
 from .calls import CallCollector
 from .fields import lower_limit
-from .refusals import error_of, message_of
-from .sse import EventSplitter
-from .upstream import Upstream
-from .wire import decoder, encode
+from .upstream.refusals import error_of, message_of
+from .upstream.sse import EventSplitter
+from .upstream.upstream import Upstream
+from .upstream.wire import decoder, encode
 
 API_VERSION = "2023-06-01"
 # The API wants a limit with every request; this one is within what all current models can do.

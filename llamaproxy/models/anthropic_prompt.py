@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from ..agent.types import Message, ToolCall
+from ..seams.types import Message, ToolCall
 from .calls import arguments_of
 
 Block = dict[str, Any]

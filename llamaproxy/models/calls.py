@@ -5,9 +5,9 @@ from typing import Any
 
 from msgspec import json
 
-from ..agent.types import ToolCall, ToolCallDelta
-from ..surrogates import joined
-from .refusals import UNREADABLE
+from ..seams.surrogates import joined
+from ..seams.types import ToolCall, ToolCallDelta
+from .upstream.refusals import UNREADABLE
 
 
 class CallCollector:

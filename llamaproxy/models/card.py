@@ -4,8 +4,8 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from ..agent.types import ModelInfo
 from ..config.schema import ModelEntry
+from ..seams.types import ModelInfo
 
 
 def card(key: str, entry: ModelEntry, **known: Any) -> ModelInfo:

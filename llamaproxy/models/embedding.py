@@ -10,11 +10,11 @@ from typing import Any
 
 from msgspec import Struct, json
 
-from ..agent.errors import ModelError
-from ..agent.types import Embeddings
 from ..config.schema import ModelEntry
-from .refusals import UNREADABLE
-from .upstream import Upstream
+from ..seams.errors import ModelError
+from ..seams.types import Embeddings
+from .upstream.refusals import UNREADABLE
+from .upstream.upstream import Upstream
 
 # Texts that a server is asked for at a time: the reactor decodes each answer in one go, a few milliseconds for this.
 BATCH = 64

@@ -3,8 +3,8 @@
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from ..agent.errors import ContextTooLong, ModelError
-from ..agent.types import ModelResult
+from ..seams.errors import ContextTooLong, ModelError
+from ..seams.types import ModelResult
 
 
 def lower_limit(asked: int | None, own: int | None) -> int | None:

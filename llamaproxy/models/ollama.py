@@ -8,15 +8,15 @@ from typing import Any
 
 from msgspec import Struct
 
-from ..agent.interfaces import IDeltaReceiver
-from ..agent.types import Message, ModelDelta, ModelRequest, ModelResult, Reasoning, Text, Usage
 from ..config.schema import ModelEntry
+from ..seams.interfaces import IDeltaReceiver
+from ..seams.types import Message, ModelDelta, ModelRequest, ModelResult, Reasoning, Text, Usage
 from .calls import CallCollector, arguments_of
 from .fields import OptionalFields, lower_limit
-from .refusals import error_of, first_line
-from .sse import LineSplitter
-from .upstream import Upstream
-from .wire import decoder, encode
+from .upstream.refusals import error_of, first_line
+from .upstream.sse import LineSplitter
+from .upstream.upstream import Upstream
+from .upstream.wire import decoder, encode
 
 
 class _Function(Struct, frozen=True):

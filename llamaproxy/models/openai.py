@@ -9,16 +9,16 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
-from ..agent.interfaces import IDeltaReceiver
-from ..agent.types import Message, ModelDelta, ModelRequest, ModelResult, Reasoning, Text, Usage
 from ..config.schema import ModelEntry
+from ..seams.interfaces import IDeltaReceiver
+from ..seams.types import Message, ModelDelta, ModelRequest, ModelResult, Reasoning, Text, Usage
 from .calls import CallCollector
 from .fields import OptionalFields, lower_limit
-from .refusals import error_of, message_of
-from .repeats import Repeats
-from .sse import EventSplitter
-from .upstream import Upstream
-from .wire import decoder, encode
+from .upstream.refusals import error_of, message_of
+from .upstream.repeats import Repeats
+from .upstream.sse import EventSplitter
+from .upstream.upstream import Upstream
+from .upstream.wire import decoder, encode
 
 _FINISH: dict[str, Literal["stop", "length", "tool_calls", "content_filter"]] = {
     "length": "length",

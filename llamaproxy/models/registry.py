@@ -8,20 +8,20 @@ from msgspec import Struct, field
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.logger import Logger
 
-from ..agent.interfaces import IEmbedder, IModel, IModelType
 from ..config import ConfigError, Home, ModelEntry, ModelRegistry
+from ..seams.interfaces import IEmbedder, IModel, IModelType
 from .agent import AgentChat, RemoteAgent
 from .anthropic import AnthropicChat, anthropic_headers
-from .bare import BareClient
-from .client import Endpoints, Http, PlainClient
+from .embedded.keeper import AnyKeeper
+from .embedded.local import LocalEmbedder, LocalModel
 from .embedding import Embedding, read_ollama, read_openai
-from .keeper import AnyKeeper
-from .local import LocalEmbedder, LocalModel
 from .ollama import OllamaChat
 from .openai import OpenAIChat
-from .python import PythonModel
+from .python.model import PythonModel
 from .remote import RemoteEmbedder, RemoteModel, locator, who_is
-from .upstream import Upstream, bearer
+from .upstream.bare import BareClient
+from .upstream.client import Endpoints, Http, PlainClient
+from .upstream.upstream import Upstream, bearer
 
 _log = Logger()
 

@@ -6,13 +6,13 @@ from typing import Any, Protocol
 from twisted.internet.defer import Deferred, execute, succeed
 from zope.interface import implementer
 
-from ..agent.errors import ModelError
-from ..agent.interfaces import IDeltaReceiver, IEmbedder, IModel
-from ..agent.types import Embeddings, ModelInfo, ModelRequest, ModelResult
 from ..config.schema import ModelEntry
+from ..seams.errors import ModelError
+from ..seams.interfaces import IDeltaReceiver, IEmbedder, IModel
+from ..seams.types import Embeddings, ModelInfo, ModelRequest, ModelResult
 from .card import card
 from .embedding import Embedding
-from .upstream import Server
+from .upstream.upstream import Server
 
 
 class Chat(Protocol):

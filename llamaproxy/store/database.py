@@ -9,9 +9,9 @@ from pathlib import Path
 
 import msgspec
 
-from ..agent.errors import StoreError
-from ..agent.types import Message, StoredSession
-from ..surrogates import joined
+from ..seams.errors import StoreError
+from ..seams.surrogates import joined
+from ..seams.types import Message, StoredSession
 
 # That SQLite takes.
 LARGEST_INTEGER = 2**63 - 1

@@ -16,9 +16,9 @@ from twisted.internet.defer import Deferred, fail
 from twisted.internet.interfaces import IReactorFromThreads
 from zope.interface import implementer
 
-from ..agent.errors import StoreError
-from ..agent.interfaces import ISessionStore
-from ..agent.types import Message, StoredSession
+from ..seams.errors import StoreError
+from ..seams.interfaces import ISessionStore
+from ..seams.types import Message, StoredSession
 from .database import Database
 from .thread import OneThread
 

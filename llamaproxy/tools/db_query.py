@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
-from ..agent.interfaces import ITool
-from ..agent.types import Access, ToolContext
 from ..config.tools import DbQuery
+from ..seams.interfaces import ITool
+from ..seams.types import Access, ToolContext
 from .base import BuiltIn, schema
 from .sql.database import Bounds, find_database
 from .threads import Abort, Workers

@@ -13,7 +13,7 @@ from twisted.web.http import PotentialDataLoss
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IResponse
 
-from ..agent.errors import ToolError
+from ..seams.errors import ToolError
 from .addresses import PublicEndpoints
 
 MOST_REDIRECTS = 5

@@ -7,10 +7,10 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
-from ..agent.errors import ToolError
-from ..agent.interfaces import ITool
-from ..agent.types import Access, ToolContext
 from ..config.tools import Files
+from ..seams.errors import ToolError
+from ..seams.interfaces import ITool
+from ..seams.types import Access, ToolContext
 from .base import BuiltIn, schema
 from .folder import Folder
 from .threads import Abort, Workers

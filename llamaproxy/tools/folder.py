@@ -12,7 +12,7 @@ from pathlib import Path
 from secrets import token_hex
 from typing import NamedTuple
 
-from ..agent.errors import ToolError
+from ..seams.errors import ToolError
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC

@@ -12,8 +12,8 @@ from msgspec import Struct
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
-from ..agent.interfaces import ITool
 from ..config.tools import PREFIX, Mcp, ToolSettings
+from ..seams.interfaces import ITool
 from .base import BuiltIn
 from .manifest import BUILT_IN
 from .mcp.servers import McpServers, Shelf

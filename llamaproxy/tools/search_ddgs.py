@@ -5,10 +5,10 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
-from ..agent.errors import ToolError
-from ..agent.interfaces import ITool
-from ..agent.types import Access, ToolContext
 from ..config.tools import Search
+from ..seams.errors import ToolError
+from ..seams.interfaces import ITool
+from ..seams.types import Access, ToolContext
 from .base import BuiltIn
 from .search_results import PARAMETERS, as_text
 from .threads import Workers

@@ -9,8 +9,8 @@ from twisted.internet.defer import Deferred, succeed
 from zope.interface import implementer
 
 from .. import __version__
-from ..agent.interfaces import ITool
-from ..agent.types import Access, ToolContext
+from ..seams.interfaces import ITool
+from ..seams.types import Access, ToolContext
 from .base import BuiltIn, schema
 
 

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from twisted.internet.defer import Deferred, fail
 from twisted.python.failure import Failure
 
-from ..agent.errors import ToolError
+from ..seams.errors import ToolError
 
 T = TypeVar("T")
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 
 from twisted.web.iweb import IRequest
 
-from ..agent.errors import Forbidden
+from ..seams.errors import Forbidden
 
 # As in Ollama's `envconfig/config.go`, and the web views of phone and desktop apps.
 _HOSTS = ("localhost", "*.localhost", "127.0.0.1", "0.0.0.0", "[::1]")

@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import IListeningPort, IReactorTime, IStreamServerEndpoint
 from twisted.logger import Logger
 
-from ..eager import limit_unsent
+from ..sockets.eager import limit_unsent
 from .guard import canonical
 from .site import FrontSite
 

@@ -15,12 +15,12 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 
-from ..agent.interfaces import IAgent
-from ..agent.types import Embeddings, ModelInfo, ReplyEnd, Text
 from ..config.schema import Housekeeping
 from ..dialects.base import ChatRequest, Encoder, WireDialect
 from ..dialects.names import matches
 from ..dialects.vectors import EmbedRequest
+from ..seams.interfaces import IAgent
+from ..seams.types import Embeddings, ModelInfo, ReplyEnd, Text
 from . import errors
 from .guard import Guard
 from .housekeeping import Housekeeper

@@ -8,10 +8,10 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
-from ..agent.errors import AgentError, NotFound, Stopping
 from ..dialects import anthropic, ollama, openai
 from ..dialects.base import WireDialect
 from ..dialects.detect import Dialect, detect
+from ..seams.errors import AgentError, NotFound, Stopping
 from .quirks import Quirks, quirks_of
 
 if TYPE_CHECKING:

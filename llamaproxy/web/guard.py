@@ -12,10 +12,10 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 from twisted.internet.interfaces import IAddress
 from twisted.web.iweb import IRequest
 
-from ..agent.errors import AgentError, BadRequest, Forbidden, Unauthorized
-from ..agent.names import DEPTH_HEADER
-from ..agent.types import Caller, Rights
 from ..config import FrontDoor
+from ..seams.errors import AgentError, BadRequest, Forbidden, Unauthorized
+from ..seams.names import DEPTH_HEADER
+from ..seams.types import Caller, Rights
 from .hosts import Hosts
 from .naming import Naming
 

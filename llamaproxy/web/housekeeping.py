@@ -3,11 +3,11 @@
 from msgspec.structs import replace
 from twisted.logger import Logger
 
-from ..agent.errors import AgentError
-from ..agent.interfaces import IAgent
 from ..config.schema import Housekeeping
 from ..dialects.base import ChatRequest
 from ..dialects.housekeeping import Task, answer, recognise, suits
+from ..seams.errors import AgentError
+from ..seams.interfaces import IAgent
 from .site import Intake
 
 # For Open WebUI's custom header with the template {{TASK}}.

@@ -5,7 +5,7 @@ import zlib
 from collections.abc import Callable
 from typing import Protocol
 
-from ..agent.errors import AgentError, BadRequest
+from ..seams.errors import AgentError, BadRequest
 
 if sys.version_info >= (3, 14):
     from compression import zstd

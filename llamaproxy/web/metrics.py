@@ -15,8 +15,8 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.web.server import NOT_DONE_YET
 
-from ..agent.errors import ModelError
-from ..eager import waiting
+from ..seams.errors import ModelError
+from ..sockets.eager import waiting
 
 if TYPE_CHECKING:
     from .site import FrontSite, Intake

@@ -6,8 +6,8 @@ router. What the client says tells them apart, as far as it can be believed.
 
 from twisted.web.http_headers import Headers
 
-from ..agent.names import safe_name
 from ..config import FrontDoor
+from ..seams.names import safe_name
 
 # Characters of what follows the address in a session's id.
 MAX_SUFFIX = 64

@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from typing import Literal
 
-from ..agent.errors import AgentError
-from ..agent.types import Embeddings
 from ..dialects import ollama, ollama_embed, ollama_manage, ollama_models
 from ..dialects.base import ChatRequest, Encoder
 from ..dialects.names import find_model
 from ..dialects.vectors import EmbedRequest
+from ..seams.errors import AgentError
+from ..seams.types import Embeddings
 from .endpoints import Answer, Endpoints, new_app
 from .site import Intake
 

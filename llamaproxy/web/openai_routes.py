@@ -1,8 +1,8 @@
 """OpenAI's endpoints."""
 
-from ..agent.errors import NotFound
 from ..dialects import openai, openai_completions, openai_embeddings, openai_responses
 from ..dialects.names import find_model
+from ..seams.errors import NotFound
 from .endpoints import Answer, Endpoints, new_app
 from .site import Intake
 

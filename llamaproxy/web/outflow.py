@@ -11,7 +11,7 @@ from twisted.web.http import HTTPChannel
 from twisted.web.http_headers import Headers
 from twisted.web.server import Request
 
-from ..sending import Sender, together
+from ..sockets.sending import Sender, together
 
 # Bytes that may wait here for one client before its reply is held.
 OWN_BUFFER = 8 * 1024

@@ -7,8 +7,8 @@ from typing import Any, cast
 from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
 
-from ..agent.errors import AgentError
-from ..agent.types import AgentEvent, ReplyEnd, Text
+from ..seams.errors import AgentError
+from ..seams.types import AgentEvent, ReplyEnd, Text
 from .streaming import StreamedReply
 
 # The reply is held while more characters than this wait for their line.

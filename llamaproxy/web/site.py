@@ -12,8 +12,8 @@ from twisted.web.resource import IResource
 from twisted.web.server import Request, Site
 from zope.interface import implementer
 
-from ..agent.errors import AgentError, BadRequest, TooLarge
 from ..dialects.detect import is_utf8, normalise, target_path
+from ..seams.errors import AgentError, BadRequest, TooLarge
 from . import errors
 from .cors import Cors
 from .guard import Guard

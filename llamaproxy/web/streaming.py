@@ -13,10 +13,10 @@ from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTim
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from ..agent.errors import AgentError
-from ..agent.interfaces import IReply, IReplyConsumer
-from ..agent.types import AgentEvent, ReplyEnd, Text
 from ..dialects.base import Encoder
+from ..seams.errors import AgentError
+from ..seams.interfaces import IReply, IReplyConsumer
+from ..seams.types import AgentEvent, ReplyEnd, Text
 from .quirks import EVERYBODY, Quirks
 from .site import Intake
 

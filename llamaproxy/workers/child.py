@@ -34,8 +34,8 @@ def main() -> None:
 def _serve(setup: "Setup", reactor: Any) -> None:
     from twisted.internet.endpoints import AdoptedStreamServerEndpoint
 
-    from ..assembly import assemble
-    from ..service import Part, Stack
+    from ..server.assembly import assemble
+    from ..server.service import Part, Stack
     from ..web.metrics import families
     from .handover import Handover
     from .logs import begin_logging

@@ -16,8 +16,8 @@ from twisted.internet.tcp import Connection
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from ..agent.errors import AgentError
-from ..eager import release, unsent
+from ..seams.errors import AgentError
+from ..sockets.eager import release, unsent
 from ..web.site import FrontChannel, FrontSite, Intake
 
 # Bytes of a packet: what the client has yet to take of an answer, the head of a request, and what came behind it.

@@ -25,9 +25,9 @@ from twisted.protocols.amp import (
 )
 from twisted.python.failure import Failure
 
-from ..agent.errors import AgentError, ModelError
-from ..agent.rulings import Ruling
-from ..agent.types import SessionCard
+from ..agent.sessions.rulings import Ruling
+from ..seams.errors import AgentError, ModelError
+from ..seams.types import SessionCard
 from ..web.metrics import Family
 
 

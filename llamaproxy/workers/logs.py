@@ -11,7 +11,7 @@ from twisted.logger import (
     jsonFileLogObserver,
 )
 
-from ..models.sse import LineSplitter
+from ..models.upstream.sse import LineSplitter
 
 
 def begin_logging(handle: int) -> None:

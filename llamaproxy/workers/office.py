@@ -10,10 +10,10 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 
-from ..agent.rulings import Ruling
-from ..agent.types import SessionCard
-from ..models.keeper import Keeper
-from ..models.upstream import Server
+from ..agent.sessions.rulings import Ruling
+from ..models.embedded.keeper import Keeper
+from ..models.upstream.upstream import Server
+from ..seams.types import SessionCard
 from .handover import WorkerAway
 from .ledger import Ledger
 from .link import (

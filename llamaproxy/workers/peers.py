@@ -10,11 +10,11 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from ..agent.agent import Agent
-from ..agent.interfaces import IPeers
-from ..agent.peers import FIRST_SHORT_ID
-from ..agent.rulings import Ruling
-from ..agent.types import SessionCard
-from ..models.upstream import Server
+from ..agent.sessions.peers import FIRST_SHORT_ID
+from ..agent.sessions.rulings import Ruling
+from ..models.upstream.upstream import Server
+from ..seams.interfaces import IPeers
+from ..seams.types import SessionCard
 from ..web.metrics import Family
 from .handover import owner_of
 from .link import (

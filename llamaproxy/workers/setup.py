@@ -2,7 +2,7 @@
 
 from msgspec import Struct
 
-from ..assembly import Plan
+from ..server.assembly import Plan
 
 # Where a worker finds its open files: those of every process first.
 LOG, ERRORS = 1, 2

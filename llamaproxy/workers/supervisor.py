@@ -15,12 +15,12 @@ from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
-from ..agent.errors import AgentError
-from ..agent.interfaces import IBackEnd
-from ..assembly import Plan, start_models, stop_models
-from ..models.keeper import Keeper
-from ..models.local import Local
-from ..service import Part, end_program
+from ..models.embedded.keeper import Keeper
+from ..models.embedded.local import Local
+from ..seams.errors import AgentError
+from ..seams.interfaces import IBackEnd
+from ..server.assembly import Plan, start_models, stop_models
+from ..server.service import Part, end_program
 from ..web.door import BACKLOG
 from .handover import inbox_pair
 from .office import Office

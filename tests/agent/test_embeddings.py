@@ -4,7 +4,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from llamaproxy.agent.errors import NoEmbedder
+from llamaproxy.seams.errors import NoEmbedder
 from tests.support import CountingEmbedder, House
 
 

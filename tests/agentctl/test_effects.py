@@ -7,10 +7,10 @@ from twisted.internet.endpoints import TCP4ServerEndpoint
 from twisted.internet.testing import MemoryReactorClock
 
 from llamaproxy.agent.agent import Agent
-from llamaproxy.agent.gates import Gates, Kind, Side
-from llamaproxy.agent.rates import Meter, Rate
-from llamaproxy.assembly import Plan, assemble
+from llamaproxy.agent.calls.gates import Gates, Kind, Side
+from llamaproxy.agent.sessions.rates import Meter, Rate
 from llamaproxy.config import load_configuration
+from llamaproxy.server.assembly import Plan, assemble
 
 from .helpers import AgentctlCase
 

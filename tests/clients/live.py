@@ -14,10 +14,10 @@ from twisted.trial.unittest import TestCase
 from zope.interface import implementer
 
 from llamaproxy.agent.agent import Agent
-from llamaproxy.agent.errors import ModelError, ModelRateLimited
-from llamaproxy.agent.interfaces import IDeltaReceiver, IModel, IReply
 from llamaproxy.agent.prompts import PromptFiles
-from llamaproxy.agent.types import (
+from llamaproxy.seams.errors import ModelError, ModelRateLimited
+from llamaproxy.seams.interfaces import IDeltaReceiver, IModel, IReply
+from llamaproxy.seams.types import (
     Caller,
     ChatTurn,
     ModelInfo,

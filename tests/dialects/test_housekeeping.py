@@ -5,9 +5,9 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from llamaproxy.agent.types import ChatTurn, Image, Options
 from llamaproxy.dialects.base import ChatRequest
 from llamaproxy.dialects.housekeeping import Task, answer, recognise, suits
+from llamaproxy.seams.types import ChatTurn, Image, Options
 
 HISTORY = (
     "<chat_history>\nUSER: how do I   bake\nsourdough bread at home in winter?\nASSISTANT: \n</chat_history>"

@@ -6,10 +6,10 @@ from typing import Any
 from ollama import ChatResponse, GenerateResponse
 from twisted.trial.unittest import SynchronousTestCase
 
-from llamaproxy.agent.errors import Busy, ModelError
-from llamaproxy.agent.types import AgentEvent, Reasoning, ReplyEnd, Text, Usage
 from llamaproxy.dialects import ollama
 from llamaproxy.dialects.base import Encoder, WireDialect
+from llamaproxy.seams.errors import Busy, ModelError
+from llamaproxy.seams.types import AgentEvent, Reasoning, ReplyEnd, Text, Usage
 
 NOW = 1_700_000_000.25
 START = b'{"model":"M:latest","created_at":"2023-11-14T22:13:20.250000Z",'

@@ -7,10 +7,10 @@ from typing import Any
 from ollama import ListResponse, ProcessResponse, ShowResponse
 from twisted.trial.unittest import SynchronousTestCase
 
-from llamaproxy.agent.errors import NoSuchModel
-from llamaproxy.agent.types import ModelInfo
 from llamaproxy.dialects import ollama_models
 from llamaproxy.dialects.names import find_model, matches
+from llamaproxy.seams.errors import NoSuchModel
+from llamaproxy.seams.types import ModelInfo
 
 NOW = 1_700_000_000.25
 PLAIN = ModelInfo(key="gemini25", model_id="google/gemini-2.5", kind="OPENAI")

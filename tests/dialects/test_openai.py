@@ -7,7 +7,9 @@ from openai.types import Model
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from twisted.trial.unittest import SynchronousTestCase
 
-from llamaproxy.agent.errors import (
+from llamaproxy.dialects import openai
+from llamaproxy.dialects.base import Encoder, WireDialect
+from llamaproxy.seams.errors import (
     AgentError,
     BadRequest,
     Busy,
@@ -18,9 +20,7 @@ from llamaproxy.agent.errors import (
     TooLarge,
     Unauthorized,
 )
-from llamaproxy.agent.types import ModelInfo, Reasoning, ReplyEnd, Text, Usage
-from llamaproxy.dialects import openai
-from llamaproxy.dialects.base import Encoder, WireDialect
+from llamaproxy.seams.types import ModelInfo, Reasoning, ReplyEnd, Text, Usage
 
 NOW = 1_700_000_000.75
 END = ReplyEnd(usage=Usage(7, 3))

@@ -8,11 +8,11 @@ from typing import Any
 from msgspec.structs import replace
 from twisted.trial.unittest import SynchronousTestCase
 
-from llamaproxy.agent.errors import BadRequest
-from llamaproxy.agent.types import ChatTurn, Image, Options
 from llamaproxy.dialects import ollama, ollama_manage, ollama_models, openai, parsing
 from llamaproxy.dialects.base import ChatRequest
 from llamaproxy.dialects.parsing import MAX_ESCAPES, MAX_TRAIL
+from llamaproxy.seams.errors import BadRequest
+from llamaproxy.seams.types import ChatTurn, Image, Options
 
 Parse = Callable[[bytes], ChatRequest]
 

@@ -12,10 +12,10 @@ from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from llamaproxy.agent.interfaces import IDeltaReceiver, IEmbedder, IModel
-from llamaproxy.agent.types import Message, ModelDelta, ModelRequest, ModelResult, Text
 from llamaproxy.config import Home, ModelEntry, ModelRegistry
 from llamaproxy.models.registry import ModelContext, build_embedders, build_models, model_context
+from llamaproxy.seams.interfaces import IDeltaReceiver, IEmbedder, IModel
+from llamaproxy.seams.types import Message, ModelDelta, ModelRequest, ModelResult, Text
 
 KEY = "sk-very-secret"
 HELLO = ModelRequest(messages=[Message(role="user", content="hello")])

@@ -6,16 +6,16 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import deferLater
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
-from llamaproxy.agent.errors import ModelError, ModelTimeout
-from llamaproxy.agent.interfaces import IModel
-from llamaproxy.agent.types import Message, ModelDelta, ModelRequest, Text
 from llamaproxy.config import Home, ModelEntry, ModelRegistry
 from llamaproxy.models.agent import Gate, TurnDecoder
 from llamaproxy.models.registry import build_models, model_context
+from llamaproxy.seams.errors import ModelError, ModelTimeout
+from llamaproxy.seams.interfaces import IModel
+from llamaproxy.seams.types import Message, ModelDelta, ModelRequest, Text
 
 from .agent_server import RemoteAgentServer
 from .fakes import KEY, Call, Connection, Listener
-from .test_upstream import UpstreamTestCase
+from .upstream.test_upstream import UpstreamTestCase
 
 TOKEN = b'event: tok\r\ndata: {"text":"so"}\r\n\r\n'
 DONE = b"event: done\r\ndata: {}\r\n\r\n"

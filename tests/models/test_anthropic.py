@@ -2,8 +2,8 @@ from typing import Any
 
 from msgspec import json
 
-from llamaproxy.agent.errors import ContextTooLong, ModelError, ModelTimeout, ModelUnavailable
-from llamaproxy.agent.types import (
+from llamaproxy.seams.errors import ContextTooLong, ModelError, ModelTimeout, ModelUnavailable
+from llamaproxy.seams.types import (
     Image,
     Message,
     ModelRequest,
@@ -16,7 +16,7 @@ from llamaproxy.agent.types import (
 )
 
 from .fakes import KEY, Call, Connection
-from .test_upstream import UpstreamTestCase
+from .upstream.test_upstream import UpstreamTestCase
 
 THINK = ModelRequest(messages=[Message(role="user", content="hello")], options=Options(think=True))
 CLOCK = ToolCall(id="toolu_1", name="clock", arguments='{"zone":"UTC"}')

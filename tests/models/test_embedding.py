@@ -7,9 +7,9 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from llamaproxy.agent.errors import ModelError, ModelTimeout, ModelUnavailable
-from llamaproxy.agent.interfaces import IEmbedder
-from llamaproxy.agent.types import Embeddings
+from llamaproxy.seams.errors import ModelError, ModelTimeout, ModelUnavailable
+from llamaproxy.seams.interfaces import IEmbedder
+from llamaproxy.seams.types import Embeddings
 
 from .fakes import KEY, Connection, Network
 

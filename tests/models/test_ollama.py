@@ -1,10 +1,10 @@
 from msgspec import json
 
-from llamaproxy.agent.errors import ModelError
-from llamaproxy.agent.types import Image, Message, ModelRequest, Options, Reasoning, Text, ToolCall, Usage
+from llamaproxy.seams.errors import ModelError
+from llamaproxy.seams.types import Image, Message, ModelRequest, Options, Reasoning, Text, ToolCall, Usage
 
 from .fakes import Call, Connection
-from .test_upstream import UpstreamTestCase
+from .upstream.test_upstream import UpstreamTestCase
 
 
 def line(**fields: object) -> bytes:

@@ -2,8 +2,8 @@ from typing import Any
 
 from msgspec import json
 
-from llamaproxy.agent.errors import ContextTooLong
-from llamaproxy.agent.types import (
+from llamaproxy.seams.errors import ContextTooLong
+from llamaproxy.seams.types import (
     Image,
     Message,
     ModelRequest,
@@ -16,7 +16,7 @@ from llamaproxy.agent.types import (
 )
 
 from .fakes import DONE, KEY, event, finish
-from .test_upstream import UpstreamTestCase
+from .upstream.test_upstream import UpstreamTestCase
 
 TOOL = {"name": "clock", "description": "the time", "parameters": {"type": "object"}}
 

@@ -8,9 +8,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from llamaproxy import plugins
-from llamaproxy.agent.interfaces import IDeltaReceiver, IModel
 from llamaproxy.config import ConfigError, Home, ModelEntry, ModelRegistry
 from llamaproxy.models.registry import ModelContext, build_embedders, build_models, model_context
+from llamaproxy.seams.interfaces import IDeltaReceiver, IModel
 
 from .fakes import HELLO, Listener, Network
 
@@ -29,8 +29,8 @@ from twisted.internet.defer import succeed
 from twisted.plugin import IPlugin
 from zope.interface import implementer
 
-from llamaproxy.agent.interfaces import IModel, IModelType
-from llamaproxy.agent.types import ModelInfo, ModelResult, Text
+from llamaproxy.seams.interfaces import IModel, IModelType
+from llamaproxy.seams.types import ModelInfo, ModelResult, Text
 
 
 @implementer(IModel)

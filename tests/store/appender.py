@@ -5,7 +5,7 @@ from typing import Any
 
 from twisted.internet.task import react
 
-from llamaproxy.agent.types import Message
+from llamaproxy.seams.types import Message
 from llamaproxy.store.sqlite import SqliteSessionStore
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from llamaproxy.agent.errors import StoreError
-from llamaproxy.agent.types import Message
+from llamaproxy.seams.errors import StoreError
+from llamaproxy.seams.types import Message
 from llamaproxy.store.database import Database
 
 TURN = (Message(role="user", content="hello"), Message(role="assistant", content="hi"))

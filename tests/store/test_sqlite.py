@@ -18,9 +18,9 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 from zope.interface.verify import verifyObject
 
-from llamaproxy.agent.errors import StoreError
-from llamaproxy.agent.interfaces import ISessionStore
-from llamaproxy.agent.types import Image, Mark, Message, StoredSession, ToolCall
+from llamaproxy.seams.errors import StoreError
+from llamaproxy.seams.interfaces import ISessionStore
+from llamaproxy.seams.types import Image, Mark, Message, StoredSession, ToolCall
 from llamaproxy.store.sqlite import SqliteSessionStore
 
 from . import appender

@@ -8,8 +8,8 @@ from twisted.internet.defer import CancelledError
 from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
-from llamaproxy.agent.errors import ToolError
 from llamaproxy.config.tools import DbQuery
+from llamaproxy.seams.errors import ToolError
 from llamaproxy.tools.db_query import DbQueryTool
 from llamaproxy.tools.sql import guard
 from llamaproxy.tools.threads import Workers

@@ -5,8 +5,8 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
-from llamaproxy.agent.interfaces import ITool
-from llamaproxy.agent.types import ToolContext
+from llamaproxy.seams.interfaces import ITool
+from llamaproxy.seams.types import ToolContext
 
 
 def context(reactor: IReactorTime) -> ToolContext:

@@ -8,10 +8,10 @@ from twisted.internet.task import Clock, deferLater
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from llamaproxy.agent.errors import ToolError
-from llamaproxy.agent.interfaces import ITool
-from llamaproxy.agent.types import Access
 from llamaproxy.config.tools import DbQuery
+from llamaproxy.seams.errors import ToolError
+from llamaproxy.seams.interfaces import ITool
+from llamaproxy.seams.types import Access
 from llamaproxy.tools.db_query import DbQueryTool
 from llamaproxy.tools.threads import Workers
 

@@ -9,9 +9,9 @@ from twisted.internet import reactor
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 from zope.interface.verify import verifyObject
 
-from llamaproxy.agent.errors import ToolError
-from llamaproxy.agent.interfaces import ITool
 from llamaproxy.config.tools import Files
+from llamaproxy.seams.errors import ToolError
+from llamaproxy.seams.interfaces import ITool
 from llamaproxy.tools.files import FilesTool
 from llamaproxy.tools.folder import Folder
 from llamaproxy.tools.threads import Workers

@@ -10,8 +10,8 @@ from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from llamaproxy.agent.interfaces import ITool
 from llamaproxy.config.tools import ToolSettings
+from llamaproxy.seams.interfaces import ITool
 from llamaproxy.tools import registry
 from llamaproxy.tools.manifest import BUILT_IN, Card
 from llamaproxy.tools.registry import Workshop, load_tools

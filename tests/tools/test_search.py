@@ -14,9 +14,9 @@ from twisted.web.resource import Resource
 from twisted.web.server import Request
 from zope.interface.verify import verifyObject
 
-from llamaproxy.agent.errors import ToolError
-from llamaproxy.agent.interfaces import ITool
 from llamaproxy.config.tools import Search
+from llamaproxy.seams.errors import ToolError
+from llamaproxy.seams.interfaces import ITool
 from llamaproxy.tools.search_ddgs import DdgsTool
 from llamaproxy.tools.search_tavily import TavilyTool
 from llamaproxy.tools.threads import Workers

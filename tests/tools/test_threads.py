@@ -7,7 +7,7 @@ from twisted.internet.defer import CancelledError
 from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
-from llamaproxy.agent.errors import ToolError
+from llamaproxy.seams.errors import ToolError
 from llamaproxy.tools.threads import Abort, Workers
 
 

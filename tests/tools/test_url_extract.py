@@ -15,9 +15,9 @@ from twisted.web.server import NOT_DONE_YET, Request, Site
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
-from llamaproxy.agent.errors import ToolError
-from llamaproxy.agent.interfaces import ITool
 from llamaproxy.config.tools import UrlExtract
+from llamaproxy.seams.errors import ToolError
+from llamaproxy.seams.interfaces import ITool
 from llamaproxy.tools import addresses
 from llamaproxy.tools.addresses import is_public
 from llamaproxy.tools.threads import Workers

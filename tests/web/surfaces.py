@@ -4,7 +4,7 @@ from typing import Any
 
 from msgspec import json
 
-from llamaproxy.agent.types import Reasoning, Text
+from llamaproxy.seams.types import Reasoning, Text
 from tests.support import USAGE, Response
 
 from .test_routes import WebCase

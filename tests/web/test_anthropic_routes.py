@@ -6,9 +6,9 @@ from typing import Any
 from anthropic.types import Message, RawMessageStreamEvent
 from pydantic import TypeAdapter
 
-from llamaproxy.agent.errors import ModelError, ModelRateLimited, ModelTimeout, ModelUnavailable
-from llamaproxy.agent.limits import Limits
-from llamaproxy.agent.types import Image, Options, Reasoning, Text
+from llamaproxy.agent.sessions.limits import Limits
+from llamaproxy.seams.errors import ModelError, ModelRateLimited, ModelTimeout, ModelUnavailable
+from llamaproxy.seams.types import Image, Options, Reasoning, Text
 from llamaproxy.web.guard import Guard
 from tests import schemas
 from tests.support import Front, House, ScriptedModel

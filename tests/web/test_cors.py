@@ -1,6 +1,6 @@
 """Web pages from elsewhere: who may come in, and what their browsers need to hear."""
 
-from llamaproxy.agent.errors import ModelError
+from llamaproxy.seams.errors import ModelError
 from llamaproxy.web.cors import Cors, ollama_origins
 from llamaproxy.web.guard import Guard
 from tests.support import Front, Response

@@ -7,7 +7,7 @@ from twisted.internet.address import IPv4Address
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.test.requesthelper import DummyRequest
 
-from llamaproxy.agent.errors import BadRequest
+from llamaproxy.seams.errors import BadRequest
 from llamaproxy.web.guard import Guard
 from tests.support import Front, House, Response
 

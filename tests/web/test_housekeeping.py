@@ -8,7 +8,7 @@ from twisted.internet.error import ConnectionLost
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from llamaproxy.agent.errors import ModelUnavailable
+from llamaproxy.seams.errors import ModelUnavailable
 from tests.support import Front, House, Response, ScriptedModel
 
 CHATS = ("/api/chat", "/v1/chat/completions")

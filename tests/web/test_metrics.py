@@ -1,4 +1,4 @@
-from llamaproxy.agent.errors import ModelTimeout
+from llamaproxy.seams.errors import ModelTimeout
 from llamaproxy.web.guard import Guard
 from tests.support import Front, Wire
 

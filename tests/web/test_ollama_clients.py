@@ -5,9 +5,9 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from llamaproxy.agent.errors import ModelError
-from llamaproxy.agent.types import ModelInfo, Reasoning, Text
 from llamaproxy.doctor.ollama import CLIENTS, check, check_stream
+from llamaproxy.seams.errors import ModelError
+from llamaproxy.seams.types import ModelInfo, Reasoning, Text
 from tests.support import USAGE, CountingEmbedder, Front, House, Response, ScriptedModel
 
 HELLO: dict[str, Any] = {"model": "main", "messages": [{"role": "user", "content": "hello"}]}

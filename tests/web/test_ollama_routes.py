@@ -5,7 +5,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from llamaproxy.agent.types import Options
+from llamaproxy.seams.types import Options
 from tests.support import CountingEmbedder, Front, House, Response, ScriptedModel
 
 KNOWN, UNKNOWN = {"model": "", "name": "Main:latest"}, {"name": "llama3"}

@@ -9,8 +9,8 @@ from openai.types.responses import Response as OpenAIResponse
 from openai.types.responses import ResponseStreamEvent
 from pydantic import TypeAdapter
 
-from llamaproxy.agent.errors import ModelError, ModelRateLimited
-from llamaproxy.agent.types import Options, Reasoning, Text
+from llamaproxy.seams.errors import ModelError, ModelRateLimited
+from llamaproxy.seams.types import Options, Reasoning, Text
 from tests import schemas
 from tests.support import CountingEmbedder, Front
 

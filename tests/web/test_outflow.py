@@ -1,6 +1,6 @@
 from typing import Any
 
-from llamaproxy.sending import together
+from llamaproxy.sockets.sending import together
 
 from .test_routes import WebCase
 

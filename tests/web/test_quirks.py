@@ -3,8 +3,8 @@
 from twisted.internet.error import ConnectionLost
 from twisted.python.failure import Failure
 
-from llamaproxy.agent.errors import ModelError, ModelUnavailable
-from llamaproxy.agent.limits import Limits
+from llamaproxy.agent.sessions.limits import Limits
+from llamaproxy.seams.errors import ModelError, ModelUnavailable
 from llamaproxy.web.guard import Guard
 from tests.support import Front, Response, Wire
 from tests.web.test_routes import OLLAMA, OPENAI, WebCase, ask

@@ -8,8 +8,8 @@ from twisted.internet.error import ConnectionLost
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from llamaproxy.agent.errors import ModelError, ModelRateLimited, ModelTimeout, ModelUnavailable, StoreError
-from llamaproxy.agent.limits import Limits
+from llamaproxy.agent.sessions.limits import Limits
+from llamaproxy.seams.errors import ModelError, ModelRateLimited, ModelTimeout, ModelUnavailable, StoreError
 from tests.support import USAGE, Front, House, Response, ScriptedModel, Wire
 
 OLLAMA = "/api/chat"

@@ -6,7 +6,7 @@ from twisted.internet.error import ConnectionLost
 from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
 
-from llamaproxy.agent.errors import ModelError
+from llamaproxy.seams.errors import ModelError
 from tests.support import Front, Wire
 from tests.web.test_routes import OLLAMA, OPENAI, WebCase, ask
 

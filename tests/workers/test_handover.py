@@ -13,8 +13,8 @@ from twisted.internet.task import Clock, deferLater
 from twisted.internet.tcp import Port
 from twisted.trial.unittest import TestCase
 
-from llamaproxy.eager import waiting
-from llamaproxy.sending import together
+from llamaproxy.sockets.eager import waiting
+from llamaproxy.sockets.sending import together
 from llamaproxy.workers.handover import PATIENCE, Handover, inbox_pair, owner_of
 from tests.machine import until
 from tests.support import Front, House, ScriptedCall

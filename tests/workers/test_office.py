@@ -9,11 +9,11 @@ from twisted.protocols.amp import UnknownRemoteError
 from twisted.test.iosim import IOPump, connectedServerAndClient
 from twisted.trial.unittest import SynchronousTestCase
 
-from llamaproxy.agent.errors import AgentError, ModelError
-from llamaproxy.agent.rates import Rate
-from llamaproxy.agent.rulings import Ruling
-from llamaproxy.agent.types import Caller
-from llamaproxy.models.upstream import Server
+from llamaproxy.agent.sessions.rates import Rate
+from llamaproxy.agent.sessions.rulings import Ruling
+from llamaproxy.models.upstream.upstream import Server
+from llamaproxy.seams.errors import AgentError, ModelError
+from llamaproxy.seams.types import Caller
 from llamaproxy.workers.handover import owner_of
 from llamaproxy.workers.office import Office
 from llamaproxy.workers.peers import DistantKeeper, Link, Peers

@@ -11,8 +11,8 @@ from twisted.logger import capturedLogs
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from llamaproxy.assembly import Plan
 from llamaproxy.config import Configuration, Home, load_configuration
+from llamaproxy.server.assembly import Plan
 from llamaproxy.workers.supervisor import HEALTHY, CannotServe, Supervisor
 from tests.machine import free_port
 

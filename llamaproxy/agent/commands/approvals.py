@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from ..approvals import Decision, parked_turn, unpark
+from ..turns.approvals import Decision, parked_turn, unpark
 from .table import Call, command
 
 

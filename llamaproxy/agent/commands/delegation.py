@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 
-from ..delegation import ALLOWED, TIMEOUT, ask_model
-from ..errors import ToolError
-from ..toolbox import BadArguments
-from ..toolrunner import ToolRunner
+from ...seams.errors import ToolError
+from ..calls.delegation import ALLOWED, TIMEOUT, ask_model
+from ..calls.runner import ToolRunner
+from ..calls.toolbox import BadArguments
 from .direct import tool_arguments
 from .table import Call, UsageError, command, required_truth, whole_number
 

@@ -5,10 +5,10 @@ from typing import Any
 
 from msgspec import DecodeError, json
 
-from ..gates import DATABASE_CATEGORY
-from ..interfaces import ITool
-from ..toolbox import BadArguments, Toolbox
-from ..toolrunner import ToolRunner
+from ...seams.interfaces import ITool
+from ..calls.gates import DATABASE_CATEGORY
+from ..calls.runner import ToolRunner
+from ..calls.toolbox import BadArguments, Toolbox
 from .table import Call, Command, UsageError
 
 # Tools of these categories are worth a command of their own.

@@ -1,6 +1,6 @@
 """Commands about what the chat shows of tools; they are kept with the session."""
 
-from ..tooldisplay import PREVIEW_LENGTH, STREAM, SUPPRESS
+from ..calls.display import PREVIEW_LENGTH, STREAM, SUPPRESS
 from .table import Call, command, required_truth, whole_number
 
 LONGEST_PREVIEW = 1_000_000

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 
-from ..gates import (
+from ...seams.words import truth
+from ..calls.gates import (
     ALL,
     DATABASE_CATEGORY,
     DB,
@@ -16,7 +17,6 @@ from ..gates import (
     Side,
     sides_of,
 )
-from ..words import truth
 from .table import Call, UsageError, command, required_truth
 
 # Categories with commands of their own, and the one whose tools never ask.

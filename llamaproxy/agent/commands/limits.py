@@ -4,7 +4,7 @@ import re
 
 from msgspec.structs import replace
 
-from ..rates import Rate
+from ..sessions.rates import Rate
 from .table import Call, UsageError, command, whole_number
 
 MOST_LEVELS = 1000

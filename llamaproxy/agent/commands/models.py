@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from ..history import window
-from ..types import ModelInfo
+from ...seams.types import ModelInfo
+from ..sessions.history import window
 from .table import Call, command
 
 

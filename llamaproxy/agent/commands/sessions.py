@@ -2,8 +2,8 @@
 
 from twisted.internet.task import deferLater
 
-from ..approvals import WITHDRAWN, parked_turn, unpark
-from ..types import SessionCard
+from ...seams.types import SessionCard
+from ..turns.approvals import WITHDRAWN, parked_turn, unpark
 from .table import Call, UsageError, command, whole_number
 
 LONGEST_SLEEP = 300

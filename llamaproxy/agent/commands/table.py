@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ..gates import Gates
-from ..rates import Rate
-from ..rulings import Ruling, Subject
-from ..session import Session
-from ..turn import Turn
-from ..words import truth
+from ...seams.words import truth
+from ..calls.gates import Gates
+from ..sessions.rates import Rate
+from ..sessions.rulings import Ruling, Subject
+from ..sessions.session import Session
+from ..sessions.turn import Turn
 from .script import Invocation, Script, read
 
 if TYPE_CHECKING:

@@ -17,8 +17,8 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.client.subscriptions import ListenNotSupportedError, SubscriptionLost
 from mcp_types import CONNECTION_CLOSED, CallToolResult, TextContent, Tool, ToolListChangedNotification
 
-from ...agent.errors import ToolError
 from ...config.tools import McpServer
+from ...seams.errors import ToolError
 from .stderr import Say, stderr_to
 
 # Seconds: until a server must have listed its tools; before the first new try and at most between two.

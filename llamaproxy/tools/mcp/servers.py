@@ -9,11 +9,11 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from ...agent.errors import ToolError
-from ...agent.gates import Side
-from ...agent.interfaces import ITool
-from ...agent.types import Access, ToolContext
+from ...agent.calls.gates import Side
 from ...config.tools import Mcp, McpServer
+from ...seams.errors import ToolError
+from ...seams.interfaces import ITool
+from ...seams.types import Access, ToolContext
 from .bridge import AsyncioThread
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from msgspec import Struct
 
-from ...agent.errors import ToolError
+from ...seams.errors import ToolError
 from ..threads import Abort
 from .sockets import BoundedSocket, BoundedTlsSocket
 

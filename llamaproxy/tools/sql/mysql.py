@@ -7,7 +7,7 @@ from pymysql import MySQLError
 from pymysql.connections import Connection
 from pymysql.cursors import SSCursor
 
-from ...agent.errors import ToolError
+from ...seams.errors import ToolError
 from ..threads import Abort
 from .database import Bounds, Server
 from .guard import Verdict

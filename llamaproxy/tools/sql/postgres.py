@@ -8,7 +8,7 @@ from typing import Any
 from pg8000.exceptions import DatabaseError, InterfaceError
 from pg8000.native import Connection
 
-from ...agent.errors import ToolError
+from ...seams.errors import ToolError
 from ..threads import Abort
 from .database import Bounds, Server
 from .guard import Verdict

@@ -4,7 +4,7 @@ import socket
 import ssl
 from typing import Any
 
-from ...agent.errors import ToolError
+from ...seams.errors import ToolError
 
 # Bytes that a server may send for one statement.
 MOST_RECEIVED = 16 * 1024 * 1024

@@ -5,7 +5,7 @@ import time
 from contextlib import closing
 from pathlib import Path
 
-from ...agent.errors import ToolError
+from ...seams.errors import ToolError
 from ..threads import Abort
 from .database import Bounds
 from .guard import Verdict

@@ -14,11 +14,11 @@ from twisted.logger import LogLevel, capturedLogs
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 from zope.interface.verify import verifyObject
 
-from llamaproxy.agent.errors import ToolError
-from llamaproxy.agent.interfaces import ITool
-from llamaproxy.agent.toolbox import Toolbox
-from llamaproxy.agent.types import Access
+from llamaproxy.agent.calls.toolbox import Toolbox
 from llamaproxy.config.tools import Mcp, McpServer
+from llamaproxy.seams.errors import ToolError
+from llamaproxy.seams.interfaces import ITool
+from llamaproxy.seams.types import Access
 from llamaproxy.tools.mcp import client, stderr
 from llamaproxy.tools.mcp.servers import McpServers, tool_names
 

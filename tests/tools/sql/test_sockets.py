@@ -7,7 +7,7 @@ from threading import Thread
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from llamaproxy.agent.errors import ToolError
+from llamaproxy.seams.errors import ToolError
 from llamaproxy.tools.sql import sockets
 from llamaproxy.tools.sql.database import Server
 from tests.acceptance.test_tls import write_certificate

@@ -1,0 +1,106 @@
+"""The installed tools: which of them a model is offered, and whether the arguments of a call are what a tool takes."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import SchemaError, best_match
+from msgspec import DecodeError, json
+from referencing import Registry
+from referencing.exceptions import Unresolvable
+from twisted.logger import Logger
+
+from ...seams.interfaces import ITool
+
+# No reference in a schema is ever fetched from the network.
+_OFFLINE: Registry[Any] = Registry()
+
+
+class BadArguments(Exception):
+    """The arguments of a call are not what the tool takes; the message is for the model."""
+
+
+class Toolbox:
+    """Tools by name, in the order in which they were added. Tools may come and go while the server runs; `changes`
+    counts how often they have.
+
+    `choices` says by model key which tools the model is offered, by their names or categories; None stands for
+    all of them, which is also what a model without an entry gets.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self, tools: Iterable[ITool] = (), choices: Mapping[str, Iterable[str] | None] | None = None
+    ) -> None:
+        self._tools: dict[str, ITool] = {}
+        self._validators: dict[str, Draft202012Validator] = {}
+        self._choices = choices or {}
+        self.changes = 0
+        for tool in tools:
+            self.add(tool)
+
+    def __iter__(self) -> Iterator[ITool]:
+        return iter(self._tools.values())
+
+    def get(self, name: str) -> ITool | None:
+        """The tool of that name."""
+        return self._tools.get(name)
+
+    def add(self, tool: ITool) -> None:
+        """Installs a tool, in place of one that has its name; one whose schema is broken is left out."""
+        try:
+            Draft202012Validator.check_schema(tool.parameters)
+        except SchemaError as error:
+            self.log.warn(
+                "the tool {name} is left out: its schema is broken ({error})",
+                name=tool.name,
+                error=error.message,
+            )
+            return
+        self.changes += 1
+        self._tools[tool.name] = tool
+        self._validators[tool.name] = Draft202012Validator(tool.parameters, registry=_OFFLINE)
+
+    def remove(self, name: str) -> None:
+        """Takes a tool out; the calls of it that run go on."""
+        self.changes += 1
+        self._tools.pop(name, None)
+        self._validators.pop(name, None)
+
+    def offered(self, key: str) -> dict[str, ITool]:
+        """The tools that the model `key` may call, by name."""
+        choice = self._choices.get(key)
+        if choice is None or "*" in choice:
+            return dict(self._tools)
+        wanted = set(choice)
+        return {name: tool for name, tool in self._tools.items() if wanted & {name, tool.category}}
+
+    def arguments(self, tool: ITool, text: str) -> dict[str, Any]:
+        """The arguments of a call, from the JSON that a model wrote. Raises `BadArguments`."""
+        try:
+            arguments = json.decode(text.strip() or "{}")
+            if isinstance(arguments, str):  # some models encode them twice
+                arguments = json.decode(arguments.strip() or "{}")
+        except (DecodeError, RecursionError) as error:
+            raise BadArguments(f"the arguments are not JSON ({error})") from None
+        return self.check(tool, {} if arguments is None else arguments)
+
+    def check(self, tool: ITool, arguments: Any) -> dict[str, Any]:
+        """The arguments themselves, if they follow the tool's schema. Raises `BadArguments`."""
+        if not isinstance(arguments, dict):
+            raise BadArguments("the arguments must be a JSON object")
+        validator = self._validators.get(tool.name)
+        try:
+            problem = validator and best_match(validator.iter_errors(arguments))
+        except (Unresolvable, RecursionError) as error:
+            raise BadArguments(f"the tool's schema cannot be followed ({error})") from None
+        if problem:
+            where = problem.json_path.removeprefix("$").lstrip(".")
+            raise BadArguments(f"{where}: {problem.message}" if where else problem.message)
+        return arguments
+
+
+def definition(tool: ITool) -> dict[str, Any]:
+    """A tool as models are told of it; see `ModelRequest.tools`."""
+    return {"name": tool.name, "description": tool.description, "parameters": tool.parameters}

@@ -1,0 +1,89 @@
+"""Which part of a session's history goes into a prompt."""
+
+from collections.abc import Sequence
+
+from msgspec.structs import replace
+
+from ...seams.types import Message
+
+# A chat template puts role markers around each message.
+MESSAGE_OVERHEAD = 8
+# Characters that stay of a tool result that is cut for length.
+RESULT_STUB = 300
+# What is left for the answer when the prompt is cut to a context length.
+ANSWER_RESERVE = 1024
+
+
+def estimate_tokens(message: Message) -> int:
+    """A careful guess, rather too high than too low: 3 bytes of UTF-8 a token.
+
+    English text runs at about 4, Chinese and Japanese at about 3. Pictures cost what the common vision models
+    charge for one.
+    """
+    size = len(message.content.encode("utf-8", "replace"))
+    size += sum(len(call.name) + len(call.arguments) for call in message.tool_calls)
+    return size // 3 + MESSAGE_OVERHEAD + 1024 * len(message.images)
+
+
+def estimate_all(messages: Sequence[Message]) -> int:
+    """The guess for a whole prompt."""
+    return sum(map(estimate_tokens, messages))
+
+
+def window(history: Sequence[Message], max_messages: int, max_tokens: int | None = None) -> list[Message]:
+    """The newest messages that fit both limits, beginning with one of the user's, so never inside a tool round.
+
+    The last turn is always kept whole, from the user's message on. `max_tokens` None means no limit by tokens.
+    """
+    last_turn = last_turn_start(history)
+    start = max(0, len(history) - max_messages) if max_messages else 0
+    if max_tokens is not None:
+        left = max_tokens
+        for index in range(len(history) - 1, start - 1, -1):
+            left -= estimate_tokens(history[index])
+            if left < 0:
+                start = index + 1
+                break
+    while start < last_turn and history[start].role != "user":
+        start += 1
+    return list(history[min(start, last_turn) :])
+
+
+def last_turn_start(history: Sequence[Message]) -> int:
+    """Where the last message of the user stands, or the last message if there is none of the user's."""
+    places = (index for index in range(len(history) - 1, -1, -1) if history[index].role == "user")
+    return next(places, max(0, len(history) - 1))
+
+
+def with_short_results(messages: Sequence[Message], max_tokens: int) -> list[Message]:
+    """The messages with the oldest tool results cut to a few words, as many of them as it takes to fit."""
+    over = estimate_all(messages) - max_tokens
+    kept: list[Message] = []
+    for message in messages:
+        if over > 0 and message.role == "tool" and len(message.content) > 2 * RESULT_STUB:
+            short = replace(
+                message, content=f"{message.content[:RESULT_STUB]}\n[the rest was left out for length]"
+            )
+            over -= estimate_tokens(message) - estimate_tokens(short)
+            message = short
+        kept.append(message)
+    return kept
+
+
+def prompt_budget(context_length: int) -> int:
+    """How many tokens of a context a prompt may take, so that there is room for the answer."""
+    return context_length - min(ANSWER_RESERVE, context_length // 4)
+
+
+def without_old_images(messages: list[Message]) -> list[Message]:
+    """Leaves pictures only in the newest message that has any, and says in the others that there was one.
+
+    A question about the last picture can be followed up; a history of photographs does not fill the memory.
+    """
+    newest = max((i for i, message in enumerate(messages) if message.images), default=-1)
+    return [
+        replace(message, images=(), content=f"{message.content}\n[picture]".lstrip())
+        if message.images and index != newest
+        else message
+        for index, message in enumerate(messages)
+    ]

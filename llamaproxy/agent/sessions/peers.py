@@ -1,0 +1,53 @@
+"""What a server has to know of its other processes when it is only one."""
+
+from collections.abc import Iterator, Sequence
+from itertools import count
+from typing import TYPE_CHECKING
+
+from twisted.internet.defer import Deferred, succeed
+from zope.interface import implementer
+
+from ...seams.interfaces import IPeers
+from ...seams.types import SessionCard
+
+if TYPE_CHECKING:
+    from ..agent import Agent
+    from .rulings import Ruling
+
+FIRST_SHORT_ID = 101
+
+
+@implementer(IPeers)
+class Alone:
+    """There are none."""
+
+    _live = 0
+
+    def join(self, agent: "Agent") -> None:
+        """See `IPeers`."""
+        self._agent = agent
+
+    def short_ids(self) -> Iterator[int]:
+        """See `IPeers`."""
+        return count(FIRST_SHORT_ID)
+
+    def tell_live(self, number: int) -> None:
+        """See `IPeers`."""
+        self._live = number
+
+    def live_in_all(self) -> int:
+        """See `IPeers`."""
+        return self._live
+
+    def rule(self, ruling: "Ruling") -> Deferred[None]:
+        """See `IPeers`."""
+        ruling.apply(self._agent)
+        return succeed(None)
+
+    def sessions(self) -> Deferred[Sequence[SessionCard]]:
+        """See `IPeers`."""
+        return succeed(())
+
+    def remove(self, session_id: str) -> Deferred[str] | None:
+        """See `IPeers`."""
+        return None

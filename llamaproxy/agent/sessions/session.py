@@ -1,0 +1,198 @@
+"""Sessions in memory: who is talking, with which model, and what was said; loaded when their owner returns."""
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.defer import Deferred, DeferredLock
+
+from ...seams.errors import Busy
+from ...seams.interfaces import IPeers, ISessionStore
+from ...seams.types import Caller, ChatTurn, Message, SessionCard, StoredSession
+from .history import without_old_images
+from .rates import Meter
+
+if TYPE_CHECKING:
+    from .turn import Turn
+
+
+class Session:
+    """One conversation.
+
+    `lock` is held by the turn that may touch the history, `running` is that turn and `latest` the last that was;
+    `turns` are those that run or wait, in the order in which they came. `messages` are the newest ones, at most the
+    agent's ceiling; `message_count` is the whole history. `meter` counts its tool calls.
+    """
+
+    def __init__(self, session_id: str, short_id: int, address: str, seconds: Callable[[], float]) -> None:
+        self.session_id = session_id
+        self.short_id = short_id
+        self.address = address
+        self.created_at = self.last_active = seconds()
+        self.model = ""
+        self.settings: dict[str, Any] = {}
+        self.messages: list[Message] = []
+        self.message_count = 0
+        self.meter = Meter(seconds)
+        self.lock = DeferredLock()
+        self.running: Turn | None = None
+        self.latest: Turn | None = None
+        self.turns: list[Turn] = []
+        self.loading = DeferredLock()
+        self.loaded = False
+
+    @property
+    def card(self) -> SessionCard:
+        """What lists show."""
+        return SessionCard(
+            session_id=self.session_id,
+            short_id=self.short_id,
+            address=self.address,
+            model=self.model,
+            message_count=self.message_count,
+        )
+
+    def restore(self, stored: StoredSession | None) -> None:
+        """Takes over what the store has of this session, if it has anything."""
+        if stored is not None:
+            self.model = stored.model
+            self.settings = dict(stored.settings)
+            self.created_at = stored.created_at
+            self.messages = without_old_images(list(stored.messages))
+            self.message_count = stored.message_count
+        self.loaded = True
+
+    def enter(self, turn: "Turn") -> None:
+        """Takes `turn` in, and ends those that went on only in case that their clients come again."""
+        # Those that wait first, or each would begin when the one before it ends.
+        for each in self.turns[::-1]:
+            if each.deserted:
+                each.cancel()
+        self.turns.append(turn)
+
+    def check_room(self, queue_limit: int) -> None:
+        """Raises `Busy` if the newest turn is one more than the running one and `queue_limit` that wait behind it."""
+        if len(self.turns) > queue_limit + 1:
+            raise Busy(
+                f"{queue_limit} messages of this session are already waiting for their turn. "
+                "Wait for them, or send !stop to end the one that runs."
+            )
+
+    async def begin(self, turn: "Turn") -> None:
+        """Returns once `turn` has the session to itself."""
+        await self.lock.acquire()
+        self.running = self.latest = turn
+
+    def end(self) -> None:
+        """Lets the next turn have the session."""
+        self.running = None
+        self.lock.release()
+
+    def turn_of(self, caller: Caller, asked: ChatTurn) -> "Turn | None":
+        """The turn that answers this very message already, or has just answered it; None for a new message."""
+        turns = [*reversed(self.turns), *([self.latest] if self.latest else ())]
+        return next((turn for turn in turns if turn.is_for(caller, asked)), None)
+
+    def remember(self, messages: list[Message], ceiling: int) -> None:
+        """Adds committed messages, and drops from memory what no prompt can use any more."""
+        self.message_count += len(messages)
+        kept = [*self.messages, *messages]
+        self.messages = without_old_images(kept[-ceiling:] if ceiling else kept)
+
+    def rewind(self, keep: int) -> int:
+        """Drops all but the first `keep` of `messages`; how long the whole history is then."""
+        self.message_count -= len(self.messages) - keep
+        del self.messages[keep:]
+        return self.message_count
+
+    def forget(self) -> None:
+        """Empties the history."""
+        self.messages, self.message_count = [], 0
+
+    def begin_anew(self, model: str) -> None:
+        """Becomes a session that the store knows nothing of."""
+        self.forget()
+        self.model, self.settings = model, {}
+        self.meter.reset()
+        self.loaded = True
+        if self.running is None:
+            self.latest = None
+
+    def acquire_next(self) -> Deferred[DeferredLock]:
+        """Acquires the lock, before all who wait for it already."""
+        acquired = self.lock.acquire()
+        if waiting := self.lock.waiting:
+            waiting.insert(0, waiting.pop())
+        return acquired
+
+
+class Sessions:
+    """The live sessions, by full and short id. Those at rest cost no memory. `peers` hear how many live here."""
+
+    def __init__(self, store: ISessionStore, seconds: Callable[[], float], peers: IPeers) -> None:
+        self._store = store
+        self._seconds = seconds
+        self._peers = peers
+        self._live: dict[str, Session] = {}
+        self._by_short_id: dict[str, Session] = {}
+        self._short_ids = peers.short_ids()
+
+    def __len__(self) -> int:
+        return len(self._live)
+
+    def __iter__(self) -> Iterator[Session]:
+        return iter(self._live.values())
+
+    def get(self, session_id: str) -> Session | None:
+        """The live session of that full or short id."""
+        return self._live.get(session_id) or self._by_short_id.get(session_id)
+
+    def obtain(self, caller: Caller) -> Session:
+        """The caller's session, made if it is not live; not loaded yet then. Marks it as active."""
+        session = self._live.get(caller.session_id)
+        if session is None:
+            session = Session(caller.session_id, next(self._short_ids), caller.address, self._seconds)
+            self._live[caller.session_id] = self._by_short_id[str(session.short_id)] = session
+            self._peers.tell_live(len(self))
+        session.last_active = self._seconds()
+        return session
+
+    async def load(self, session: Session, limit: int) -> None:
+        """Returns once the session holds what the store has of it; one reading serves all who wait."""
+        if session.loaded:
+            return
+        await session.loading.acquire()
+        try:
+            if not session.loaded:
+                stored = await self._store.load(session.session_id, limit)
+                # It may have been deleted meanwhile.
+                if not session.loaded:
+                    session.restore(stored)
+        finally:
+            session.loading.release()
+
+    async def refill(self, session: Session, limit: int) -> None:
+        """Reads again what a lower limit kept out of memory; for the turn that has the session to itself."""
+        if len(session.messages) >= min(limit, session.message_count):
+            return
+        stored = await self._store.load(session.session_id, limit)
+        if stored is not None:
+            session.messages = without_old_images(list(stored.messages))
+
+    def drop(self, session: Session) -> None:
+        """Lets a session go from memory, with its short id."""
+        if self.is_live(session):
+            del self._live[session.session_id], self._by_short_id[str(session.short_id)]
+            self._peers.tell_live(len(self))
+
+    def is_live(self, session: Session) -> bool:
+        """Whether messages that come now belong to this session, and not to one that has taken its place."""
+        return self._live.get(session.session_id) is session
+
+    def idle(self, seconds: float) -> list[Session]:
+        """The sessions in which nothing happens and that were last active longer ago than that."""
+        limit = self._seconds() - seconds
+        return [
+            session
+            for session in self
+            if session.last_active < limit and not session.turns and not session.lock.locked
+        ]

@@ -1,0 +1,119 @@
+"""One turn under way: a reply, the coroutine that makes it, and the ways it can end early."""
+
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
+
+from ...seams.errors import AgentError
+from ...seams.interfaces import IReply
+from ...seams.types import Caller, ChatTurn
+from ..replies.reply import Reply
+
+# Seconds after its end for which another try of a message gets the answer that its turn had.
+MEMORY = 120.0
+
+
+class Turn:
+    """Runs a coroutine that writes into `reply`, and sees to it that the reply always ends, exactly once.
+
+    A client that left before it was told anything is waited for, if it counts its tries, for `patience` seconds.
+
+    `stopped` says that the user asked for the end (`!stop`): the reply then ends well. A client that left is
+    owed nothing; `cancelled` is true for both. With `gates_open`, no tool call has to pass a gate. `then` is
+    what a command leaves to be done once it has answered.
+    """
+
+    log = Logger()
+
+    def __init__(self, clock: IReactorTime, caller: Caller, asked: ChatTurn, patience: float) -> None:
+        self.caller = caller
+        self.reply = Reply(clock, self._leave)
+        self.stopped = self.cancelled = False
+        self.gates_open = False
+        self.then: Callable[[], Awaitable[None]] | None = None
+        self._clock = clock
+        self._asked = asked
+        self._patience = patience
+        self._giving_up: IDelayedCall | None = None
+        self._ended: float | None = None
+        self._sealed = False
+        self._running: Deferred[None] | None = None
+
+    def run(self, work: Coroutine[Any, Any, None]) -> Deferred[None]:
+        """Starts the work; fires when it is over, never fails."""
+        self._running = Deferred.fromCoroutine(work)
+        return self._running.addErrback(self._broken).addCallback(self._over)
+
+    def join(self, asked: ChatTurn) -> Deferred[IReply]:
+        """A client that sent the turn's message, or sent it again; fires as `IAgent.turn` does."""
+        self._asked = asked
+        self._wait_no_more()
+        return self.reply.join()
+
+    def is_for(self, caller: Caller, asked: ChatTurn) -> bool:
+        """Whether `asked` is the turn's own message once more, and not the same words for a second time.
+
+        Prompts that show no history do not tell the two apart, unless the client itself does.
+        """
+        if caller != self.caller or not asked.repeats(self._asked):
+            return False
+        if self._ended is None and not self.reply.closed:
+            return not self.cancelled and bool(asked.trail or asked.attempt)
+        return (
+            self.reply.complete
+            and (asked.attempt or 0) > (self._asked.attempt or 0)
+            and (self._ended is None or self._clock.seconds() < self._ended + MEMORY)
+        )
+
+    @property
+    def deserted(self) -> bool:
+        """Whether it goes on only in case that its client comes again."""
+        return self._giving_up is not None
+
+    def cancel(self) -> None:
+        """Ends the turn as soon as may be: at once, unless it is being committed."""
+        self._wait_no_more()
+        if self._running is not None and not self._sealed:
+            self.cancelled = True
+            self._running.cancel()
+
+    def stop(self) -> None:
+        """Ends the turn at the user's wish."""
+        self.stopped = True
+        self.cancel()
+
+    def seal(self) -> None:
+        """From here on the turn is being committed, and nothing cancels it any more."""
+        self._sealed = True
+
+    def _leave(self, heard: bool) -> None:
+        if heard or self._asked.attempt is None or not self._patience:
+            self.cancel()
+        elif self._ended is None:
+            self._giving_up = self._clock.callLater(self._patience, self.cancel)
+
+    def _wait_no_more(self) -> None:
+        giving_up, self._giving_up = self._giving_up, None
+        if giving_up is not None and giving_up.active():
+            giving_up.cancel()
+
+    def _over(self, _: None) -> None:
+        self._ended = self._clock.seconds()
+        self._wait_no_more()
+
+    def _broken(self, failure: Any) -> None:
+        if failure.check(AgentError):
+            self.log.warn("a turn ended with an error: {error}", error=str(failure.value))
+            self.reply.fail(failure.value)
+        elif failure.check(CancelledError):
+            if self.stopped:
+                self.reply.say("\n\n[stopped]" if self.reply.transcript else "[stopped]")
+                self.reply.finish()
+        else:
+            self.log.failure("a turn failed", failure)
+            self.reply.fail(AgentError("The agent failed on this message. The server's log says why."))
+        # Its traceback holds itself, and all that the turn had, until the garbage collector comes.
+        failure.cleanFailure()

@@ -1,0 +1,1 @@
+"""Turns: from one message to its committed answer, through model and tools. Never sees the client's HTTP."""

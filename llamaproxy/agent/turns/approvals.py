@@ -1,0 +1,105 @@
+"""Turns that wait for the user's leave: parked with the session's settings, taken up again by a code.
+
+A parked turn survives a restart. It is over when its time is up; a code that is not its own approves nothing.
+"""
+
+from secrets import choice
+from typing import Any, Literal
+
+import msgspec
+from msgspec import DecodeError, Struct, ValidationError
+
+from ...seams.types import ToolCall
+from ..calls.gates import Gates, Need
+from ..sessions.session import Session
+from .exchange import Exchange
+
+Decision = Literal["yes", "no", "always"]
+
+SETTING = "parked"
+# Seconds for which a question stands.
+PATIENCE = 600.0
+# Without letters and digits that look alike.
+_ALPHABET = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
+# Characters of one argument, and of all of them.
+_ARGUMENTS_SHOWN = 300
+_ALL_SHOWN = 3000
+
+UNANSWERED = "The user was asked about this call and did not answer. It was not made."
+WITHDRAWN = "The user was asked about this call and ended the turn instead. It was not made."
+
+
+class Parked(Struct, frozen=True, kw_only=True):
+    """A turn that waits: its exchange stands in the middle of a round. `expires` is in the clock's seconds."""
+
+    code: str
+    expires: float
+    exchange: Exchange
+    needs: tuple[Need, ...]
+
+
+def park(session: Session, exchange: Exchange, waiting: list[tuple[ToolCall, list[Need]]], now: float) -> str:
+    """Parks the turn in the session's settings, which are to be saved then; gives the question to the user."""
+    code = "".join(choice(_ALPHABET) for _ in range(4))
+    needs = tuple(need for _, each in waiting for need in each)
+    parked = Parked(code=code, expires=now + PATIENCE, exchange=exchange, needs=needs)
+    session.settings[SETTING] = msgspec.to_builtins(parked)
+    lines = [f"- {call.name} {_shown(call.arguments)} ({_what(each)})" for call, each in waiting]
+    return "\n".join(
+        [
+            "[This needs your leave:",
+            *lines,
+            f"Send !yes {code} to allow it once, !always {code} for this session, or !no {code}. "
+            f"The question stands for {PATIENCE / 60:g} minutes.]",
+        ]
+    )
+
+
+def parked_turn(session: Session) -> Parked | None:
+    """The turn of this session that waits, perhaps for too long."""
+    stored: Any = session.settings.get(SETTING)
+    try:
+        return None if stored is None else msgspec.convert(stored, Parked)
+    except ValidationError:  # written by another version
+        return None
+
+
+def unpark(session: Session) -> None:
+    """Forgets the parked turn; the settings are to be saved then."""
+    session.settings.pop(SETTING, None)
+
+
+def reminder(parked: Parked) -> str:
+    """What an ordinary message is answered while a question stands."""
+    code = parked.code
+    return (
+        f"A question is still open. Send !yes {code}, !always {code} or !no {code} first; "
+        "your message was not passed on."
+    )
+
+
+def open_for_good(parked: Parked, gates: Gates) -> None:
+    """Opens the gates that the parked calls need."""
+    for need in parked.needs:
+        gates.set(need.kind, need.name, (need.side,), True)
+
+
+def _what(needs: list[Need]) -> str:
+    return ", ".join(need.what for need in needs)
+
+
+def _shown(arguments: str) -> str:
+    """The arguments on one line: of each its beginning, so that a long one hides no other."""
+    line = " ".join(arguments.split())
+    if len(line) <= _ARGUMENTS_SHOWN:
+        return line
+    try:
+        each = msgspec.json.decode(line, type=dict[str, Any])
+    except (DecodeError, RecursionError):
+        return _beginning(line)
+    shown = (f"{name}: {_beginning(msgspec.json.encode(value).decode())}" for name, value in each.items())
+    return _beginning(", ".join(shown), _ALL_SHOWN)
+
+
+def _beginning(text: str, length: int = _ARGUMENTS_SHOWN) -> str:
+    return text if len(text) <= length else f"{text[:length]}... [{len(text) - length} characters more]"

@@ -1,0 +1,68 @@
+"""One turn's share of the history while it grows: the user's message, rounds of tool calls, the answer."""
+
+from msgspec import Struct, field
+
+from ...seams.types import Message, Options, ToolCall
+
+INTERRUPTED = "[interrupted before it had a result]"
+
+
+class Exchange(Struct, kw_only=True):
+    """What a turn adds to the history, and what the loop needs to go on with it.
+
+    `messages` begins with the user's and holds complete rounds only. `calls` and `results` (by call id) are the
+    round under way, `said` the model's words before its calls. `last` says that the model is to answer without
+    tools now. `depth` counts the delegations above the turn. All of it can be stored, so that a turn can be taken up
+    again.
+    """
+
+    key: str
+    messages: list[Message]
+    options: Options = Options()
+    depth: int = 0
+    rounds: int = 0
+    last: bool = False
+    said: str = ""
+    calls: tuple[ToolCall, ...] = ()
+    results: dict[str, str] = field(default_factory=dict)
+    # The calls of the round before, as (name, arguments).
+    before: set[tuple[str, str]] = field(default_factory=set)
+    # Tools whose arguments were wrong once in this turn.
+    corrected: set[str] = field(default_factory=set)
+
+    def begin(self, said: str, calls: tuple[ToolCall, ...]) -> bool:
+        """Begins a round; whether every one of its calls was already made in the round before."""
+        self.rounds += 1
+        self.said, self.calls, self.results = said, calls, {}
+        before, self.before = self.before, {(call.name, call.arguments.strip()) for call in calls}
+        return self.before <= before
+
+    def pending(self) -> list[ToolCall]:
+        """The calls of the round that have no result yet."""
+        return [call for call in self.calls if call.id not in self.results]
+
+    def settle(self, result: str) -> None:
+        """Gives every pending call this result."""
+        self.results.update((call.id, result) for call in self.pending())
+
+    def close(self) -> None:
+        """Makes the round under way part of the messages; a call without a result counts as interrupted."""
+        if not self.calls:
+            return
+        self.messages.append(Message(role="assistant", content=self.said, tool_calls=self.calls))
+        self.messages += [
+            Message(role="tool", content=self.results.get(call.id, INTERRUPTED), tool_call_id=call.id)
+            for call in self.calls
+        ]
+        self.said, self.calls, self.results = "", (), {}
+
+    def conclude(self, answer: str, interrupted: bool = False) -> list[Message]:
+        """All messages of the turn, closed by the answer; empty if it has neither an answer nor a round."""
+        self.close()
+        if not answer and len(self.messages) == 1:
+            return []
+        content = answer or "[no answer]"
+        return [
+            *self.messages,
+            Message(role="assistant", content=content, interrupted=interrupted or not answer),
+        ]

@@ -1,0 +1,219 @@
+"""The rounds of one turn: the model is asked, its tool calls run at the same time, and it is asked again.
+
+However it goes, it ends with a last answer: after `max_tool_iterations` rounds, after the same calls twice running,
+or after wrong arguments twice for one tool, the model is asked once more, without tools.
+"""
+
+from collections.abc import Sequence
+from secrets import token_hex
+from typing import TYPE_CHECKING
+
+from msgspec import json
+from msgspec.structs import replace
+from twisted.internet.defer import CancelledError, Deferred, DeferredList
+from twisted.logger import Logger
+
+from ...seams.errors import ContextTooLong, ModelError
+from ...seams.types import Message, ModelRequest, ToolCall
+from ..calls.gates import Need
+from ..calls.runner import RESULT_LIMIT, NeedsApproval, ToolRunner
+from ..calls.toolbox import BadArguments, definition
+from ..calls.written import TextCalls
+from ..sessions.history import (
+    estimate_all,
+    estimate_tokens,
+    last_turn_start,
+    prompt_budget,
+    window,
+    with_short_results,
+)
+from ..sessions.session import Session
+from ..sessions.turn import Turn
+from .exchange import Exchange
+
+if TYPE_CHECKING:
+    from ..agent import Agent
+
+# Token estimates can be off by this much before a second refusal.
+SAFETY = 0.8
+# Calls of one round beyond this number are not run.
+CALLS_AT_ONCE = 16
+
+REPEATED = "You have just made this very call; its result is above. Answer now, without tools."
+TOO_MANY = f"Not run: only {CALLS_AT_ONCE} calls are run at a time. Make this one again if you still need it."
+WRONG = "The call was not made: {problem}. Correct the call, or answer without it."
+
+
+class ToolLoop:
+    """Carries one turn's exchange to its last answer."""
+
+    log = Logger()
+
+    def __init__(self, agent: "Agent", session: Session, exchange: Exchange, turn: Turn) -> None:
+        self._agent = agent
+        self._session = session
+        self._exchange = exchange
+        self._turn = turn
+        self._model = agent.backends[exchange.key]
+        self._tools = agent.toolbox.offered(exchange.key)
+        self._definitions = [definition(tool) for tool in self._tools.values()]
+        limit = _result_limit(self._context_length)
+        self._runner = ToolRunner(agent, session, turn, self._tools, limit, exchange.depth)
+
+    async def run(self) -> list[tuple[ToolCall, list[Need]]]:
+        """Runs until the model has answered; the answer is the reply's transcript.
+
+        Stops before that, with the calls and their gates, where the user has to be asked. A round under way is
+        one that the user was asked about: what is pending in it has been allowed. Raises `ModelError`.
+        """
+        exchange, reply = self._exchange, self._turn.reply
+        await self._run_calls(exchange.pending(), approved=True)
+        exchange.close()
+        while True:
+            calls = await self._ask()
+            tools_were_offered = not self._is_last
+            if calls and tools_were_offered:
+                if reply.transcript:
+                    reply.say("\n\n")
+                if exchange.begin(reply.transcript.text(), _distinct(calls)):
+                    exchange.last = True
+                    exchange.settle(REPEATED)
+                    self._runner.display.remarks("the same call twice; no more tools for this answer")
+                elif waiting := await self._run_calls(exchange.pending()):
+                    return waiting
+                exchange.close()
+            elif exchange.rounds and tools_were_offered and not reply.transcript:
+                exchange.last = True
+            else:
+                return []
+
+    async def _run_calls(
+        self, calls: Sequence[ToolCall], approved: bool = False
+    ) -> list[tuple[ToolCall, list[Need]]]:
+        """Runs calls of the round under way at the same time; gives those for which the user has to be asked."""
+        waiting: list[tuple[ToolCall, list[Need]]] = []
+        wrong: set[str] = set()
+        running = [
+            Deferred.fromCoroutine(self._run_call(call, approved, waiting, wrong))
+            for call in calls[:CALLS_AT_ONCE]
+        ]
+        outcomes = await DeferredList(running, consumeErrors=True)
+        if self._turn.cancelled:
+            raise CancelledError
+        for finished, outcome in outcomes:
+            if not finished:
+                self.log.failure("a tool call could not be run", outcome)
+        exchange = self._exchange
+        for call in calls[CALLS_AT_ONCE:]:
+            exchange.results[call.id] = TOO_MANY
+        exchange.last = exchange.last or bool(wrong & exchange.corrected)
+        exchange.corrected |= wrong
+        return waiting
+
+    async def _run_call(
+        self, call: ToolCall, approved: bool, waiting: list[tuple[ToolCall, list[Need]]], wrong: set[str]
+    ) -> None:
+        exchange = self._exchange
+        try:
+            exchange.results[call.id] = await self._runner.run(call, approved)
+        except NeedsApproval as question:
+            waiting.append((call, question.needs))
+        except BadArguments as problem:
+            wrong.add(call.name)
+            exchange.results[call.id] = WRONG.format(problem=str(problem).rstrip("."))
+            self._runner.display.remarks(f"{call.name}: {problem}")
+
+    # -- the model
+
+    @property
+    def _is_last(self) -> bool:
+        return (
+            self._exchange.last or self._exchange.rounds >= self._agent.limits.depths["max_tool_iterations"]
+        )
+
+    @property
+    def _context_length(self) -> int:
+        return self._model.info().context_length
+
+    async def _ask(self) -> Sequence[ToolCall]:
+        """One answer of the model; if it refuses the prompt for its length, once more with a shorter one."""
+        request = ModelRequest(
+            messages=await self._prompt(),
+            tools=[] if self._is_last else self._definitions,
+            options=self._exchange.options,
+            session_id=self._session.session_id,
+            depth=self._exchange.depth,
+            timeout=self._agent.delegation.time_limit(self._exchange.key),
+        )
+        try:
+            return await self._complete(request)
+        except ContextTooLong as refusal:
+            shorter = _shorter(request.messages, refusal)
+            if self._turn.reply.begun or shorter == request.messages:
+                raise
+            self.log.info(
+                "{session}: the prompt was too long for {model}, trying with {count} messages",
+                session=self._session.session_id,
+                model=self._exchange.key,
+                count=len(shorter),
+            )
+            return await self._complete(replace(request, messages=shorter))
+
+    async def _prompt(self) -> list[Message]:
+        conversation, key, length = self._agent.conversation, self._exchange.key, self._context_length
+        system = await conversation.system_prompt(key)
+        history = [*self._session.messages, *self._exchange.messages]
+        if not length:
+            return [system, *window(history, conversation.message_limit(key))]
+        budget = prompt_budget(length) - estimate_tokens(system) - len(json.encode(self._definitions)) // 3
+        return [
+            system,
+            *with_short_results(window(history, conversation.message_limit(key), budget), max(0, budget)),
+        ]
+
+    async def _complete(self, request: ModelRequest) -> Sequence[ToolCall]:
+        reply = self._turn.reply
+        reply.asking()
+        if not self._tools:
+            result = await self._model.chat(request, reply)
+            reply.answered(result, estimate_all(request.messages))
+            return ()
+        written = TextCalls(reply, self._tools)
+        try:
+            result = await self._model.chat(request, written)
+        except (ModelError, CancelledError):
+            written.finish()
+            raise
+        written.finish()
+        reply.answered(result, estimate_all(request.messages))
+        return result.tool_calls or written.calls
+
+
+def _result_limit(context_length: int) -> int:
+    """A result may take a quarter of a model's context, at 3 bytes a token."""
+    return min(RESULT_LIMIT, context_length * 3 // 4) if context_length else RESULT_LIMIT
+
+
+def _distinct(calls: Sequence[ToolCall]) -> tuple[ToolCall, ...]:
+    """The calls with ids of their own, which not every server gives them."""
+    seen: set[str] = set()
+    distinct = []
+    for call in calls:
+        if not call.id or call.id in seen:
+            call = replace(call, id=f"call_{token_hex(8)}")
+        seen.add(call.id)
+        distinct.append(call)
+    return tuple(distinct)
+
+
+def _shorter(messages: Sequence[Message], refusal: ContextTooLong) -> list[Message]:
+    """What is tried after a refusal: by the server's own numbers, or else the last turn at half its length."""
+    system, history = messages[0], list(messages[1:])
+    if refusal.prompt_tokens and refusal.context_length:
+        share = prompt_budget(refusal.context_length) / refusal.prompt_tokens
+        budget = int(estimate_all(history) * share * SAFETY)
+        history = window(history, len(history), budget)
+    else:
+        history = history[last_turn_start(history) :]
+        budget = estimate_all(history) // 2
+    return [system, *with_short_results(history, budget)]

@@ -1,0 +1,80 @@
+"""The fast path to a model's server: HTTP/1.1 over plain TCP, on connections that are kept (`bare_connection`).
+
+`BareClient` hands on exactly the bytes that `client.PlainClient` would, which is there for https, and is the oracle in
+the tests.
+"""
+
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import Any, cast
+
+from twisted.internet.defer import Deferred, gatherResults, succeed
+from twisted.internet.interfaces import IAddress, IStreamClientEndpoint
+from twisted.internet.protocol import Factory, Protocol
+from twisted.web.client import URI
+
+from ...sockets.polling import Poll
+from .bare_connection import Connection
+from .client import Address, Response
+
+# Seconds for which a connection is kept idle.
+MAX_REST = 60.0
+
+
+class BareClient:
+    """Asks `http` URLs on kept connections; `endpoint` says how to make one, the reactor for how long it was kept."""
+
+    def __init__(self, reactor: Any, endpoint: Callable[[URI], IStreamClientEndpoint]) -> None:
+        self._clock = reactor
+        self._endpoint = lru_cache(maxsize=256)(endpoint)
+        self._poll = Poll(reactor)
+        self._idle: dict[tuple[bytes, int], list[Connection]] = {}
+
+    def request(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> Deferred[Response]:
+        """See `client.Http`."""
+        uri, head = _parse(url)
+        lines = [
+            b"%b %b" % (method.encode(), head),
+            *(f"{name.title()}: {' '.join(value.split())}".encode() for name, value in headers.items()),
+            b"Content-Length: %d\r\n\r\n" % len(body),
+        ]
+        return self._connection(uri).addCallback(_send, b"\r\n".join(lines) + body)
+
+    def close(self) -> Deferred[None]:
+        """See `client.Http`."""
+        resting = [connection for idle in self._idle.values() for connection in idle]
+        return gatherResults([connection.close() for connection in resting]).addCallback(lambda _: None)
+
+    def _connection(self, uri: URI) -> Deferred[Connection]:
+        idle = self._idle.setdefault((uri.host, uri.port), [])
+        while idle:
+            connection = idle.pop()
+            if self._clock.seconds() - connection.rested_since < MAX_REST:
+                return succeed(connection)
+            connection.stopProducing()
+        return cast(
+            Deferred[Connection], self._endpoint(uri).connect(_Factory(self._poll, self._clock.seconds, idle))
+        )
+
+
+def _send(connection: Connection, request: bytes) -> Deferred[Response]:
+    return connection.send(request)
+
+
+@lru_cache(maxsize=256)
+def _parse(url: str) -> tuple[URI, bytes]:
+    """Where it is, and what each request's head begins with, behind the method."""
+    uri = URI.fromBytes(Address.from_text(url).to_uri().to_text().encode("ascii"))
+    return uri, b"%b HTTP/1.1\r\nHost: %b\r\nAccept-Encoding: identity" % (uri.originForm, uri.netloc)
+
+
+class _Factory(Factory):
+    noisy = False
+
+    def __init__(self, poll: Poll, seconds: Callable[[], float], idle: list[Connection]) -> None:
+        self._poll = poll
+        self._seconds = seconds
+        self._idle = idle
+
+    def buildProtocol(self, addr: IAddress | None) -> Protocol:
+        return Connection(self._poll, self._seconds, self._idle)

@@ -1,0 +1,315 @@
+"""The heart of the room: carries a model's stream from its socket to a receiver that may hold it.
+
+`DeltaStream` is the body protocol of one HTTP response. Each segment that it is handed becomes at most one
+call of the receiver, and the receiver's `pauseProducing` stops the reading of that very socket, so TCP holds
+the model back. `Watch` keeps the time limits of one call with a single timer, whatever the number of segments.
+"""
+
+from typing import Any, cast
+from typing import Protocol as Shape
+
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionClosed
+from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTime
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web.client import ResponseDone
+from twisted.web.http import PotentialDataLoss
+from zope.interface import implementer
+
+from ...seams.errors import ModelError, ModelUnavailable
+from ...seams.interfaces import IDeltaReceiver
+from ...seams.types import ModelDelta, ModelResult
+from .client import Response
+from .refusals import UNREADABLE
+from .sse import LineTooLongError
+
+# Seconds that a server gets to end a response whose last frame has come.
+LINGER = 1.0
+
+
+class Decoder(Shape):
+    """Turns the bytes of one response into deltas; one per response."""
+
+    # The stream's own last frame has come; nothing after it is of interest.
+    finished: bool
+
+    def received(self, segment: bytes, deltas: list[ModelDelta]) -> None:
+        """Adds to `deltas` what `segment` completes; what was added stands even if this raises.
+
+        Raises `ModelError` for what the server reports, and for garbage `UNREADABLE` or `LineTooLongError`.
+        """
+
+    def result(self) -> ModelResult | None:
+        """How the completion ended, or None if the stream has not said that it did."""
+
+
+class Watch:
+    """The time limits of one call, on a clock that stands still while the receiver holds the stream.
+
+    A segment only notes the time. The timer reads the note when it fires, and is armed again for what is
+    left. Once a limit has passed, `verdict` says which, and what is being waited for is cancelled.
+    """
+
+    __slots__ = (
+        "_clock",
+        "_complaint",
+        "_end",
+        "_heard",
+        "_held",
+        "_held_since",
+        "_patience",
+        "_timer",
+        "_total",
+        "_waiting",
+        "verdict",
+    )
+
+    def __init__(self, clock: IReactorTime, total: float) -> None:
+        self.verdict = ""
+        self._clock = clock
+        self._total = total
+        self._held = 0.0
+        self._held_since: float | None = None
+        self._timer: IDelayedCall | None = None
+        self._waiting: Deferred[Any] | None = None
+        self._end = self._now() + total
+
+    def over(self, waiting: Deferred[Any]) -> Deferred[Any]:
+        """Makes `waiting` what is cancelled when the time is up."""
+        self._waiting = waiting
+        return waiting
+
+    def expect(self, patience: float, complaint: str) -> None:
+        """From now on no silence may last longer than `patience` seconds; if one does, `complaint` is why."""
+        self._patience, self._complaint = patience, complaint
+        self.heard()
+        self._arm()
+
+    def heard(self) -> None:
+        """The silence was broken."""
+        self._heard = self._clock.seconds() - self._held
+
+    def hold(self) -> None:
+        """The receiver holds the stream: no time passes."""
+        if self._held_since is None:
+            self._held_since = self._clock.seconds()
+
+    def release(self) -> None:
+        """The receiver lets the stream go on."""
+        if self._held_since is not None:
+            self._held += self._clock.seconds() - self._held_since
+            self._held_since = None
+            if self._timer is None:
+                self._arm()
+
+    def stop(self) -> None:
+        """No limit holds any more."""
+        timer, self._timer = self._timer, None
+        if timer is not None:
+            timer.cancel()
+
+    def _now(self) -> float:
+        return self._clock.seconds() - self._held
+
+    def _arm(self) -> None:
+        left = max(0.0, min(self._end, self._heard + self._patience) - self._now())
+        if self._timer is not None:
+            if self._timer.getTime() <= self._clock.seconds() + left:
+                return  # it looks, and is armed again
+            # Not `reset`: the reactor goes through all of its timers to have one of them ring sooner.
+            self._timer.cancel()
+        self._timer = self._clock.callLater(left, self._look)
+
+    def _look(self) -> None:
+        self._timer = None
+        if self._held_since is not None:
+            return  # release() arms it again
+        now = self._now()
+        if now >= self._end:
+            self.verdict = f"was not done after {self._total:g} seconds"
+        elif now >= self._heard + self._patience:
+            self.verdict = self._complaint
+        else:
+            self._arm()
+            return
+        if self._waiting is not None:
+            self._waiting.cancel()
+
+
+@implementer(IPushProducer)
+class DeltaStream(Protocol):
+    """Reads one response into a receiver; `who` names the model in errors, `idle` is in seconds.
+
+    With `linger` the server never ends the response itself: that many seconds after the last frame, in which the
+    decoder may yet find that it was not the last, the stream is closed from here.
+    """
+
+    __slots__ = (
+        "_begun",
+        "_clock",
+        "_closing",
+        "_decoder",
+        "_ended",
+        "_held",
+        "_idle",
+        "_linger",
+        "_lingering",
+        "_receiver",
+        "_socket",
+        "_watch",
+        "_who",
+    )
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        who: str,
+        decoder: Decoder,
+        receiver: IDeltaReceiver,
+        watch: Watch,
+        idle: float,
+        linger: float | None = None,
+    ) -> None:
+        self._who = who
+        self._decoder = decoder
+        self._receiver = receiver
+        self._watch = watch
+        self._idle = idle
+        self._linger = linger
+        self._begun = self._held = self._lingering = False
+        # None once the outcome is known, which is also when the receiver hears no more.
+        self._ended: Deferred[ModelResult] | None = None
+        self._closing: IDelayedCall | None = None
+
+    def deliver(self, response: Response, clock: IReactorTime) -> Deferred[ModelResult]:
+        """Streams the body of `response` (asked for with `unbuffered=True`).
+
+        Fires with how the completion ended. Fails with `ModelUnavailable` if the connection went before the
+        first delta, with another `ModelError` later. Cancelling it closes the connection, held or not.
+        """
+        ended = self._ended = Deferred(lambda _: self._close())
+        self._clock = clock
+        response.deliverBody(self)
+        # deliverBody() ends by letting the socket run. If all of the body was there it is free for the next call.
+        if self._held and self._ended is not None:
+            self._socket.pauseProducing()
+        return ended
+
+    def connectionMade(self) -> None:
+        """Takes the socket in hand."""
+        self._socket = cast(IPushProducer, self.transport)
+
+    def dataReceived(self, segment: bytes) -> None:
+        """Hands on everything that `segment` holds in one call."""
+        if self._ended is None:
+            return
+        deltas: list[ModelDelta] = []
+        error: ModelError | None = None
+        try:
+            self._decoder.received(segment, deltas)
+        except ModelError as reported:
+            error = reported
+        except (*UNREADABLE, LineTooLongError) as garbled:
+            error = ModelError(f"{self._who} sent what cannot be read: {garbled}")
+        if deltas:
+            if not self._begun:
+                self._begin()
+            self._receiver.deltasReceived(deltas)
+        if error is not None:
+            self._settle(error)
+            self._socket.stopProducing()
+        elif self._decoder.finished:
+            self._finish()
+        elif self._lingering:
+            self._lingering = False
+            self._expect_more()
+        elif self._begun:
+            self._watch.heard()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """The body is over; whether the completion is, the decoder knows."""
+        if self._closing is not None and self._closing.active():
+            self._closing.cancel()
+        if self._ended is None:
+            return
+        result = self._decoder.result()
+        if result is not None:
+            self._settle(result)
+            return
+        cause = root_cause(reason.value)
+        why = str(cause).rstrip(".")
+        if isinstance(cause, ResponseDone | PotentialDataLoss):
+            why = "its stream ended without a last frame"
+        elif not isinstance(cause, ConnectionClosed):
+            self._log.failure("while reading from {who}", Failure(cause), who=self._who)
+        if self._begun:
+            self._settle(ModelError(f"{self._who} broke off in the middle of its reply: {why}"))
+        else:
+            self._settle(ModelUnavailable(f"{self._who} broke off before its reply: {why}"))
+
+    def pauseProducing(self) -> None:
+        """Stops reading the socket; the call's limits wait as well."""
+        if self._ended is not None:
+            self._held = True
+            self._watch.hold()
+            self._socket.pauseProducing()
+
+    def resumeProducing(self) -> None:
+        """Reads on."""
+        if self._ended is not None:
+            self._held = False
+            self._watch.release()
+            self._socket.resumeProducing()
+
+    def stopProducing(self) -> None:
+        """Hangs up, as cancelling the call does."""
+        if self._ended is not None:
+            self._ended.cancel()
+
+    def _begin(self) -> None:
+        self._begun = True
+        self._expect_more()
+        self._receiver.registerProducer(self)
+
+    def _expect_more(self) -> None:
+        self._watch.expect(self._idle, f"fell silent for {self._idle:g} seconds in the middle of its reply")
+
+    def _finish(self) -> None:
+        if self._linger is None:
+            self._settle(self._decoder.result())
+            # The response's own end is usually right behind, and keeps the connection fit for the next call.
+            self._socket.resumeProducing()
+            self._closing = self._clock.callLater(LINGER, self._socket.stopProducing)
+        elif self._linger == 0:
+            self._close()
+        elif not self._lingering:
+            # The watch closes the stream, and waits with that while the receiver holds it.
+            self._lingering = True
+            self._watch.expect(self._linger, "")
+
+    def _close(self) -> None:
+        self._settle(self._decoder.result() if self._decoder.finished else None)
+        # Not loseConnection(): under TLS that would wait for the other side to agree.
+        self._socket.stopProducing()
+
+    def _settle(self, outcome: ModelResult | ModelError | None) -> None:
+        """Parts with the receiver and makes `outcome` known; None when the call was cancelled."""
+        ended, self._ended = self._ended, None
+        if ended is None:
+            return
+        if self._begun:
+            self._receiver.unregisterProducer()
+        if isinstance(outcome, ModelError):
+            ended.errback(outcome)
+        elif outcome is not None:
+            ended.callback(outcome)
+
+
+def root_cause(error: BaseException | None) -> BaseException | None:
+    """What lies under the wrappers that Twisted's HTTP client puts around an exception."""
+    while reasons := getattr(error, "reasons", None):
+        error = reasons[0].value
+    return error

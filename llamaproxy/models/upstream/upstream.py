@@ -1,0 +1,265 @@
+"""One call over HTTP: asks a model's server, reads its refusals, takes in its answer, retries once."""
+
+from collections.abc import Callable, Coroutine, Mapping
+from functools import partial
+from time import time
+from typing import Any, TypeVar, cast
+from urllib.parse import urlsplit
+
+from msgspec import Struct
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.error import ConnectingCancelledError
+from twisted.internet.interfaces import IPushProducer, IReactorTime
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web.client import ResponseDone, ResponseFailed
+from twisted.web.http import PotentialDataLoss
+
+from ...config.schema import ModelEntry
+from ...seams.errors import ModelError, ModelTimeout, ModelUnavailable
+from ...seams.interfaces import IDeltaReceiver
+from ...seams.names import DEPTH_HEADER
+from ...seams.types import ModelRequest, ModelResult
+from .client import Http, Response
+from .refusals import MAX_BODY, is_html, refusal
+from .streaming import Decoder, DeltaStream, Watch, root_cause
+
+# Seconds before the second attempt: what broke off may be starting again, or has yet to be seen to be gone.
+RETRY_PAUSE = 0.25
+
+T = TypeVar("T")
+# What becomes of a response that is no refusal.
+TakeIn = Callable[[Response, Watch], Deferred[T]]
+
+_COMMON_HEADERS = {"content-type": "application/json", "user-agent": "llamaproxy"}
+
+# A key shorter than this is not hidden from a server's words: it would blank out parts of them by chance.
+MIN_SECRET = 8
+
+
+# How much of an answer that is not a stream is taken in, in bytes.
+MAX_ANSWER = 64 * 1024 * 1024
+
+
+class Server(Struct, frozen=True):
+    """Where a model is reached at the moment: its base URL and the key it wants to see, if any."""
+
+    url: str
+    key: str = ""
+
+
+def bearer(key: str) -> dict[str, str]:
+    """How most servers want to see a key."""
+    return {"authorization": f"Bearer {key}"} if key else {}
+
+
+class Upstream:
+    """The server of one model entry; `who` names the model in errors. Its address stands in the log only.
+
+    `locate` is asked before each attempt, since a server may move; it fails with a `ModelError`. `headers` makes
+    those of the server's own from the key.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        who: str,
+        entry: ModelEntry,
+        http: Http,
+        clock: IReactorTime,
+        locate: Callable[[], Deferred[Server]],
+        headers: Callable[[str], dict[str, str]] = bearer,
+    ) -> None:
+        self.who = who
+        self._entry = entry
+        self._http = http
+        self._clock = clock
+        self._locate = locate
+        self._headers = headers
+
+    def ask(
+        self,
+        request: ModelRequest,
+        path: str,
+        body: Callable[[], bytes],
+        decoder: Callable[[], Decoder],
+        receiver: IDeltaReceiver,
+    ) -> Coroutine[Any, Any, ModelResult]:
+        """Posts what `body` makes, the JSON text of `request`, to `path` under the base URL; streams the answer to
+        `receiver`. The text is made for each attempt, since it may be long, and the answer takes long.
+
+        Raises `ModelError`, or `CancelledError` if it was cancelled, with the connection closed either way.
+        """
+        return self._twice("POST", path, body, self._streaming(decoder, receiver, None), request)
+
+    def listen(
+        self,
+        request: ModelRequest,
+        path: str,
+        decoder: Callable[[], Decoder],
+        receiver: IDeltaReceiver,
+        linger: float,
+    ) -> Coroutine[Any, Any, ModelResult]:
+        """Streams what is at `path` to `receiver`; for `linger` see `DeltaStream`. Raises as `ask` does."""
+        return self._twice("GET", path, bytes, self._streaming(decoder, receiver, linger), request)
+
+    def fetch(
+        self, path: str, body: bytes, method: str = "POST", request: ModelRequest | None = None
+    ) -> Coroutine[Any, Any, bytes]:
+        """Sends the JSON text `body` to `path` under the base URL; returns the whole answer. Raises as `ask` does."""
+        return self._twice(
+            method, path, lambda: body, lambda response, _: whole_of(self.who, response, MAX_ANSWER), request
+        )
+
+    def time_limit(self, request: ModelRequest | None) -> float:
+        """Seconds that the call which `request` asks for may take."""
+        asked = request.timeout if request else None
+        return self._entry.llm_call_timeout if asked is None else asked
+
+    def _streaming(
+        self, decoder: Callable[[], Decoder], receiver: IDeltaReceiver, linger: float | None
+    ) -> TakeIn[ModelResult]:
+        def stream(response: Response, watch: Watch) -> Deferred[ModelResult]:
+            deltas = DeltaStream(self.who, decoder(), receiver, watch, self._entry.idle_timeout, linger)
+            return deltas.deliver(response, self._clock)
+
+        return stream
+
+    async def _twice(
+        self,
+        method: str,
+        path: str,
+        body: Callable[[], bytes],
+        take_in: TakeIn[T],
+        request: ModelRequest | None,
+    ) -> T:
+        watch = Watch(self._clock, self.time_limit(request))
+        depth = {DEPTH_HEADER: str(request.depth)} if request and request.depth else {}
+        answer = partial(self._answer, method, path, body, watch, depth)
+        try:
+            try:
+                return await watch.over(take_in(await answer(), watch))
+            except ModelUnavailable as error:
+                # Nothing of an answer has come, so asking once more repeats nothing.
+                self._note(error, "; trying once more")
+            await watch.over(deferLater(self._clock, RETRY_PAUSE))
+            return await watch.over(take_in(await answer(), watch))
+        except CancelledError:
+            if watch.verdict:
+                raise ModelTimeout(f"{self.who} {watch.verdict}") from None
+            raise
+        except ModelError as error:
+            self._note(error)
+            raise
+        finally:
+            watch.stop()
+
+    async def _answer(
+        self, method: str, path: str, body: Callable[[], bytes], watch: Watch, depth: Mapping[str, str]
+    ) -> Response:
+        """The head of an answer that is no refusal."""
+        patience = self._entry.first_token_timeout
+        watch.expect(patience, f"did not begin its reply within {patience:g} seconds")
+        server = await watch.over(self._locate())
+        headers = {**_COMMON_HEADERS, **depth, **self._headers(server.key)}
+        try:
+            url = server.url.rstrip("/") + path
+            response = await watch.over(self._http.request(method, url, headers, body()))
+        except Exception as error:
+            raise self._no_answer(error, server) from None
+        if not 200 <= response.code < 300 or is_html(response.headers):
+            raise await self._refused(response, server.key, watch)
+        return response
+
+    def _note(self, error: ModelError, more: str = "") -> None:
+        server = urlsplit(self._entry.host).netloc.rpartition("@")[2] or "a process of our own"
+        self._log.info("{error} ({server}){more}", error=str(error), server=server, more=more)
+
+    def _no_answer(self, error: Exception, server: Server) -> Exception:
+        """The one kind of error, or the cancelling, that lies behind what the HTTP client failed with."""
+        cause = root_cause(error)
+        if isinstance(cause, CancelledError | ConnectingCancelledError):
+            return CancelledError()
+        reason = str(cause).rstrip(".") or type(cause).__name__
+        if name := urlsplit(server.url).hostname:
+            reason = reason.replace(name, "its server")
+        if isinstance(error, ResponseFailed):
+            return ModelUnavailable(f"{self.who} hung up before it answered: {reason}")
+        return ModelUnavailable(f"{self.who} cannot be reached: {reason}")
+
+    async def _refused(self, response: Any, key: str, watch: Watch) -> ModelError:
+        watch.expect(self._entry.idle_timeout, "")
+        body = await watch.over(beginning_of(response, MAX_BODY))
+        if len(key) >= MIN_SECRET:
+            body = body.replace(key.encode(), b"***")
+        return refusal(self.who, response.code, response.headers, body, time(), self._entry.env_key)
+
+
+class _Beginning(Protocol):
+    """Collects a body up to a limit and hangs up there."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._body = b""
+        # Whoever loses patience gets what there is: the status alone says much.
+        self.done: Deferred[bytes] = Deferred(lambda _: self._finish())
+
+    def dataReceived(self, data: bytes) -> None:
+        self._body += data
+        if len(self._body) >= self._limit:
+            self._finish()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        if not self.done.called:
+            self.done.callback(self._body)
+
+    def _finish(self) -> None:
+        if not self.done.called:
+            self.done.callback(self._body[: self._limit])
+            cast(IPushProducer, self.transport).stopProducing()
+
+
+class _Whole(Protocol):
+    """Collects a body that must be complete, and not over the limit."""
+
+    def __init__(self, who: str, limit: int) -> None:
+        self._who = who
+        self._left = limit
+        self._pieces: list[bytes] = []
+        self.done: Deferred[bytes] = Deferred(lambda _: self._hang_up())
+
+    def dataReceived(self, data: bytes) -> None:
+        self._pieces.append(data)
+        self._left -= len(data)
+        if self._left < 0 and not self.done.called:
+            self.done.errback(ModelError(f"{self._who} sent an answer that is too long"))
+            self._hang_up()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        if self.done.called:
+            return
+        if reason.check(ResponseDone, PotentialDataLoss):
+            self.done.callback(b"".join(self._pieces))
+        else:
+            why = str(root_cause(reason.value)).rstrip(".")
+            self.done.errback(ModelUnavailable(f"{self._who} broke off in the middle of its answer: {why}"))
+
+    def _hang_up(self) -> None:
+        cast(IPushProducer, self.transport).stopProducing()
+
+
+def whole_of(who: str, response: Response, limit: int) -> Deferred[bytes]:
+    """A whole body. Fails with `ModelError`; cancelling it closes the connection."""
+    whole = _Whole(who, limit)
+    response.deliverBody(whole)
+    return whole.done
+
+
+def beginning_of(response: Response, limit: int) -> Deferred[bytes]:
+    """The first `limit` bytes of a body, or what has come of them when it ends or this is cancelled."""
+    beginning = _Beginning(limit)
+    response.deliverBody(beginning)
+    return beginning.done

@@ -1,0 +1,260 @@
+"""The seams: where a stranger plugs in a model back end, a session store or a whole agent.
+
+Streams run through these interfaces as plain method calls in the manner of `IConsumer` and `IPushProducer`:
+data goes down, `pauseProducing` / `resumeProducing` / `stopProducing` come back up. No Deferred per token.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IPushProducer
+from twisted.python.failure import Failure
+from zope.interface import Attribute, Interface
+
+from .types import (
+    Access,
+    AgentEvent,
+    Caller,
+    ChatTurn,
+    Embeddings,
+    Message,
+    ModelDelta,
+    ModelInfo,
+    ModelRequest,
+    ModelResult,
+    ReplyEnd,
+    SessionCard,
+    StoredSession,
+    ToolContext,
+)
+
+if TYPE_CHECKING:
+    from ..agent.agent import Agent
+    from ..agent.sessions.rulings import Ruling
+
+
+class IDeltaReceiver(Interface):
+    """Takes what a model streams. Belongs to one `IModel.chat` call."""
+
+    def registerProducer(producer: IPushProducer) -> None:
+        """`producer` can hold the model's stream; called before the first `deltasReceived`.
+
+        If the receiver already wants the stream held, it calls `producer.pauseProducing()` from in here.
+        """
+
+    def unregisterProducer() -> None:
+        """The stream is over or broken; the producer must not be called any more."""
+
+    def deltasReceived(deltas: Sequence[ModelDelta]) -> None:
+        """All deltas parsed from one received segment, in order; never empty.
+
+        May be called a few more times after a pause, for what had already been read from the socket.
+        """
+
+
+class IBackEnd(Interface):
+    """One entry of `llm-models.json`: what models to talk to and models that make embeddings have in common."""
+
+    def info() -> ModelInfo:
+        """What lists and cards show. Cheap; never blocks."""
+
+    def start() -> Deferred[None]:
+        """Called once when the server starts; may begin loading, and must not wait for it.
+
+        Fails with a `ModelError` only when the entry can never work (weights missing, say).
+        """
+
+    def stop() -> Deferred[None]:
+        """Called once when the server stops; fires when nothing of the model is left running."""
+
+
+class IModel(IBackEnd):
+    """A model to talk to."""
+
+    def chat(request: ModelRequest, receiver: IDeltaReceiver) -> Deferred[ModelResult]:
+        """Asks for one completion and streams it to `receiver`.
+
+        Fires with how it ended, after the last delta. Fails with a `ModelError` (or a subclass); never with
+        a transport's own exception. Cancelling the Deferred closes the connection at once, paused or not.
+        """
+
+
+class IEmbedder(IBackEnd):
+    """A model that makes embeddings."""
+
+    def embed(texts: Sequence[str], dimensions: int | None = None) -> Deferred[Embeddings]:
+        """A vector for each of `texts`, of that many `dimensions` where the model has a choice.
+
+        Fails with a `ModelError`. Cancelling the Deferred closes the connection at once.
+        """
+
+
+class IKeepsHistory(Interface):
+    """A model with a history of its own of each session, which must go when the session's does."""
+
+    def forget(session_id: str) -> None:
+        """Begins to forget what was said in the session; returns at once, and never fails."""
+
+    def rewind(session_id: str) -> None:
+        """Begins to forget the end of what was said; the next request shows what is left. As `forget` otherwise."""
+
+
+class IReplyConsumer(Interface):
+    """Takes the events of one reply. Exactly one of `replyFinished` and `replyFailed` comes, and comes last."""
+
+    def eventsReceived(events: Sequence[AgentEvent]) -> None:
+        """All events made from one segment of the model's stream, in order; never empty."""
+
+    def replyFinished(end: ReplyEnd) -> None:
+        """The reply is complete and its turn is committed to the store."""
+
+    def replyFailed(reason: Failure) -> None:
+        """The reply broke off; `reason.value` is an `AgentError`."""
+
+
+class IReply(IPushProducer):
+    """One answer of the agent, as a push producer of `AgentEvent`s."""
+
+    def deliverTo(consumer: IReplyConsumer) -> None:
+        """Starts the flow. Called once; what had been waiting is delivered from in here."""
+
+    def stopProducing() -> None:
+        """The client left: stops the model, and keeps what was said so far as interrupted."""
+
+    def leaveUnheard() -> None:
+        """The client left and was told nothing: as `stopProducing`, but the turn of one that numbers its tries
+        (`ChatTurn.attempt`) is kept for a while, as it may come again.
+        """
+
+
+class IAgent(Interface):
+    """What the web room talks to."""
+
+    def turn(caller: Caller, turn: ChatTurn) -> Deferred[IReply]:
+        """Runs one turn of the caller's session.
+
+        Fires as soon as there is something to say, so that a failure before the first token still is an HTTP
+        status. Fails with an `AgentError`. Cancelling it is `IReply.leaveUnheard`, in the session's queue too.
+
+        A message that the caller sends again while its turn runs or waits joins that turn: it hears the reply from
+        its beginning. So does, for a while, another try of one whose turn has ended.
+        """
+
+    def aside(turn: ChatTurn, system: str = "") -> Deferred[str]:
+        """One completion outside any session, without history, tools or commands, by the model sessions start with.
+
+        Fires with its text, "" for none. Fails with an `AgentError`. Cancelling it stops the model.
+        """
+
+    def models() -> Sequence[ModelInfo]:
+        """The enabled models to talk to, in the registry's order."""
+
+    def estimate(messages: Sequence[Message]) -> int:
+        """About how many tokens the messages are."""
+
+    def embedders() -> Sequence[ModelInfo]:
+        """The enabled models that make embeddings, in the registry's order."""
+
+    def embed(texts: Sequence[str], model: str = "", dimensions: int | None = None) -> Deferred[Embeddings]:
+        """Embeddings of `texts`, outside any session.
+
+        By the embedder whose key is `model`, else by the first one. Fails with `NoEmbedder` if there is none,
+        else as `IEmbedder.embed` does.
+        """
+
+
+class ISessionStore(Interface):
+    """Sessions at rest. Every method returns once the change is durable against a crash of the process."""
+
+    def open() -> Deferred[None]:
+        """Makes the store ready. Fails with `StoreError`, in words for the operator."""
+
+    def close() -> Deferred[None]:
+        """Finishes what is under way and lets go of the files or connections."""
+
+    def load(session_id: str, limit: int) -> Deferred[StoredSession | None]:
+        """The session with its newest `limit` messages, or None."""
+
+    def append(session_id: str, messages: Sequence[Message]) -> Deferred[None]:
+        """Adds one turn's messages in one transaction; its cost does not depend on the history's length."""
+
+    def save_settings(session_id: str, model: str, settings: dict[str, Any]) -> Deferred[None]:
+        """Keeps the session's active model and its other settings; makes the session if it is new."""
+
+    def clear(session_id: str) -> Deferred[int]:
+        """Forgets the session's messages, keeps its settings; fires with the number of messages that went."""
+
+    def rewind(session_id: str, keep: int) -> Deferred[int]:
+        """Forgets all but the oldest `keep` messages; fires with the number of messages that went."""
+
+    def delete(session_id: str) -> Deferred[bool]:
+        """Forgets the session; fires with whether it existed."""
+
+
+class IPeers(Interface):
+    """The server's other processes, if there are any. Each session belongs to one process alone."""
+
+    def join(agent: "Agent") -> None:
+        """Makes this process's agent known; called once, before everything else."""
+
+    def short_ids() -> Iterator[int]:
+        """The short ids that this process may give, endlessly."""
+
+    def tell_live(number: int) -> None:
+        """So many sessions are in memory here now."""
+
+    def live_in_all() -> int:
+        """How many are, here and elsewhere."""
+
+    def rule(ruling: "Ruling") -> Deferred[None]:
+        """Has every process obey, this one too; fires once they do."""
+
+    def sessions() -> Deferred[Sequence[SessionCard]]:
+        """The sessions that are in memory elsewhere."""
+
+    def remove(session_id: str) -> Deferred[str] | None:
+        """Deletes a session of another process, by its full or short id; None if it would be one of this process.
+
+        Fires with the full id, which is empty if there is no such session.
+        """
+
+
+class IModelType(Interface):
+    """A plugin that adds a model `type` to `llm-models.json`.
+
+    Drop a module with an instance that provides this and `twisted.plugin.IPlugin` into
+    `llamaproxy/plugins/` (or any folder on that package's path).
+    """
+
+    name = Attribute("The value of `type` in the model's entry, for example 'MYMODEL'.")
+
+    def build(key: str, entry: Any, context: Any) -> IModel | IEmbedder:
+        """Makes the model of one entry: an `IEmbedder` if `entry.embedding` is set.
+
+        `entry` is a `config.ModelEntry`, `context` a `models.registry.ModelContext`.
+        """
+
+
+class ITool(Interface):
+    """A tool that models may call. Found as a plugin: an instance that also provides `twisted.plugin.IPlugin`.
+
+    One that only reads, or only writes, may say so in an attribute `sides`: `("read",)` or `("write",)`.
+    """
+
+    name = Attribute("What models and commands call it, `[a-z0-9_]+`.")
+    description = Attribute("What it does, a sentence or two for the model.")
+    parameters = Attribute("JSON schema of its arguments (an object schema).")
+    category = Attribute(
+        "Its rate-limit category and gate group: 'db', 'search', 'extract', 'drive', 'system', ..."
+    )
+    timeout = Attribute("Seconds after which a call is cancelled, and given up even if it goes on.")
+
+    def access(arguments: dict[str, Any]) -> Access:
+        """What a call with these (schema-valid) arguments would touch, for the gates. Pure; never blocks."""
+
+    def run(arguments: dict[str, Any], context: ToolContext) -> Deferred[str]:
+        """Runs a call; fires with the text for the model, which gets at most its first 64 KiB.
+
+        Fails with a `ToolError` whose message is for the model and the user. Cancelling the Deferred ends the work.
+        """

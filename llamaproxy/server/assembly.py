@@ -1,0 +1,232 @@
+"""From a configuration to the parts of a server, for a process alone or for a worker among others."""
+
+import gc
+import os
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+from twisted.application.service import IService
+from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.interfaces import IStreamServerEndpoint
+from twisted.internet.threads import deferToThread
+from twisted.logger import Logger
+
+from ..agent.agent import Agent
+from ..agent.calls.delegation import Delegation
+from ..agent.calls.outbound import Outbound
+from ..agent.calls.toolbox import Toolbox
+from ..agent.prompts import PromptFiles
+from ..agent.sessions.limits import Limits
+from ..agent.sessions.rates import Rate
+from ..config import Configuration, Home, JsonFile, ModelRegistry, Settings
+from ..models.embedded.keeper import AnyKeeper
+from ..models.registry import build_embedders, build_models, model_context
+from ..seams.errors import AgentError
+from ..seams.interfaces import IBackEnd, IEmbedder, IModel, IPeers, ISessionStore
+from ..sockets.stalls import StallDetector
+from ..store.sqlite import SqliteSessionStore
+from ..tools.registry import Workshop, load_tools
+from ..web.cors import Cors, ollama_origins
+from ..web.door import Door
+from ..web.guard import Guard
+from ..web.naming import Naming
+from ..web.routes import Routes
+from ..web.site import FrontSite
+from .service import Part, give_up
+
+log = Logger()
+
+# New objects between two looks for garbage among them. Python's 700 are a handful of requests; many more would no
+# longer fit the processor's cache.
+GARBAGE = 10_000
+# Such looks between two at all that has come since, nearly all of which still lives: when a thousand clients arrive,
+# its streams. Python's 10 would hold them up for a tenth of the time that their first tokens take.
+OLDER_GARBAGE = 30
+
+
+class Plan(Struct, frozen=True, kw_only=True):
+    """What to run: the configuration, the home where it was found, and what the flags say."""
+
+    config: Configuration
+    home: str
+    default_model: str
+    debug: bool = False
+
+
+class Server(Struct, frozen=True, kw_only=True):
+    """The parts of a server; `services` in the order in which they start."""
+
+    agent: Agent
+    site: FrontSite
+    entrance: Door
+    back_ends: Mapping[str, IBackEnd]
+    services: list[IService]
+
+
+def assemble(
+    plan: Plan,
+    endpoint: IStreamServerEndpoint,
+    reactor: Any,
+    peers: IPeers | None = None,
+    keepers: Callable[[str], AnyKeeper | None] = lambda key: None,
+) -> Server:
+    """The parts, none of them started.
+
+    `peers` and `keepers` are those of a worker. Raises `ConfigError`, `AgentError`, `OSError` or `ValueError` with a
+    line for the operator.
+    """
+    home, config, default = Home(Path(plan.home)), plan.config, plan.default_model
+    settings, registry, door = config.settings, config.registry, config.settings.front_door
+    environ = {**config.env, **os.environ}
+    context = model_context(reactor, environ.get, home, keepers)
+    models = build_models(registry, context, default)
+    embedders = build_embedders(registry, context, default)
+    back_ends: dict[str, IBackEnd] = {**models, **embedders}
+    if default not in models:
+        give_up(
+            f"there is no enabled model '{default}' in {home.models_file}; there are: {', '.join(models)}"
+        )
+    if (entry := registry.models[default]).type == "LOCAL":
+        _check_weights(default, home.weights_file(entry.model_id))
+
+    store = SqliteSessionStore(home.sessions_db, reactor)
+    store.check()
+    tools = load_tools(config.tools, Workshop(reactor=reactor, environ=environ.get, home=home.path))
+    toolbox = Toolbox(
+        tools.fixed,
+        {key: e.llm_tools if e.tool_call_available else () for key, e in registry.models.items()},
+    )
+    agent = _agent(home, environ, config, default, models, embedders, toolbox, store, peers, reactor)
+    if settings.prompt_tools:
+        agent.offer_prompt_tools()
+    guard = Guard(
+        door.allow_from,
+        door.api_keys,
+        door.trusted_proxies,
+        door.commands,
+        door.key_commands,
+        door.llama_hosts,
+        Naming(door),
+    )
+    routes = Routes(agent, guard, reactor, door.stall_timeout, door.heartbeat, housekeeping=door.housekeeping)
+    cors = Cors(ollama_origins(environ) if door.llama_origins is None else door.llama_origins)
+    site = FrontSite(routes, guard, reactor, door.max_body_bytes, door.request_timeout, cors)
+    entrance = Door(endpoint, site, reactor, door.shutdown_grace)
+    services: list[IService] = [
+        Part(lambda: None, context.close),
+        Part(store.open, store.close),
+        Part(partial(start_models, back_ends, default), partial(stop_models, back_ends)),
+        Part(partial(tools.start, toolbox), tools.stop),
+        Part(agent.start, lambda: Deferred.fromCoroutine(agent.stop())),
+        entrance,
+        Part(site.meters.watch_reactor, site.meters.rest),
+        Part(_settle, lambda: None),
+    ]
+    if plan.debug:
+        services.insert(0, StallDetector(reactor))
+    return Server(agent=agent, site=site, entrance=entrance, back_ends=back_ends, services=services)
+
+
+def _agent(
+    home: Home,
+    environ: Mapping[str, str],
+    config: Configuration,
+    default: str,
+    models: Mapping[str, IModel],
+    embedders: Mapping[str, IEmbedder],
+    toolbox: Toolbox,
+    store: ISessionStore,
+    peers: IPeers | None,
+    reactor: Any,
+) -> Agent:
+    """The agent with its limits and gates."""
+    entries = config.registry.models
+    return Agent(
+        models,
+        default,
+        store,
+        PromptFiles(home.path),
+        reactor,
+        _limits(config.settings, config.registry),
+        message_limits={key: n for key, entry in entries.items() if (n := entry.max_context)},
+        prompt_folders={key: f for key, entry in entries.items() if (f := entry.system_prompt_folder)},
+        embedders=embedders,
+        toolbox=toolbox,
+        gate_defaults=msgspec.to_builtins(config.gates),
+        delegation=Delegation(
+            {key: entry.llm_call_available for key, entry in entries.items()},
+            {key: entry.llm_call_timeout for key, entry in entries.items()},
+            lambda key, field, value: deferToThread(_keep, JsonFile(home.models_file), key, field, value),
+            Outbound.from_environ(environ),
+        ),
+        peers=peers,
+    )
+
+
+def _keep(file: JsonFile, key: str, field: str, value: Any) -> None:
+    """Sets one field of a model's entry in the operator's file."""
+    with file.update() as content:
+        content["models"][key][field] = value
+
+
+def _limits(settings: Settings, registry: ModelRegistry) -> Limits:
+    return Limits(
+        max_users=settings.max_users,
+        session_idle_minutes=settings.session_idle_timeout_minutes,
+        history_max_ctx=settings.history_max_ctx,
+        queue=settings.front_door.queue_limit,
+        follow_edits=settings.front_door.follow_edits,
+        new_chat=settings.front_door.new_chat,
+        retry_wait=settings.front_door.retry_wait,
+        rates={
+            category: Rate(rate.calls, rate.window_seconds, rate.auto_disable)
+            for category, rate in settings.rate_limits.items()
+        },
+        depths=msgspec.structs.asdict(registry.limits),
+        tool_preview_length=settings.tool_preview_length,
+        tool_suppress=settings.tool_suppress,
+        gate_mode=settings.front_door.gate_mode or settings.gate_mode,
+    )
+
+
+def _check_weights(key: str, weights: Path) -> None:
+    """Finds at once what the model itself would find only when the reactor runs, and a daemon tell nobody."""
+    if not weights.is_file():
+        give_up(
+            f"the weights of '{key}', {weights}, are missing; run: agentctl model-pull {weights.stem},"
+            " or choose another model with --model or agentctl model"
+        )
+
+
+async def _started(models: Mapping[str, IBackEnd], default: str) -> None:
+    for key, model in models.items():
+        try:
+            await model.start()
+        except AgentError as error:
+            if key == default:
+                raise
+            log.warn("model '{key}' cannot be used: {error}", key=key, error=str(error))
+
+
+def start_models(models: Mapping[str, IBackEnd], default: str) -> Deferred[None]:
+    """Fails only for the model that new sessions start with; the others can be mended while the server runs."""
+    return Deferred.fromCoroutine(_started(models, default))
+
+
+def stop_models(models: Mapping[str, IBackEnd]) -> Deferred[list[None]]:
+    """Fires once they have ended."""
+    return gatherResults([model.stop() for model in models.values()])
+
+
+def _settle() -> None:
+    """Spares the garbage collector what was loaded at the start, and stays.
+
+    A look at all of it would hold every stream up for tens of milliseconds, and a thousand of them cause many looks.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GARBAGE, OLDER_GARBAGE, 50)

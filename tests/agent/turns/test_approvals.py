@@ -1,0 +1,185 @@
+"""Approval from the chat: the turn parks with a question, and the next message carries it on."""
+
+import re
+
+from llamaproxy.agent.calls.runner import DENIED
+from llamaproxy.agent.sessions.limits import Limits
+from llamaproxy.agent.turns.approvals import PATIENCE, UNANSWERED
+from llamaproxy.seams.types import Access, Caller
+from tests.agent.turns.test_toolloop import ToolCase
+from tests.agent.turns.test_turns import PHONE
+from tests.support import Listener, ScriptedModel, ScriptedTool
+
+SAFE = Caller(session_id=PHONE.session_id, address=PHONE.address, rights="safe")
+
+
+class ApprovalTests(ToolCase):
+    def setUp(self) -> None:
+        self.use(
+            ScriptedTool(),
+            ScriptedTool("drop", "db", access=Access(operation="write", writes=("users",)), result="dropped"),
+            limits=Limits(gate_mode="ask"),
+            models=[ScriptedModel("main"), ScriptedModel("other")],
+        )
+
+    def asked(self) -> tuple[Listener, str]:
+        """A turn that ran one call and asks about another; its reply and the code."""
+        listener = self.after(("clock", "{}"), ("drop", '{"sql": "DROP TABLE users"}'), text="drop them")
+        found = re.search(r"!yes (\w{4})", listener.text)
+        assert found is not None
+        return listener, found[1]
+
+    def drops(self) -> int:
+        return len(self.tools[1].calls)
+
+    def test_reply_ends_cleanly_with_what_wants_to_run_and_a_code(self) -> None:
+        listener, code = self.asked()
+        self.assertIsNotNone(listener.end)
+        for part in (
+            'drop {"sql": "DROP TABLE users"}',
+            "write table users",
+            f"!no {code}",
+            f"!always {code}",
+        ):
+            self.assertIn(part, listener.text)
+        self.assertEqual((self.drops(), len(self.house.calls), self.history()), (0, 1, []))
+
+    def test_leave_for_a_tool_that_is_not_there_yet_can_be_given_again(self) -> None:
+        _, code = self.asked()
+        self.house.agent.toolbox.remove("drop")
+        self.assertIn("Not there at the moment: drop.", self.listen(f"!yes {code}").text)
+        self.house.agent.toolbox.add(self.tools[1])
+        self.listen(f"!yes {code}")
+        self.assertEqual(self.drops(), 1)
+
+    def test_long_argument_hides_no_other(self) -> None:
+        text = "x" * 1000
+        listener = self.after(("drop", f'{{"content": "{text}", "path": "secret.txt"}}'))
+        self.assertIn('x... [702 characters more], path: "secret.txt" (write table users)', listener.text)
+        self.assertLess(len(listener.text), 700)
+
+    def test_yes_runs_the_call_and_carries_the_turn_on_in_a_new_reply(self) -> None:
+        _, code = self.asked()
+        reply = self.listen(f"!yes {code.lower()}")
+        self.assertEqual((self.drops(), self.results()), (1, ["noon", "dropped"]))
+        self.model.answer("They are gone.")
+        self.assertEqual(reply.text, "They are gone.")
+        self.assertIsNotNone(reply.end)
+        self.assertEqual(
+            [message.content for message in self.history()],
+            ["drop them", "", "noon", "dropped", "They are gone."],
+        )
+        self.assertEqual(len(self.tools[0].calls), 1)
+
+    def test_yes_holds_for_that_call_only(self) -> None:
+        _, code = self.asked()
+        self.listen(f"!yes {code}")
+        self.model.call_tools(("drop", '{"sql": "DROP TABLE users2"}'))
+        self.assertEqual(self.drops(), 1)
+
+    def test_always_opens_the_gate_for_the_session(self) -> None:
+        _, code = self.asked()
+        reply = self.listen(f"!always {code}")
+        self.model.call_tools(("drop", '{"sql": "again"}'))
+        self.assertEqual(self.drops(), 2)
+        self.model.answer("Gone.")
+        self.assertEqual(reply.text, "Gone.")
+        self.assertEqual(self.listen("!autoAIdb users").text, "users: read asks, write allowed")
+
+    def test_no_tells_the_model_which_goes_on(self) -> None:
+        _, code = self.asked()
+        reply = self.listen(f"!no {code}")
+        self.assertEqual((self.drops(), self.results()), (0, ["noon", DENIED]))
+        self.model.answer("As you wish.")
+        self.assertEqual(reply.text, "As you wish.")
+
+    def test_question_survives_a_restart(self) -> None:
+        _, code = self.asked()
+        self.house.agent = self.house.new_agent()
+        reply = self.listen(f"!yes {code}")
+        self.assertEqual(self.results(), ["noon", "dropped"])
+        self.model.answer("Gone.")
+        self.assertEqual(reply.text, "Gone.")
+        self.assertEqual(len(self.history()), 5)
+
+    def test_code_approves_once(self) -> None:
+        _, code = self.asked()
+        self.listen(f"!yes {code}")
+        self.model.answer("Gone.")
+        self.assertEqual(self.listen(f"!yes {code}").text, "No question is open; nothing was run.")
+        self.assertEqual(self.drops(), 1)
+
+    def test_wrong_code_approves_nothing_and_leaves_the_question_open(self) -> None:
+        _, code = self.asked()
+        self.assertIn(f"has the code {code}; nothing was run", self.listen("!yes 0000").text)
+        self.assertEqual(self.drops(), 0)
+        self.listen(f"!yes {code}")
+        self.assertEqual(self.drops(), 1)
+
+    def test_question_expires(self) -> None:
+        _, code = self.asked()
+        self.house.clock.advance(PATIENCE)
+        self.assertIn("expired; nothing was run", self.listen(f"!yes {code}").text)
+        self.assertEqual(self.drops(), 0)
+        self.assertEqual(
+            [message.content for message in self.history()],
+            ["drop them", "", "noon", UNANSWERED, "[no answer]"],
+        )
+
+    def test_message_while_the_question_is_open_is_answered_with_a_reminder(self) -> None:
+        _, code = self.asked()
+        self.assertIn(f"!yes {code}", self.listen("and now?").text)
+        self.assertEqual(len(self.house.calls), 1)
+        self.listen(f"!yes {code}")
+        self.assertEqual(self.drops(), 1)
+
+    def test_text_beside_the_code_is_said_to_be_left_out(self) -> None:
+        _, code = self.asked()
+        reply = self.listen(f"!yes {code}\n!tool_suppress\nand then tell me a joke")
+        self.model.answer("Gone.")
+        self.assertIn("not passed on", reply.text)
+        self.assertTrue(reply.text.endswith("Gone."))
+
+    def test_message_after_the_question_expired_is_a_new_turn(self) -> None:
+        self.asked()
+        self.house.clock.advance(PATIENCE)
+        self.listen("and now?")
+        self.assertEqual(
+            [role for role, _ in self.model.prompt()],
+            ["user", "assistant", "tool", "tool", "assistant", "user"],
+        )
+
+    def test_reset_and_stop_withdraw_the_question(self) -> None:
+        for command in ("!reset", "!stop"):
+            _, code = self.asked()
+            self.listen(command)
+            self.assertIn("No question is open", self.listen(f"!yes {code}").text)
+        self.assertEqual(self.drops(), 0)
+
+    def test_caller_who_may_not_open_gates_is_not_asked_and_cannot_answer(self) -> None:
+        _, code = self.asked()
+        self.assertIn("ask the operator", self.listen(f"!yes {code}", SAFE).text)
+        self.listen(f"!no {code}")
+        self.model.answer("Fine.")
+        listener = self.listen("drop them", SAFE)
+        self.model.call_tools(("drop", "{}"))
+        self.assertIn("The operator can allow it", listener.text)
+        self.assertEqual(self.drops(), 0)
+
+    def test_turn_whose_model_is_gone_goes_on_with_the_sessions_own(self) -> None:
+        self.listen("@other drop them")
+        self.house.models[1].calls[0].call_tools(("drop", "{}"))
+        code = self.house.store.settings[PHONE.session_id][1]["parked"]["code"]
+        self.house.models = self.house.models[:1]
+        self.house.agent = self.house.new_agent()
+        reply = self.listen(f"!yes {code}")
+        self.model.answer("Gone.")
+        self.assertEqual((self.drops(), reply.text), (1, "Gone."))
+
+    def test_client_that_leaves_while_the_approved_call_runs_keeps_the_turn(self) -> None:
+        _, code = self.asked()
+        self.tools[1].held = True
+        waiting = self.turn(f"!yes {code}")
+        self.successResultOf(waiting).stopProducing()
+        self.assertEqual([message.role for message in self.history()][-1], "assistant")
+        self.assertTrue(self.history()[-1].interrupted)
