@@ -1,7 +1,6 @@
 """The one place where an exception becomes bytes, in the dialect of the client."""
 
 from http import HTTPStatus
-from typing import TYPE_CHECKING
 
 from twisted.internet.defer import CancelledError
 from twisted.logger import Logger
@@ -12,10 +11,8 @@ from ..dialects import anthropic, ollama, openai
 from ..dialects.base import WireDialect
 from ..dialects.detect import Dialect, detect
 from ..seams.errors import AgentError, NotFound, Stopping
+from .placed import PlacedRequest
 from .quirks import Quirks, quirks_of
-
-if TYPE_CHECKING:
-    from .site import Intake
 
 log = Logger()
 
@@ -30,7 +27,7 @@ class WrongMethod(AgentError):
         self.allowed = allowed
 
 
-def dialect_of(request: "Intake") -> WireDialect:
+def dialect_of(request: PlacedRequest) -> WireDialect:
     """The dialect to answer in: the endpoint's own, or for a path that is nobody's the likely one of the app."""
     path = request.plain_path
     if path.startswith("/v1/"):
@@ -43,7 +40,7 @@ def dialect_of(request: "Intake") -> WireDialect:
     return openai if detect(path.encode(), user_agent) is Dialect.OPENAI else ollama
 
 
-def as_agent_error(failure: Failure, request: "Intake") -> AgentError:
+def as_agent_error(failure: Failure, request: PlacedRequest) -> AgentError:
     """What the client may hear of a failure. One that nobody foresaw is logged, and told without its details."""
     match failure.value:
         case AgentError() as error:
@@ -59,7 +56,7 @@ def as_agent_error(failure: Failure, request: "Intake") -> AgentError:
     return AgentError("Internal error. The server's log says more.")
 
 
-def answer(request: "Intake", error: AgentError) -> bytes:
+def answer(request: PlacedRequest, error: AgentError) -> bytes:
     """Sets status and headers for an answer that has not begun, and gives its body."""
     quirks = quirks_of(request, request.plain_path)
     dialect = openai if quirks.openai_errors else dialect_of(request)
@@ -78,7 +75,7 @@ def answer(request: "Intake", error: AgentError) -> bytes:
     return body
 
 
-def farewell(request: "Intake", error: AgentError) -> bytes:
+def farewell(request: PlacedRequest, error: AgentError) -> bytes:
     """A whole response to a request that could not be read to its end; the connection closes after it."""
     body = answer(request, error)
     request.setHeader(b"connection", b"close")

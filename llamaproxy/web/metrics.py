@@ -1,116 +1,17 @@
-"""What the operator may watch: plain counters that cost an addition a segment, and the page that shows them.
+"""The page of the operator's watch, in Prometheus' text format; its library is loaded when somebody first asks."""
 
-The page is in Prometheus' text format; its library is loaded when somebody first asks for it.
-"""
-
-from bisect import bisect_left
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from msgspec import Struct
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.web.server import NOT_DONE_YET
 
-from ..seams.errors import ModelError
 from ..sockets.eager import waiting
-
-if TYPE_CHECKING:
-    from .site import FrontSite, Intake
+from .site import FrontSite, Intake
 
 _log = Logger()
-
-FIRST_TOKEN_BOUNDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
-TURN_BOUNDS = (0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
-# Seconds between two looks at how late the reactor is.
-DELAY_STEP = 1.0
-
-
-class Distribution:
-    """Counts of values, in seconds, up to each bound and beyond the last."""
-
-    def __init__(self, bounds: tuple[float, ...]) -> None:
-        self._bounds = bounds
-        self._counts = [0] * (len(bounds) + 1)
-        self.total = 0.0
-
-    def observe(self, value: float) -> None:
-        """Adds one value."""
-        self._counts[bisect_left(self._bounds, value)] += 1
-        self.total += value
-
-    def buckets(self) -> Iterator[tuple[str, float]]:
-        """Each bound with how many values were at most that."""
-        so_far = 0
-        for bound, count in zip((*map(str, self._bounds), "+Inf"), self._counts, strict=True):
-            so_far += count
-            yield bound, so_far
-
-
-class TurnMeter:
-    """Entered while one turn is under way; a generator would weigh more than all that is counted."""
-
-    __slots__ = ("_began", "_meters")
-
-    def __init__(self, meters: "Meters", began: float) -> None:
-        self._meters = meters
-        self._began = began
-
-    def __enter__(self) -> None:
-        self._meters.live += 1
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._meters.failed(error)
-        self._meters.ended(self._began)
-
-
-class Meters:
-    """The counters of one front door; whoever does a thing counts it here."""
-
-    def __init__(self, clock: IReactorTime) -> None:
-        self.live = self.paused = self.tokens = 0
-        self.pauses = 0
-        self.paused_seconds = 0.0
-        self.first_token = Distribution(FIRST_TOKEN_BOUNDS)
-        self.turns = Distribution(TURN_BOUNDS)
-        self.model_errors: Counter[str] = Counter()
-        # The longest delay since the last time somebody looked.
-        self.reactor_delay = 0.0
-        self._clock = clock
-        self._due: float | None = None
-        self._timer: IDelayedCall | None = None
-
-    def turn(self) -> "TurnMeter":
-        """Counts a turn, from its request to its last byte, as long as this is entered."""
-        return TurnMeter(self, self._clock.seconds())
-
-    def ended(self, began: float) -> None:
-        """A turn is over."""
-        self.live -= 1
-        self.turns.observe(self._clock.seconds() - began)
-
-    def failed(self, error: BaseException | None) -> None:
-        """A reply broke off, or did not come."""
-        if isinstance(error, ModelError):
-            self.model_errors[error.code] += 1
-
-    def watch_reactor(self) -> None:
-        """Begins to notice how late the reactor is with its timers, until `rest`."""
-        now = self._clock.seconds()
-        if self._due is not None:
-            self.reactor_delay = max(self.reactor_delay, now - self._due)
-        self._due = now + DELAY_STEP
-        self._timer = self._clock.callLater(DELAY_STEP, self.watch_reactor)
-
-    def rest(self) -> None:
-        """Looks at the reactor no more."""
-        if self._timer is not None and self._timer.active():
-            self._timer.cancel()
 
 
 class Family(Struct, frozen=True, kw_only=True):
@@ -122,7 +23,7 @@ class Family(Struct, frozen=True, kw_only=True):
     samples: list[tuple[str, dict[str, str], float]]
 
 
-def families(site: "FrontSite") -> list[Family]:
+def families(site: FrontSite) -> list[Family]:
     """What a site and its process show now."""
     from prometheus_client import CollectorRegistry, ProcessCollector
 
@@ -149,7 +50,7 @@ def text_of(shown: Sequence[Family]) -> str:
     return generate_latest(registry).decode()
 
 
-def page(request: "Intake") -> int:
+def page(request: Intake) -> int:
     """Answers GET /metrics."""
     Deferred.fromCoroutine(_answer(request)).addErrback(
         lambda failure: _log.failure("the metrics cannot be shown", failure)
@@ -157,11 +58,13 @@ def page(request: "Intake") -> int:
     return NOT_DONE_YET
 
 
-async def _answer(request: "Intake") -> None:
+async def _answer(request: Intake) -> None:
     from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
-    body = (await request.channel.site.exposition()).encode()
+    site = request.channel.site
+    text = text_of(families(site)) if site.exposition is None else await site.exposition()
     if request.channel is not None:
+        body = text.encode()
         request.setHeader(b"content-type", CONTENT_TYPE_LATEST.encode("ascii"))
         request.setHeader(b"content-length", b"%d" % len(body))
         request.write(body)
@@ -187,7 +90,7 @@ class _Shown:
 class _Collector:
     """Shows the counters of a site to `prometheus_client`."""
 
-    def __init__(self, site: "FrontSite") -> None:
+    def __init__(self, site: FrontSite) -> None:
         self._site = site
 
     def collect(self) -> Iterable[Any]:

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import Any, BinaryIO
 
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IHalfCloseableProtocol, IReactorTime, ITCPTransport
 from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
@@ -18,8 +18,9 @@ from . import errors
 from .cors import Cors
 from .guard import Guard
 from .inflate import Inflater, inflater
-from .metrics import Meters, families, text_of
-from .outflow import EagerChannel, EagerRequest
+from .meters import Meters
+from .outflow import EagerChannel
+from .placed import PlacedRequest
 
 PROBES = frozenset({"/", "/v1"})
 # What apps ask every few seconds; not worth a line in the log while it goes well.
@@ -42,10 +43,10 @@ class SlowRequest(AgentError):
     status, code = 408, "request_timeout"
 
 
-class Intake(EagerRequest):
+class Intake(PlacedRequest):
     """One request on its way in. A body over the limit, or from somebody who may not come in, is not stored."""
 
-    __slots__ = ("_inflater", "_received", "_stored", "plain_path", "refusal")
+    __slots__ = ("_inflater", "_received", "_stored", "refusal")
 
     # None once the client has left.
     channel: "FrontChannel"
@@ -54,7 +55,6 @@ class Intake(EagerRequest):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.refusal: AgentError | None = None
-        self.plain_path = ""
         self._inflater: Inflater | None = None
         self._received = self._stored = 0
 
@@ -280,8 +280,8 @@ class FrontSite(Site):
         self.max_body_bytes = max_body_bytes
         self.connections: set[FrontChannel] = set()
         self.meters = Meters(reactor)
-        # The text of `/metrics`.
-        self.exposition: Callable[[], Awaitable[str]] = lambda: succeed(text_of(families(self)))
+        # The text of `/metrics` where it is not about this process alone.
+        self.exposition: Callable[[], Awaitable[str]] | None = None
         self._closed: Deferred[None] | None = None
 
     def close(self) -> Deferred[None]:
