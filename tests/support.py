@@ -14,10 +14,10 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from llamaproxy.agent.agent import Agent
-from llamaproxy.agent.calls.gates import GateMap
 from llamaproxy.agent.calls.toolbox import Toolbox
 from llamaproxy.agent.prompts import PromptFiles
 from llamaproxy.agent.sessions.limits import Limits
+from llamaproxy.seams.gates import GateMap
 from llamaproxy.seams.interfaces import (
     IDeltaReceiver,
     IEmbedder,

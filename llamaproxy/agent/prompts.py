@@ -4,7 +4,7 @@
 file `.system_prompt_<name>` beside it, again text and sections. The client's own system message is not used.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
 from shutil import copymode
@@ -13,6 +13,8 @@ from typing import Any
 from msgspec import Struct
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
+
+from ..seams.types import Message
 
 ROOT = ".system_prompt"
 DEFAULT = "You are a helpful assistant. Answer in the user's language, briefly and plainly."
@@ -117,6 +119,30 @@ class PromptFiles:
         if known is None or any(_stamp(path) != stamp for path, stamp in known.stamps):
             known = self._prompts[folder] = assemble(self._folder / folder)
         return known
+
+
+class ModelPrompts:
+    """The system prompt of each model: that of its own folder where `folders` names one by key, else the common one."""
+
+    def __init__(self, files: PromptFiles, folders: Mapping[str, str]) -> None:
+        self._files = files
+        self._folders = folders
+
+    def prompt(self, key: str) -> Deferred[Prompt]:
+        """The prompt of the model `key`."""
+        return self._files.prompt(self._folders.get(key))
+
+    async def message(self, key: str) -> Message:
+        """Its system message."""
+        return Message(role="system", content=(await self.prompt(key)).text)
+
+    def rewrite(self, key: str, section: str, text: str) -> Deferred[None]:
+        """Replaces a section of it; see `PromptFiles.rewrite`."""
+        return self._files.rewrite(self._folders.get(key), section, text)
+
+    def reload(self) -> None:
+        """Forgets what was read."""
+        self._files.reload()
 
 
 def assemble(folder: Path) -> Prompt:

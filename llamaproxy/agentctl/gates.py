@@ -4,7 +4,9 @@ from argparse import Namespace
 from collections.abc import Mapping
 from typing import Any
 
-from ..agent.calls.gates import (
+from ..config import GateDefaults, Home, JsonFile, load_gates
+from ..config.load import as_struct, section
+from ..seams.gates import (
     ALL,
     DATABASE_CATEGORY,
     DB,
@@ -15,9 +17,7 @@ from ..agent.calls.gates import (
     SYSTEM_PROMPT,
     TOOLS,
 )
-from ..agent.sessions.limits import DEFAULT_RATES
-from ..config import GateDefaults, Home, JsonFile, load_gates
-from ..config.load import as_struct, section
+from ..seams.limits import DEFAULT_RATES
 from ..tools.manifest import BUILT_IN
 from .changes import Change, announce
 from .command import UsageError, command, required_truth

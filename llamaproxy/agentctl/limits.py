@@ -6,11 +6,10 @@ from typing import Any
 
 from msgspec.structs import asdict
 
-from ..agent.sessions.limits import DEFAULT_RATES
-from ..agent.sessions.rates import Rate
 from ..config import PLUGIN, FrontDoor, Home, JsonFile, Settings
 from ..config.load import load_depths, load_entry, load_limits, section
 from ..config.schema import MOST_WORKERS, DepthLimits, RateLimit
+from ..seams.limits import DEFAULT_RATES, Rate
 from .changes import Change, announce, plain, shown
 from .command import Refused, UsageError, command, judged, required_truth
 from .printer import Printer

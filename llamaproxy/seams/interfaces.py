@@ -5,13 +5,14 @@ data goes down, `pauseProducing` / `resumeProducing` / `stopProducing` come back
 """
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IPushProducer
 from twisted.python.failure import Failure
 from zope.interface import Attribute, Interface
 
+from .limits import Ruling
 from .types import (
     Access,
     AgentEvent,
@@ -28,10 +29,6 @@ from .types import (
     StoredSession,
     ToolContext,
 )
-
-if TYPE_CHECKING:
-    from ..agent.agent import Agent
-    from ..agent.sessions.rulings import Ruling
 
 
 class IDeltaReceiver(Interface):
@@ -192,11 +189,24 @@ class ISessionStore(Interface):
         """Forgets the session; fires with whether it existed."""
 
 
+class IPeer(Interface):
+    """What a process of the server does for the others."""
+
+    def obey(ruling: Ruling) -> None:
+        """Makes a ruling hold here."""
+
+    def cards() -> Sequence[SessionCard]:
+        """The sessions that are in memory here."""
+
+    def remove(session_id: str) -> Deferred[str]:
+        """Deletes a session of this process; fires with its full id, "" if there is none."""
+
+
 class IPeers(Interface):
     """The server's other processes, if there are any. Each session belongs to one process alone."""
 
-    def join(agent: "Agent") -> None:
-        """Makes this process's agent known; called once, before everything else."""
+    def join(peer: IPeer) -> None:
+        """Makes this process known to the others; called once, before its first turn."""
 
     def short_ids() -> Iterator[int]:
         """The short ids that this process may give, endlessly."""
@@ -207,7 +217,7 @@ class IPeers(Interface):
     def live_in_all() -> int:
         """How many are, here and elsewhere."""
 
-    def rule(ruling: "Ruling") -> Deferred[None]:
+    def rule(ruling: Ruling) -> Deferred[None]:
         """Has every process obey, this one too; fires once they do."""
 
     def sessions() -> Deferred[Sequence[SessionCard]]:

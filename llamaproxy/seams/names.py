@@ -11,6 +11,9 @@ SWARM = "swarm-"
 # The header with the depth of delegation, so that agents which ask each other in a circle come to an end.
 DEPTH_HEADER = "x-llamaproxy-depth"
 
+# Short ids of sessions count up from here.
+FIRST_SHORT_ID = 101
+
 # Hex digits that keep apart what would look the same after cleaning.
 DIGEST = 8
 
@@ -22,3 +25,8 @@ def safe_name(text: str, limit: int = 48) -> str:
     digest = sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:DIGEST]
     kept = _ODD.sub("-", text).strip("-")[: limit - DIGEST - 1].rstrip("-")
     return f"{kept}-{digest}" if kept else digest
+
+
+def swarm_id(session_id: str, key: str) -> str:
+    """Under which id the agent `key` is asked on behalf of a session; it tells the agent nothing of that session."""
+    return SWARM + sha256(f"{session_id}:{key}".encode()).hexdigest()[:16]

@@ -21,12 +21,12 @@ from ..agent.calls.outbound import Outbound
 from ..agent.calls.toolbox import Toolbox
 from ..agent.prompts import PromptFiles
 from ..agent.sessions.limits import Limits
-from ..agent.sessions.rates import Rate
 from ..config import Configuration, Home, JsonFile, ModelRegistry, Settings
 from ..models.embedded.keeper import AnyKeeper
 from ..models.registry import build_embedders, build_models, model_context
 from ..seams.errors import AgentError
 from ..seams.interfaces import IBackEnd, IEmbedder, IModel, IPeers, ISessionStore
+from ..seams.limits import Rate
 from ..sockets.stalls import StallDetector
 from ..store.sqlite import SqliteSessionStore
 from ..tools.registry import Workshop, load_tools
@@ -152,7 +152,6 @@ def _agent(
         PromptFiles(home.path),
         reactor,
         _limits(config.settings, config.registry),
-        message_limits={key: n for key, entry in entries.items() if (n := entry.max_context)},
         prompt_folders={key: f for key, entry in entries.items() if (f := entry.system_prompt_folder)},
         embedders=embedders,
         toolbox=toolbox,
@@ -190,6 +189,7 @@ def _limits(settings: Settings, registry: ModelRegistry) -> Limits:
         tool_preview_length=settings.tool_preview_length,
         tool_suppress=settings.tool_suppress,
         gate_mode=settings.front_door.gate_mode or settings.gate_mode,
+        message_limits={key: n for key, entry in registry.models.items() if (n := entry.max_context)},
     )
 
 

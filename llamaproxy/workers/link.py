@@ -25,8 +25,8 @@ from twisted.protocols.amp import (
 )
 from twisted.python.failure import Failure
 
-from ..agent.sessions.rulings import Ruling
 from ..seams.errors import AgentError, ModelError
+from ..seams.limits import Ruling
 from ..seams.types import SessionCard
 from ..web.metrics import Family
 

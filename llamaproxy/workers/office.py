@@ -10,9 +10,9 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 
-from ..agent.sessions.rulings import Ruling
 from ..models.embedded.keeper import Keeper
 from ..models.upstream.upstream import Server
+from ..seams.limits import Ruling
 from ..seams.types import SessionCard
 from .handover import WorkerAway
 from .ledger import Ledger

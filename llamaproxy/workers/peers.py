@@ -9,11 +9,10 @@ from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from ..agent.agent import Agent
-from ..agent.sessions.peers import FIRST_SHORT_ID
-from ..agent.sessions.rulings import Ruling
 from ..models.upstream.upstream import Server
-from ..seams.interfaces import IPeers
+from ..seams.interfaces import IPeer, IPeers
+from ..seams.limits import Ruling
+from ..seams.names import FIRST_SHORT_ID
 from ..seams.types import SessionCard
 from ..web.metrics import Family
 from .handover import owner_of
@@ -40,7 +39,7 @@ class Link(LinkEnd):
 
     def __init__(self) -> None:
         super().__init__()
-        self.agent: Agent
+        self.peer: IPeer
         self.samples: Callable[[], list[Family]]
         self.stop: Callable[[], None]
         self.hurry: Callable[[], None]
@@ -64,7 +63,7 @@ class Link(LinkEnd):
 
     @Obey.responder
     def _obey(self, ruling: Ruling) -> dict[str, Any]:
-        ruling.apply(self.agent)
+        self.peer.obey(ruling)
         return {}
 
     @Loaded.responder
@@ -74,11 +73,11 @@ class Link(LinkEnd):
 
     @Cards.responder
     def _cards(self) -> dict[str, Any]:
-        return {"cards": [session.card for session in self.agent.sessions]}
+        return {"cards": list(self.peer.cards())}
 
     @Remove.responder
     async def _remove(self, session_id: str, worker: int) -> dict[str, Any]:
-        return {"removed": await self.agent.remove(session_id)}
+        return {"removed": await self.peer.remove(session_id)}
 
     @Samples.responder
     def _samples(self) -> dict[str, Any]:
@@ -108,9 +107,9 @@ class Peers:
         self._worker = worker
         self._workers = workers
 
-    def join(self, agent: Agent) -> None:
+    def join(self, peer: IPeer) -> None:
         """See `IPeers`."""
-        self._link.agent = agent
+        self._link.peer = peer
 
     def short_ids(self) -> Iterator[int]:
         """See `IPeers`. They tell whose the session is."""

@@ -7,9 +7,11 @@ from twisted.internet.endpoints import TCP4ServerEndpoint
 from twisted.internet.testing import MemoryReactorClock
 
 from llamaproxy.agent.agent import Agent
-from llamaproxy.agent.calls.gates import Gates, Kind, Side
-from llamaproxy.agent.sessions.rates import Meter, Rate
+from llamaproxy.agent.calls.gates import Gates
+from llamaproxy.agent.sessions.rates import Meter
 from llamaproxy.config import load_configuration
+from llamaproxy.seams.gates import Kind, Side
+from llamaproxy.seams.limits import Rate
 from llamaproxy.server.assembly import Plan, assemble
 
 from .helpers import AgentctlCase
@@ -45,7 +47,7 @@ class ServerCase(AgentctlCase):
 
 class RateTests(ServerCase):
     def test_set_limits_the_calls_of_a_category_and_leaves_what_follows(self) -> None:
-        rates = self.change("ratelimit-set", "llm_call", "1", "9.5").limits.rates
+        rates = self.change("ratelimit-set", "llm_call", "1", "9.5").parts.bench.limits.rates
         self.assertEqual(rates["llm_call"], Rate(1, 9.5, auto_disable=True))
         meter = Meter(lambda: 0.0)
         self.assertIsNone(meter.refusal("llm_call", rates))
@@ -53,13 +55,13 @@ class RateTests(ServerCase):
         self.assertEqual(rates["search"], Rate(5, 10))
 
     def test_autodisable_keeps_the_limit(self) -> None:
-        rates = self.change("ratelimit-autodisable", "search", "yes").limits.rates
+        rates = self.change("ratelimit-autodisable", "search", "yes").parts.bench.limits.rates
         self.assertEqual(rates["search"], Rate(5, 10, auto_disable=True))
-        rates = self.change("ratelimit-autodisable", "search", "no").limits.rates
+        rates = self.change("ratelimit-autodisable", "search", "no").parts.bench.limits.rates
         self.assertEqual(rates["search"], Rate(5, 10))
 
     def test_zero_lifts_the_limit(self) -> None:
-        self.assertFalse(self.change("ratelimit-set", "db", "0", "0").limits.rates["db"].limits)
+        self.assertFalse(self.change("ratelimit-set", "db", "0", "0").parts.bench.limits.rates["db"].limits)
 
     def test_list_marks_what_the_file_does_not_set(self) -> None:
         self.met("ratelimit-set", "search", "3", "60")
@@ -69,7 +71,7 @@ class RateTests(ServerCase):
 
     def test_a_category_that_no_tool_of_ours_has_is_pointed_out(self) -> None:
         self.assertIn("No tool that comes with us", self.met("ratelimit-set", "weather", "3", "60"))
-        self.assertEqual(self.agent().limits.rates["weather"], Rate(3, 60))
+        self.assertEqual(self.agent().parts.bench.limits.rates["weather"], Rate(3, 60))
 
     def test_what_is_no_limit_is_refused(self) -> None:
         for words in (
@@ -85,12 +87,15 @@ class RateTests(ServerCase):
 
 class DepthTests(ServerCase):
     def test_set_holds_for_turns(self) -> None:
-        depths = self.change("limit-set", "max_tool_iterations", "3").limits.depths
+        depths = self.change("limit-set", "max_tool_iterations", "3").parts.bench.limits.depths
         self.assertEqual((depths["max_tool_iterations"], depths["max_at_llm_depth"]), (3, 1))
 
     def test_the_other_names_do_the_same(self) -> None:
         self.assertEqual(
-            self.change("limit-depth-set", "max_at_llm_depth", "0").limits.depths["max_at_llm_depth"], 0
+            self.change("limit-depth-set", "max_at_llm_depth", "0").parts.bench.limits.depths[
+                "max_at_llm_depth"
+            ],
+            0,
         )
         self.assertEqual(self.met("limit-list"), self.met("limit-depth-list"))
         self.assertIn("max_tool_iterations    10  (default)", self.met("limit-list"))
@@ -103,7 +108,7 @@ class DepthTests(ServerCase):
 
 class GateTests(ServerCase):
     def allows(self, agent: Agent, kind: Kind, name: str, side: Side, group: str = "") -> bool:
-        return Gates({}, agent.gate_defaults).allows(kind, name, side, group)
+        return Gates({}, agent.parts.bench.gate_defaults).allows(kind, name, side, group)
 
     def test_a_table_is_opened_for_one_side_in_whatever_case(self) -> None:
         agent = self.change("gate-set", "db", "Users", "read", "true")
@@ -166,9 +171,9 @@ class GateTests(ServerCase):
 
 class SessionTests(ServerCase):
     def test_each_limit_reaches_the_agent(self) -> None:
-        self.assertEqual(self.change("session-timeout", "2.5").limits.session_idle_minutes, 2.5)
-        self.assertEqual(self.change("max-users", "0").limits.max_users, 0)
-        self.assertEqual(self.change("history-maxctx", "30").limits.history_max_ctx, 30)
+        self.assertEqual(self.change("session-timeout", "2.5").parts.bench.limits.session_idle_minutes, 2.5)
+        self.assertEqual(self.change("max-users", "0").parts.bench.limits.max_users, 0)
+        self.assertEqual(self.change("history-maxctx", "30").parts.bench.limits.history_max_ctx, 30)
 
     def test_number_of_workers_reaches_the_server(self) -> None:
         self.change("workers", "4")
@@ -196,46 +201,47 @@ class SessionTests(ServerCase):
     def test_a_broken_value_can_be_mended(self) -> None:
         self.home.plugins_file.write_text('{"enabled_plugins": ["plugin_proxy_llama"], "max_users": "many"}')
         self.assertIn("many → 7", self.met("max-users", "7"))
-        self.assertEqual(self.agent().limits.max_users, 7)
+        self.assertEqual(self.agent().parts.bench.limits.max_users, 7)
 
 
 class ModelTests(ServerCase):
     def test_llmcall_lets_others_ask_a_model(self) -> None:
         agent = self.change("model-llmcall", "two", "true")
-        self.assertEqual([agent.delegation.allows(key) for key in ("one", "two")], [False, True])
-        self.assertIsNotNone(agent.toolbox.get("llm_call"))
+        self.assertEqual([agent.parts.delegation.allows(key) for key in ("one", "two")], [False, True])
+        self.assertIsNotNone(agent.parts.bench.toolbox.get("llm_call"))
 
     def test_llmcall_lets_others_call_an_agent_within_the_operators_filter(self) -> None:
         self.met("model-add", "scout", "AGENT", "default", "--host", "http://127.0.0.1:1")
         self.home.env_file.write_text("OUTBOUND_AGENT_BLOCKED_COMMANDS=!reset")
         agent = self.change("model-llmcall", "scout", "true")
-        self.assertEqual([tool.name for tool in agent.toolbox], ["agent_call"])
-        outbound = agent.delegation.outbound
+        self.assertEqual([tool.name for tool in agent.parts.bench.toolbox], ["agent_call"])
+        outbound = agent.parts.delegation.outbound
         self.assertIn("!reset", str(outbound.refusal("!reset now")))
         self.assertIsNone(outbound.refusal("hello"))
 
     def test_gates_rates_and_depth_of_agent_call_can_be_set(self) -> None:
         agent = self.change("gate-set", "agent_call", "write", "true")
-        self.assertTrue(Gates({}, agent.gate_defaults).allows("tools", "agent_call", "write"))
+        self.assertTrue(Gates({}, agent.parts.bench.gate_defaults).allows("tools", "agent_call", "write"))
         self.assertEqual(
-            self.change("ratelimit-set", "agent_call", "9", "30").limits.rates["agent_call"], Rate(9, 30)
+            self.change("ratelimit-set", "agent_call", "9", "30").parts.bench.limits.rates["agent_call"],
+            Rate(9, 30),
         )
-        depths = self.change("limit-set", "max_agent_call_depth", "2").limits.depths
+        depths = self.change("limit-set", "max_agent_call_depth", "2").parts.bench.limits.depths
         self.assertEqual(depths["max_agent_call_depth"], 2)
 
     def test_llmcall_all_passes_over_what_makes_embeddings(self) -> None:
         agent = self.change("model-llmcall-all", "true")
-        self.assertEqual([agent.delegation.allows(key) for key in ("one", "two")], [True, True])
+        self.assertEqual([agent.parts.delegation.allows(key) for key in ("one", "two")], [True, True])
         self.assertNotIn("llm_call_available", self.registry()["models"]["vectors"])
         self.assertIn("makes embeddings", self.refused("model-llmcall", "vectors", "true"))
 
     def test_timeout_bounds_delegated_calls(self) -> None:
-        self.assertEqual(self.change("model-timeout", "two", "90").delegation.timeout("two"), 90.0)
+        self.assertEqual(self.change("model-timeout", "two", "90").parts.delegation.timeout("two"), 90.0)
 
     def test_context_is_the_models_window_under_the_ceiling(self) -> None:
         self.met("history-maxctx", "30")
         agent = self.change("model-context", "two", "12")
-        self.assertEqual([agent.conversation.message_limit(key) for key in ("one", "two")], [30, 12])
+        self.assertEqual([agent.parts.bench.limits.messages(key) for key in ("one", "two")], [30, 12])
         lines = [line.split() for line in self.met("history-list").splitlines()]
         self.assertIn(["one", "30"], lines)
         self.assertIn(["two", "12"], lines)

@@ -146,7 +146,7 @@ class CountTests(SurfaceCase):
             ]}]},
         ):  # fmt: skip
             self.assertGreater(self.count({**plain, **more}), least, more)
-        self.assertEqual(len(self.house.agent.sessions), 0)
+        self.assertEqual(len(self.house.agent.parts.sessions), 0)
 
 
 class ListTests(SurfaceCase):

@@ -40,7 +40,7 @@ class HousekeepingCase(SynchronousTestCase):
     def assert_no_trace(self) -> None:
         self.assertEqual(self.house.store.messages, {})
         self.assertEqual(self.house.store.settings, {})
-        self.assertEqual(len(self.house.agent.sessions), 0)
+        self.assertEqual(len(self.house.agent.parts.sessions), 0)
 
 
 class LocalTests(HousekeepingCase):

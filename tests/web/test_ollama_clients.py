@@ -128,7 +128,7 @@ class CommandLineTests(ClientCase):
         return check("ollama-cli", "show", self.call("POST", "show", asked).body)
 
     def assert_untouched(self) -> None:
-        self.assertEqual((self.house.calls, len(self.house.agent.sessions)), ([], 0))
+        self.assertEqual((self.house.calls, len(self.house.agent.parts.sessions)), ([], 0))
 
     def test_list(self) -> None:
         listed = check("ollama-cli", "tags", self.call("GET", "tags").body)

@@ -153,7 +153,7 @@ class EmbeddingTests(SurfaceCase):
 
     def test_embeddings_touch_no_session(self) -> None:
         self.front.ask("POST", EMBEDDINGS, {"input": "hello"})
-        self.assertEqual(len(self.house.agent.sessions), 0)
+        self.assertEqual(len(self.house.agent.parts.sessions), 0)
 
     def test_an_embedder_has_a_card_but_is_not_offered_for_talking(self) -> None:
         ids = [card["id"] for card in self.front.ask("GET", "/v1/models").json()["data"]]

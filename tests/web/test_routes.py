@@ -111,7 +111,7 @@ class ConversationTests(WebCase):
                 self.assertEqual(
                     self.front.ask("POST", path, {"messages": [], **more}).json()["done_reason"], reason
                 )
-        self.assertEqual(len(self.house.agent.sessions), 0)
+        self.assertEqual(len(self.house.agent.parts.sessions), 0)
 
     def test_commands_answer_in_the_form_that_was_asked_for(self) -> None:
         for path in (OLLAMA, OPENAI):
@@ -154,7 +154,7 @@ class ListingTests(WebCase):
         for path in ("/", "/v1", "/v1/", "//"):
             for method in ("GET", "HEAD"):
                 self.assertEqual(self.front.ask(method, path).code, 200)
-        self.assertEqual(len(self.house.agent.sessions), 0)
+        self.assertEqual(len(self.house.agent.parts.sessions), 0)
 
 
 class BadRequestTests(WebCase):

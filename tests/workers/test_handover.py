@@ -126,7 +126,7 @@ class OwnerTests(HandoverCase):
         peer = await self.ask(self.theirs)
         await self.answer(self.there, peer, "from there")
         self.assertEqual((len(self.here.site.connections), len(self.there.site.connections)), (0, 1))
-        (session,) = self.there.house.agent.sessions
+        (session,) = self.there.house.agent.parts.sessions
         self.assertEqual(session.session_id, f"llama-{self.theirs}")
 
     async def test_request_for_an_own_session_stays(self) -> None:

@@ -9,10 +9,9 @@ from twisted.protocols.amp import UnknownRemoteError
 from twisted.test.iosim import IOPump, connectedServerAndClient
 from twisted.trial.unittest import SynchronousTestCase
 
-from llamaproxy.agent.sessions.rates import Rate
-from llamaproxy.agent.sessions.rulings import Ruling
 from llamaproxy.models.upstream.upstream import Server
 from llamaproxy.seams.errors import AgentError, ModelError
+from llamaproxy.seams.limits import Rate, Ruling
 from llamaproxy.seams.types import Caller
 from llamaproxy.workers.handover import owner_of
 from llamaproxy.workers.office import Office
@@ -81,13 +80,13 @@ class OfficeCase(SynchronousTestCase):
         """Sessions in a worker's memory; their ids."""
         ids = [f"llama-{i}" for i in range(1000) if crc32(b"llama-%d" % i) % 2 == worker][:number]
         for session_id in ids:
-            self.houses[worker].agent.sessions.obtain(Caller(session_id=session_id, address="10.0.0.1"))
+            self.houses[worker].agent.parts.sessions.obtain(Caller(session_id=session_id, address="10.0.0.1"))
         return ids
 
 
 class RulingTests(OfficeCase):
     def rule(self, worker: int, *ruling: Any) -> None:
-        self.result(self.houses[worker].agent.peers.rule(Ruling(*ruling)))
+        self.result(self.houses[worker].agent.parts.peers.rule(Ruling(*ruling)))
 
     def test_every_worker_obeys_what_one_has_ruled(self) -> None:
         self.rule(0, "max_users", 7)
@@ -96,55 +95,55 @@ class RulingTests(OfficeCase):
         self.rule(0, "llm_call_available", True, "main")
         self.rule(0, "llm_call_timeout", 9.0, "main")
         for house in self.houses.values():
-            self.assertEqual(house.agent.limits.max_users, 7)
-            self.assertEqual(house.agent.limits.depths["max_tool_iterations"], 3)
-            self.assertEqual(house.agent.limits.rates["search"], Rate(1, 2.5, auto_disable=True))
-            self.assertTrue(house.agent.delegation.allows("main"))
-            self.assertEqual(house.agent.delegation.timeout("main"), 9.0)
-            self.assertIsNotNone(house.agent.toolbox.get("llm_call"))
+            self.assertEqual(house.agent.parts.bench.limits.max_users, 7)
+            self.assertEqual(house.agent.parts.bench.limits.depths["max_tool_iterations"], 3)
+            self.assertEqual(house.agent.parts.bench.limits.rates["search"], Rate(1, 2.5, auto_disable=True))
+            self.assertTrue(house.agent.parts.delegation.allows("main"))
+            self.assertEqual(house.agent.parts.delegation.timeout("main"), 9.0)
+            self.assertIsNotNone(house.agent.parts.bench.toolbox.get("llm_call"))
 
     def test_worker_that_comes_later_obeys_the_newest_of_each(self) -> None:
         self.rule(0, "max_users", 7)
         self.rule(1, "max_users", 8)
         self.rule(0, "history_max_ctx", 33)
         self.start(1)
-        limits = self.houses[1].agent.limits
+        limits = self.houses[1].agent.parts.bench.limits
         self.assertEqual((limits.max_users, limits.history_max_ctx), (8, 33))
 
     def test_worker_that_hangs_does_not_hold_the_others_up(self) -> None:
         # Its end of the link is not read.
         self.pumps.pop()
-        ruled = self.houses[0].agent.peers.rule(Ruling("max_users", 7))
+        ruled = self.houses[0].agent.parts.peers.rule(Ruling("max_users", 7))
         self.flush()
         self.assertNoResult(ruled)
         self.clock.advance(5)
         self.result(ruled)
-        self.assertEqual(self.houses[0].agent.limits.max_users, 7)
+        self.assertEqual(self.houses[0].agent.parts.bench.limits.max_users, 7)
 
 
 class SessionTests(OfficeCase):
     def test_all_sessions_are_counted_wherever_they_live(self) -> None:
         self.begin(0, 2)
         self.begin(1, 3)
-        self.assertEqual([house.agent.peers.live_in_all() for house in self.houses.values()], [5, 5])
+        self.assertEqual([house.agent.parts.peers.live_in_all() for house in self.houses.values()], [5, 5])
 
     def test_short_ids_never_meet_and_lead_to_the_worker(self) -> None:
         ids = self.begin(0, 3) + self.begin(1, 3)
-        short = {s.short_id: s for house in self.houses.values() for s in house.agent.sessions}
+        short = {s.short_id: s for house in self.houses.values() for s in house.agent.parts.sessions}
         self.assertEqual(len(short), 6)
         for number, session in short.items():
             self.assertIn(self.result(self.removal(str(number))), ids)
-            self.assertNotIn(session, list(self.houses[0].agent.sessions))
+            self.assertNotIn(session, list(self.houses[0].agent.parts.sessions))
 
     def removal(self, session_id: str, asker: int = 0) -> Deferred[str]:
-        return Deferred.fromCoroutine(self.houses[asker].agent.remove(session_id))
+        return self.houses[asker].agent.remove(session_id)
 
     def test_worker_sees_the_sessions_of_the_others_however_many(self) -> None:
         # More than fits one value of AMP.
         ids = self.begin(1, 450)
-        for session in self.houses[1].agent.sessions:
+        for session in self.houses[1].agent.parts.sessions:
             session.model = "m" * 200
-        cards = self.result(self.houses[0].agent.peers.sessions())
+        cards = self.result(self.houses[0].agent.parts.peers.sessions())
         self.assertEqual([card.session_id for card in cards], ids)
 
     def test_session_of_another_worker_is_removed_there(self) -> None:
@@ -152,7 +151,7 @@ class SessionTests(OfficeCase):
         self.assertEqual(owner_of(session_id, 2), 1)
         self.houses[1].store.settings[session_id] = ("main", {})
         self.assertEqual(self.result(self.removal(session_id)), session_id)
-        self.assertEqual(len(self.houses[1].agent.sessions), 0)
+        self.assertEqual(len(self.houses[1].agent.parts.sessions), 0)
         self.assertEqual(self.houses[1].store.settings, {})
         self.assertEqual(self.result(self.removal(session_id)), "")
 
@@ -164,7 +163,7 @@ class SessionTests(OfficeCase):
         self.flush()
         self.assertIn("is away", self.failureResultOf(removal, AgentError).getErrorMessage())
         # It was an answer like any other: the link is still there.
-        self.assertEqual(self.result(self.houses[0].agent.peers.sessions()), [])
+        self.assertEqual(self.result(self.houses[0].agent.parts.peers.sessions()), [])
 
     def test_id_of_any_length_and_kind_is_one_that_no_session_has(self) -> None:
         for text in (
@@ -181,12 +180,12 @@ class SessionTests(OfficeCase):
     def test_question_that_fails_for_no_foreseen_reason_ends_no_link(self) -> None:
         (session_id,) = self.begin(1)
         agent = self.houses[1].agent
-        self.patch(agent.store, "delete", lambda session_id: 1 / 0)
+        self.patch(agent.parts.store, "delete", lambda session_id: 1 / 0)
         removal = self.removal(session_id)
         self.flush()
         self.failureResultOf(removal, UnknownRemoteError)
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
-        (card,) = self.result(self.houses[0].agent.peers.sessions())
+        (card,) = self.result(self.houses[0].agent.parts.peers.sessions())
         self.assertEqual(card.session_id, session_id)
 
 

@@ -1,21 +1,18 @@
 """The `agent_call` tool: a model gives a task to another agent, which keeps a conversation of its own about it."""
 
 from functools import partial
-from hashlib import sha256
 from secrets import token_hex
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
 from ...seams.errors import ToolError
-from ...seams.interfaces import IKeepsHistory, ITool
-from ...seams.names import SWARM
+from ...seams.interfaces import ITool
+from ...seams.names import SWARM, swarm_id
 from ...seams.types import Access, ToolContext
-from .delegation import LONGEST_CALL, ask_model, choices
-
-if TYPE_CHECKING:
-    from ..agent import Agent
+from ..sessions.limits import Limits
+from .delegation import LONGEST_CALL, Asker
 
 DEPTH = "max_agent_call_depth"
 
@@ -32,14 +29,15 @@ class AgentCall:
     timeout = LONGEST_CALL
     sides = ("write",)
 
-    def __init__(self, agent: "Agent") -> None:
-        self._agent = agent
+    def __init__(self, asker: Asker, limits: Limits) -> None:
+        self._asker = asker
+        self._limits = limits
         self._under_way: set[str] = set()
 
     @property
     def keys(self) -> list[str]:
         """The agents that may be asked."""
-        return [key for key, model in self._agent.askable() if IKeepsHistory.providedBy(model)]
+        return self._asker.askable(agents=True)
 
     @property
     def description(self) -> str:
@@ -47,7 +45,7 @@ class AgentCall:
         return (
             "Gives a task to another agent, which has tools and a memory of its own, and gives back its answer. It "
             "remembers your earlier calls in this conversation, and sees nothing else of it. Agents can be called at "
-            f"the same time. The agents: {choices(self._agent, self.keys)}."
+            f"the same time. The agents: {self._asker.choices(self.keys)}."
         )
 
     @property
@@ -68,7 +66,7 @@ class AgentCall:
 
     def run(self, arguments: dict[str, Any], context: ToolContext) -> Deferred[str]:
         """Asks, unless that would nest deeper than the operator allows, or the operator's filter forbids it."""
-        limit = self._agent.limits.depths[DEPTH]
+        limit = self._limits.depths[DEPTH]
         if not limit:
             raise ToolError(f"the operator has turned calls of other agents off ({DEPTH} is 0)")
         if context.depth >= limit:
@@ -76,19 +74,18 @@ class AgentCall:
                 f"agents may call each other to a depth of {limit} ({DEPTH}), and you have been called by one "
                 "yourself; answer without agent_call"
             )
-        if refusal := self._agent.delegation.outbound.refusal(arguments["message"]):
+        if refusal := self._asker.refusal(arguments["message"]):
             raise ToolError(refusal)
         return Deferred.fromCoroutine(self._call(arguments["agent"], arguments["message"], context))
 
     async def _call(self, key: str, message: str, context: ToolContext) -> str:
-        conversation = conversation_id(context.session_id, key)
+        conversation = swarm_id(context.session_id, key)
         apart = conversation in self._under_way
         if apart:
             conversation = f"{SWARM}{token_hex(8)}"
         self._under_way.add(conversation)
         try:
-            return await ask_model(
-                self._agent,
+            return await self._asker.ask(
                 key,
                 message,
                 depth=context.depth,
@@ -98,9 +95,4 @@ class AgentCall:
         finally:
             self._under_way.discard(conversation)
             if apart:
-                IKeepsHistory(self._agent.backends[key]).forget(conversation)
-
-
-def conversation_id(session_id: str, key: str) -> str:
-    """Under which id the agent `key` is asked on behalf of a session; it tells the agent nothing of that session."""
-    return SWARM + sha256(f"{session_id}:{key}".encode()).hexdigest()[:16]
+                self._asker.forget(key, conversation)

@@ -1,23 +1,21 @@
 """Models and agents that others may ask: which, for how long, and the `llm_call` tool that asks a model."""
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
 from ...seams.errors import ModelError, ToolError
 from ...seams.interfaces import IKeepsHistory, ITool
 from ...seams.types import Access, ChatTurn, ToolContext
 from ..aside import ask_aside
+from ..backends import Backends
 from ..deadline import Overdue, within
+from ..sessions.limits import Limits
 from .outbound import Outbound
 
-if TYPE_CHECKING:
-    from ..agent import Agent
-
-ALLOWED: Final = "llm_call_available"
-TIMEOUT: Final = "llm_call_timeout"
 DEPTH = "max_at_llm_depth"
 DEFAULT_TIMEOUT = 120.0
 # Seconds. The time limit of the model that is asked comes first.
@@ -70,42 +68,65 @@ class Delegation:
         self._timeouts[key] = seconds
 
 
-async def ask_model(
-    agent: "Agent",
-    key: str,
-    prompt: str,
-    *,
-    depth: int,
-    session_id: str = "",
-    show: Callable[[str], None] | None = None,
-) -> str:
-    """What the model `key` answers to `prompt` alone: no system prompt, no history. Raises `ToolError`.
+class Asker:
+    """Puts questions to models on behalf of others."""
 
-    `depth` is that of who asks; for the others see `ask_aside`.
-    """
-    timeout = agent.delegation.timeout(key)
-    asking = Deferred.fromCoroutine(
-        ask_aside(
-            agent.backends[key],
-            ChatTurn(text=prompt),
-            timeout=timeout,
-            depth=depth + 1,
-            session_id=session_id,
-            show=show,
+    def __init__(self, backends: Backends, delegation: Delegation, clock: IReactorTime) -> None:
+        self._backends = backends
+        self._delegation = delegation
+        self._clock = clock
+
+    def askable(self, agents: bool) -> list[str]:
+        """The keys of those that may be asked: the `agents`, which keep a conversation of their own, or the models."""
+        return [
+            key
+            for key, model in self._backends.items()
+            if self._delegation.allows(key) and IKeepsHistory.providedBy(model) == agents
+        ]
+
+    def choices(self, keys: Iterable[str]) -> str:
+        """The models with what the operator says of them, for the description of a tool."""
+        infos = (self._backends[key].info() for key in keys)
+        return "; ".join(f"{info.key} ({info.description or info.model_id})" for info in infos)
+
+    async def ask(
+        self,
+        key: str,
+        prompt: str,
+        *,
+        depth: int,
+        session_id: str = "",
+        show: Callable[[str], None] | None = None,
+    ) -> str:
+        """What the model `key` answers to `prompt` alone: no system prompt, no history. Raises `ToolError`.
+
+        `depth` is that of who asks; for the others see `ask_aside`.
+        """
+        timeout = self._delegation.timeout(key)
+        asking = Deferred.fromCoroutine(
+            ask_aside(
+                self._backends[key],
+                ChatTurn(text=prompt),
+                timeout=timeout,
+                depth=depth + 1,
+                session_id=session_id,
+                show=show,
+            )
         )
-    )
-    try:
-        return await within(asking, timeout, agent.clock) or "[no answer]"
-    except Overdue:
-        raise ToolError(f"'{key}' had no answer within {timeout:g} seconds.") from None
-    except ModelError as error:
-        raise ToolError(str(error)) from None
+        try:
+            return await within(asking, timeout, self._clock) or "[no answer]"
+        except Overdue:
+            raise ToolError(f"'{key}' had no answer within {timeout:g} seconds.") from None
+        except ModelError as error:
+            raise ToolError(str(error)) from None
 
+    def refusal(self, message: str) -> str | None:
+        """Why agents may not be sent `message`, for the model; None if they may."""
+        return self._delegation.outbound.refusal(message)
 
-def choices(agent: "Agent", keys: Iterable[str]) -> str:
-    """The models with what the operator says of them, for the description of a tool."""
-    infos = (agent.backends[key].info() for key in keys)
-    return "; ".join(f"{info.key} ({info.description or info.model_id})" for info in infos)
+    def forget(self, key: str, conversation: str) -> None:
+        """Has the agent `key` forget a conversation."""
+        IKeepsHistory(self._backends[key]).forget(conversation)
 
 
 @implementer(ITool)
@@ -116,20 +137,21 @@ class LlmCall:
     timeout = LONGEST_CALL
     sides = ("write",)
 
-    def __init__(self, agent: "Agent") -> None:
-        self._agent = agent
+    def __init__(self, asker: Asker, limits: Limits) -> None:
+        self._asker = asker
+        self._limits = limits
 
     @property
     def keys(self) -> list[str]:
         """The models that may be asked; agents, which keep a conversation, are for `agent_call`."""
-        return [key for key, model in self._agent.askable() if not IKeepsHistory.providedBy(model)]
+        return self._asker.askable(agents=False)
 
     @property
     def description(self) -> str:
         """Names the models, with what the operator says of them."""
         return (
             "Asks another language model and gives its answer. It sees nothing but the prompt. "
-            f"The models: {choices(self._agent, self.keys)}."
+            f"The models: {self._asker.choices(self.keys)}."
         )
 
     @property
@@ -150,8 +172,8 @@ class LlmCall:
 
     def run(self, arguments: dict[str, Any], context: ToolContext) -> Deferred[str]:
         """Asks, unless that would nest deeper than the operator allows."""
-        if context.depth >= self._agent.limits.depths[DEPTH]:
-            raise ToolError(f"delegation is limited to a depth of {self._agent.limits.depths[DEPTH]}")
+        if context.depth >= self._limits.depths[DEPTH]:
+            raise ToolError(f"delegation is limited to a depth of {self._limits.depths[DEPTH]}")
         return Deferred.fromCoroutine(
-            ask_model(self._agent, arguments["model"], arguments["prompt"], depth=context.depth)
+            self._asker.ask(arguments["model"], arguments["prompt"], depth=context.depth)
         )

@@ -5,58 +5,26 @@ over the process's defaults name by name and side by side, so that setting one s
 The look-up goes from the exact name over the group to `*`, and what nobody set is not allowed.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Iterator, Sequence
+from typing import Any
 
-from msgspec import Struct
-
+from ...seams.gates import (
+    ALL,
+    DATABASE_CATEGORY,
+    DB,
+    META,
+    READ_ONLY_GROUPS,
+    SIDES,
+    TOOLS,
+    GateMap,
+    Kind,
+    Need,
+    Side,
+)
+from ...seams.interfaces import ITool
 from ...seams.types import Access
 
-if TYPE_CHECKING:  # agentctl comes here, and does without Twisted
-    from ...seams.interfaces import ITool
-
-Side = Literal["read", "write"]
-Kind = Literal["db", "tools"]
-GateMap = Mapping[str, Mapping[str, Mapping[str, bool]]]
-
-SIDES: tuple[Side, Side] = ("read", "write")
-DB: Kind = "db"
-TOOLS: Kind = "tools"
-ALL = "*"
-# The table of what names no table: SHOW, DESCRIBE, and whatever cannot be read.
-META = "__meta__"
-SYSTEM_PROMPT = "system_prompt"
-DATABASE_CATEGORY = "db"
-# Groups that can be set before any of their tools is installed, and those of them whose tools can only look.
-KNOWN_GROUPS = ("search", "extract", "drive")
-READ_ONLY_GROUPS = frozenset({"search", "extract"})
 SETTING = "gates"
-
-
-class Need(Struct, frozen=True):
-    """One gate that a call has to pass; `group` is the tool's category, empty for a table."""
-
-    kind: Kind
-    name: str
-    side: Side
-    group: str = ""
-
-    @property
-    def command(self) -> str:
-        """What the user would say to open it."""
-        if self.kind == DB:
-            return f"!autoAIdb {self.name} {self.side} true"
-        if self.name == SYSTEM_PROMPT:
-            return f"!autoAISysPrompt {self.side} true"
-        if self.group in READ_ONLY_GROUPS and self.side == "read":
-            return f"!autogate {self.name} true"
-        return f"!autogate {self.name} {self.side} true"
-
-    @property
-    def what(self) -> str:
-        """What would be touched, in words."""
-        thing = f"table {self.name}" if self.kind == DB else self.name.replace("_", " ")
-        return f"{self.side} {thing}"
 
 
 class Gates:
@@ -86,7 +54,7 @@ class Gates:
         own = self._settings.get(SETTING, {}).get(kind, {})
         return sorted({*own, *self._defaults.get(kind, {})})
 
-    def closed(self, tool: "ITool", access: Access) -> list[Need]:
+    def closed(self, tool: ITool, access: Access) -> list[Need]:
         """The gates in the way of a call; none means that it may run."""
         return [
             need
@@ -95,13 +63,13 @@ class Gates:
         ]
 
 
-def sides_of(tool: "ITool") -> tuple[Side, ...]:
+def sides_of(tool: ITool) -> tuple[Side, ...]:
     """The sides that the gate of a tool has."""
     sides: tuple[Side, ...] = ("read",) if tool.category in READ_ONLY_GROUPS else SIDES
     return getattr(tool, "sides", sides)
 
 
-def _needs(tool: "ITool", access: Access) -> Iterator[Need]:
+def _needs(tool: ITool, access: Access) -> Iterator[Need]:
     if access.operation is None:
         return
     if tool.category != DATABASE_CATEGORY:

@@ -1,17 +1,16 @@
 """Tools with which a model reads and changes its own system prompt, behind the gates of `!autoAISysPrompt`."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
 from ...seams.errors import ToolError
+from ...seams.gates import SYSTEM_PROMPT
 from ...seams.interfaces import ITool
 from ...seams.types import Access, ToolContext
-from .gates import SYSTEM_PROMPT
-
-if TYPE_CHECKING:
-    from ..agent import Agent
+from ..prompts import ModelPrompts
+from ..sessions.session import Sessions
 
 _SECTION = {"type": "string", "description": "A section's name; leave it out for the main text."}
 
@@ -20,12 +19,14 @@ class _PromptTool:
     category = SYSTEM_PROMPT
     timeout = 30.0
 
-    def __init__(self, agent: "Agent") -> None:
-        self._agent = agent
+    def __init__(self, prompts: ModelPrompts, sessions: Sessions, default: str) -> None:
+        self._prompts = prompts
+        self._sessions = sessions
+        self._default = default
 
     def _model(self, context: ToolContext) -> str:
-        session = self._agent.sessions.get(context.session_id)
-        return session.model if session is not None else self._agent.default
+        session = self._sessions.get(context.session_id)
+        return session.model if session is not None else self._default
 
 
 @implementer(ITool)
@@ -45,7 +46,7 @@ class ReadSystemPrompt(_PromptTool):
         return Deferred.fromCoroutine(self._read(self._model(context)))
 
     async def _read(self, key: str) -> str:
-        prompt = await self._agent.conversation.prompt(key)
+        prompt = await self._prompts.prompt(key)
         names = ", ".join(section.name for section in prompt.sections if section.depth) or "none"
         return f"{prompt.text}\n\n[sections: {names}]"
 
@@ -72,9 +73,8 @@ class UpdateSystemPrompt(_PromptTool):
         return Deferred.fromCoroutine(self._update(self._model(context), section, arguments["text"]))
 
     async def _update(self, key: str, section: str, text: str) -> str:
-        folder = self._agent.conversation.prompt_folder(key)
         try:
-            await self._agent.prompts.rewrite(folder, section, text)
+            await self._prompts.rewrite(key, section, text)
         except KeyError:
             raise ToolError(f"there is no section '{section}'; read_system_prompt names them") from None
         except OSError as error:

@@ -1,23 +1,24 @@
 """Runs one tool call: arguments, rate limit, gates, the tool itself; what comes of it is text for the model."""
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from msgspec import Struct
 from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from ...seams.errors import ToolError
+from ...seams.gates import GateMap, Need
 from ...seams.interfaces import ITool
 from ...seams.types import ToolCall, ToolContext, unseen
 from ..deadline import Overdue, within
+from ..sessions.limits import Limits
 from ..sessions.session import Session
 from ..sessions.turn import Turn
 from .display import ToolDisplay
-from .gates import Gates, Need
-from .toolbox import BadArguments
-
-if TYPE_CHECKING:
-    from ..agent import Agent
+from .gates import Gates
+from .toolbox import BadArguments, Toolbox
 
 # Of a result at most this many bytes go to the model.
 RESULT_LIMIT = 64 * 1024
@@ -42,6 +43,15 @@ class NeedsApproval(Exception):
         self.needs = needs
 
 
+class Workbench(Struct, frozen=True, kw_only=True):
+    """What all calls are run with. `gate_defaults` are the operator's, which lie under each session's own."""
+
+    toolbox: Toolbox
+    limits: Limits
+    gate_defaults: GateMap
+    clock: IReactorTime
+
+
 class ToolRunner:
     """Runs the calls of one turn with the `tools` on offer; a result has at most `result_limit` bytes.
 
@@ -52,20 +62,20 @@ class ToolRunner:
 
     def __init__(
         self,
-        agent: "Agent",
+        bench: Workbench,
         session: Session,
         turn: Turn,
         tools: Mapping[str, ITool],
         result_limit: int = RESULT_LIMIT,
         depth: int = 0,
     ) -> None:
-        self._agent = agent
+        self._bench = bench
         self._session = session
         self._turn = turn
         self._tools = tools
         self._result_limit = result_limit
         self._depth = max(depth, turn.caller.depth)
-        self.display = ToolDisplay(turn.reply, session.settings, agent.limits.display)
+        self.display = ToolDisplay(turn.reply, session.settings, bench.limits.display)
 
     async def run(self, call: ToolCall, approved: bool = False) -> str:
         """The result for the model. With `approved` no limit and no gate is in the way.
@@ -76,7 +86,7 @@ class ToolRunner:
         tool = self._tools.get(call.name)
         if tool is None:
             raise BadArguments(f"there is no tool '{call.name}'; there are: {', '.join(self._tools)}")
-        arguments = self._agent.toolbox.arguments(tool, call.arguments)
+        arguments = self._bench.toolbox.arguments(tool, call.arguments)
         if not approved and (refusal := self._refusal(tool, arguments)):
             return refusal
         self.display.begins(tool.name, call.arguments)
@@ -90,11 +100,11 @@ class ToolRunner:
 
     async def run_ungated(self, tool: ITool, arguments: dict[str, Any]) -> str:
         """The result of a call that a person makes: no limit, no gate, no tags. Raises `BadArguments`."""
-        return await self._result(tool, self._agent.toolbox.check(tool, arguments))
+        return await self._result(tool, self._bench.toolbox.check(tool, arguments))
 
     def _refusal(self, tool: ITool, arguments: dict[str, Any]) -> str | None:
         """Why the call may not run, for the model; the user is told here."""
-        limit = self._session.meter.refusal(tool.category, self._agent.limits.rates)
+        limit = self._session.meter.refusal(tool.category, self._bench.limits.rates)
         if limit is not None:
             self._turn.reply.say(f"[{tool.name} was not called: {limit}]\n\n")
             return f"The call was not made. {limit}"
@@ -105,11 +115,11 @@ class ToolRunner:
         except Exception:
             self.log.failure("the tool {name} cannot say what a call would touch", name=tool.name)
             return UNFORESEEN
-        closed = Gates(self._session.settings, self._agent.gate_defaults).closed(tool, access)
+        closed = Gates(self._session.settings, self._bench.gate_defaults).closed(tool, access)
         if not closed:
             return None
         may_open = self._turn.caller.rights == "all"
-        if may_open and self._agent.limits.gate_mode == "ask":
+        if may_open and self._bench.limits.gate_mode == "ask":
             raise NeedsApproval(closed)
         commands = " and ".join(need.command for need in closed)
         needs = ", ".join(need.what for need in closed)
@@ -123,13 +133,13 @@ class ToolRunner:
         context = ToolContext(
             session_id=self._session.session_id,
             address=self._turn.caller.address,
-            reactor=self._agent.clock,
+            reactor=self._bench.clock,
             depth=self._depth,
             show=show,
         )
         try:
             work: Deferred[object] = maybeDeferred(tool.run, arguments, context)
-            result = await within(work, tool.timeout, self._agent.clock)
+            result = await within(work, tool.timeout, self._bench.clock)
         except ToolError as error:
             return self._bounded(f"The tool failed: {error}")
         except Overdue:

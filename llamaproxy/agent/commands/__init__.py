@@ -1,8 +1,5 @@
 """Commands: lines that begin with `!`, answered by the agent itself and never seen by a model or the history.
 
-A command is a coroutine function in one of this room's modules, put into the table by `@command`.
+A command is a coroutine function in one of this room's modules, put into the table by `@command`; what it may do is
+what its `Call` offers.
 """
-
-from .table import Call, Command, Commands, UsageError, command
-
-__all__ = ["Call", "Command", "Commands", "UsageError", "command"]

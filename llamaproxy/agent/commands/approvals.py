@@ -30,16 +30,14 @@ async def _decide(call: Call, decision: Decision) -> str:
     parked = parked_turn(call.session)
     if parked is None:
         return "No question is open; nothing was run."
-    conversation = call.agent.conversation
-    if call.agent.clock.seconds() >= parked.expires:
+    conversation = call.conversation
+    if call.clock.seconds() >= parked.expires:
         await conversation.give_up(call.session)
         return "That question has expired; nothing was run."
     if call.argument.upper() != parked.code:
         return f"The open question has the code {parked.code}; nothing was run."
     asked = {each.name for each in parked.exchange.pending()}
-    if decision != "no" and (
-        missing := sorted(name for name in asked if call.agent.toolbox.get(name) is None)
-    ):
+    if decision != "no" and (missing := sorted(name for name in asked if call.toolbox.get(name) is None)):
         # An MCP server takes a moment to start, and the question may be older than this process.
         return f"Not there at the moment: {', '.join(missing)}. Nothing was run; the question stays open."
     # Before anything runs, so that no crash makes a call run twice.

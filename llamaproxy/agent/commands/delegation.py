@@ -3,8 +3,7 @@
 from collections.abc import Callable
 
 from ...seams.errors import ToolError
-from ..calls.delegation import ALLOWED, TIMEOUT, ask_model
-from ..calls.runner import ToolRunner
+from ...seams.limits import ALLOWED, TIMEOUT
 from ..calls.toolbox import BadArguments
 from .direct import tool_arguments
 from .table import Call, UsageError, command, required_truth, whole_number
@@ -16,9 +15,9 @@ MOST_SECONDS = 86_400
 @command("llm_list", summary="the models in detail", group="Models")
 async def llm_list(call: Call) -> str:
     """Lists the enabled models with what is known of them."""
-    delegation, toolbox = call.agent.delegation, call.agent.toolbox
+    delegation, toolbox = call.delegation, call.toolbox
     lines = []
-    for info in call.agent.models():
+    for info in call.backends.infos():
         facts = [
             info.kind,
             info.model_id,
@@ -37,7 +36,7 @@ async def llm_list(call: Call) -> str:
 )
 async def llm_call(call: Call) -> str:
     """Shows or sets which models may be delegated to, one or all."""
-    delegation = call.agent.delegation
+    delegation = call.delegation
     words = call.argument.split()
     if words:
         call.needs_all_rights()
@@ -53,7 +52,7 @@ async def llm_call(call: Call) -> str:
 )
 async def llm_timeout(call: Call) -> str:
     """Shows or sets the time limit of calls, of one model or all; it holds from the next call on."""
-    delegation = call.agent.delegation
+    delegation = call.delegation
     words = call.argument.split()
     if words:
         call.needs_all_rights()
@@ -77,7 +76,7 @@ async def llm_clean_text(call: Call) -> str:
     key, prompt = _split(call.argument)
     _keys(call, [key])
     try:
-        return await ask_model(call.agent, key, prompt, depth=call.turn.caller.depth)
+        return await call.asker.ask(key, prompt, depth=call.turn.caller.depth)
     except ToolError as error:
         return str(error)
 
@@ -95,14 +94,13 @@ async def llm_clean_tool(call: Call) -> str:
     key, rest = _split(call.argument)
     name, text = _split(rest)
     _keys(call, [key])
-    tool = call.agent.toolbox.get(name)
+    tool = call.toolbox.get(name)
     if tool is None:
         raise UsageError(f"There is no tool '{name}'.")
-    runner = ToolRunner(call.agent, call.session, call.turn, {name: tool})
+    runner = call.runner(tool)
     try:
         result = await runner.run_ungated(tool, tool_arguments(tool, text))
-        return await ask_model(
-            call.agent,
+        return await call.asker.ask(
             key,
             f"The tool {name} was called with: {text}\n\nIts result:\n{result}\n\nSay what came of it.",
             depth=call.turn.caller.depth,
@@ -117,14 +115,14 @@ def _keys(call: Call, words: list[str]) -> list[str]:
     """The model that is named, or all."""
     match words:
         case []:
-            return list(call.agent.backends)
-        case [key] if key in call.agent.backends:
+            return list(call.backends)
+        case [key] if key in call.backends:
             return [key]
-    raise UsageError(f"Unknown model '{' '.join(words)}'. There are: {', '.join(call.agent.backends)}.")
+    raise UsageError(f"Unknown model '{' '.join(words)}'. There are: {', '.join(call.backends)}.")
 
 
 def _each(call: Call, fact: Callable[[str], str]) -> str:
-    return "\n".join(f"{key}: {fact(key)}" for key in call.agent.backends)
+    return "\n".join(f"{key}: {fact(key)}" for key in call.backends)
 
 
 def _split(text: str) -> tuple[str, str]:

@@ -5,9 +5,8 @@ from typing import Any
 
 from msgspec import DecodeError, json
 
+from ...seams.gates import DATABASE_CATEGORY
 from ...seams.interfaces import ITool
-from ..calls.gates import DATABASE_CATEGORY
-from ..calls.runner import ToolRunner
 from ..calls.toolbox import BadArguments, Toolbox
 from .table import Call, Command, UsageError
 
@@ -44,7 +43,7 @@ def _command(tool: ITool, name: str, hidden: bool) -> Command:
 async def _run(tool: ITool, call: Call) -> str:
     # Without its gate, a tool is as powerful as the one who may open that.
     call.needs_all_rights()
-    runner = ToolRunner(call.agent, call.session, call.turn, {tool.name: tool})
+    runner = call.runner(tool)
     try:
         return await runner.run_ungated(tool, tool_arguments(tool, call.argument))
     except BadArguments as problem:

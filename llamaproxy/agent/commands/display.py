@@ -15,7 +15,7 @@ async def tool_preview_length(call: Call) -> str:
         length = 0 if call.argument == "-1" else whole_number(call.argument, 0, LONGEST_PREVIEW)
         call.session.settings[PREVIEW_LENGTH] = length
         await call.save()
-    length = call.session.settings.get(PREVIEW_LENGTH, call.agent.limits.display[PREVIEW_LENGTH])
+    length = call.session.settings.get(PREVIEW_LENGTH, call.limits.display[PREVIEW_LENGTH])
     return f"Shown of a tool's result: {f'{length} characters' if length > 0 else 'all of it'}"
 
 
@@ -25,7 +25,7 @@ async def tool_suppress(call: Call) -> str:
     if call.argument:
         call.session.settings[SUPPRESS] = required_truth(call.argument)
         await call.save()
-    hidden = call.session.settings.get(SUPPRESS, call.agent.limits.display[SUPPRESS])
+    hidden = call.session.settings.get(SUPPRESS, call.limits.display[SUPPRESS])
     return f"Tool tags are {'hidden' if hidden else 'shown'}."
 
 
@@ -35,5 +35,5 @@ async def stream(call: Call) -> str:
     if call.argument:
         call.session.settings[STREAM] = required_truth(call.argument)
         await call.save()
-    live = call.session.settings.get(STREAM, call.agent.limits.display[STREAM])
+    live = call.session.settings.get(STREAM, call.limits.display[STREAM])
     return f"What a called agent says is shown {'as it comes' if live else 'when it has answered'}."

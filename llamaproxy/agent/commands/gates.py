@@ -2,8 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from ...seams.words import truth
-from ..calls.gates import (
+from ...seams.gates import (
     ALL,
     DATABASE_CATEGORY,
     DB,
@@ -15,8 +14,9 @@ from ..calls.gates import (
     TOOLS,
     Kind,
     Side,
-    sides_of,
 )
+from ...seams.words import truth
+from ..calls.gates import sides_of
 from .table import Call, UsageError, command, required_truth
 
 # Categories with commands of their own, and the one whose tools never ask.
@@ -113,7 +113,7 @@ def _line(call: Call, kind: Kind, name: str) -> str:
 
 def _doubt(call: Call, kind: Kind, name: str) -> str:
     """A word about what may be a slip of the finger, or a tool that is yet to come."""
-    toolbox = call.agent.toolbox
+    toolbox = call.toolbox
     if kind == DB or name in (ALL, SYSTEM_PROMPT, *KNOWN_GROUPS) or toolbox.get(name):
         return ""
     known = any(tool.category.lower() == name for tool in toolbox)
@@ -122,19 +122,19 @@ def _doubt(call: Call, kind: Kind, name: str) -> str:
 
 def _tools(call: Call) -> list[str]:
     """What `status` shows: groups and tools that `!autogate` rules, and what has been set by name."""
-    tools = [tool for tool in call.agent.toolbox if tool.category not in RULED_ELSEWHERE]
+    tools = [tool for tool in call.toolbox if tool.category not in RULED_ELSEWHERE]
     groups = [tool.category for tool in tools]
     return [ALL, *KNOWN_GROUPS, *groups, *(tool.name for tool in tools), *call.gates.names(TOOLS)]
 
 
 def _group(call: Call, name: str) -> str:
-    tool = call.agent.toolbox.get(name)
+    tool = call.toolbox.get(name)
     return tool.category if tool else ""
 
 
 def _sides(call: Call, name: str) -> Sequence[Side]:
     """Those that a tool has, or any tool of a group."""
-    meant = [tool for tool in call.agent.toolbox if name in (tool.name.lower(), tool.category.lower())]
+    meant = [tool for tool in call.toolbox if name in (tool.name.lower(), tool.category.lower())]
     if meant:
         sides = {side for tool in meant for side in sides_of(tool)}
         return [side for side in SIDES if side in sides]

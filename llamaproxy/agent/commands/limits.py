@@ -4,7 +4,7 @@ import re
 
 from msgspec.structs import replace
 
-from ..sessions.rates import Rate
+from ...seams.limits import Rate
 from .table import Call, UsageError, command, whole_number
 
 MOST_LEVELS = 1000
@@ -18,7 +18,7 @@ _RATE = re.compile(r"(\d+)/(\d+)(\.\d+)?")
 @command("limit_list", summary="limits of tools and delegation", group="Tools", aliases=("limit_depth_list",))
 async def limit_list(call: Call) -> str:
     """Lists the depth limits and the rate limits."""
-    limits = call.agent.limits
+    limits = call.limits
     lines = [f"{name}: {number}" for name, number in limits.depths.items()]
     return "\n".join([*lines, *(f"{category}: {rate}" for category, rate in limits.rates.items())])
 
@@ -33,7 +33,7 @@ async def limit_list(call: Call) -> str:
 async def limit_set(call: Call) -> str:
     """Sets one limit for all sessions."""
     call.needs_all_rights()
-    limits = call.agent.limits
+    limits = call.limits
     match call.argument.split():
         case [key, number] if key in limits.depths:
             await call.rule("depth", whole_number(number, 0, MOST_LEVELS), key)

@@ -12,15 +12,15 @@ async def model(call: Call) -> str:
     """Shows or sets the session's active model; setting it ends the turn that runs."""
     key = call.argument
     if not key:
-        return "Models:\n" + _listing(call.agent.models(), call.session.model)
-    if key not in call.agent.backends:
-        return f"Unknown model '{key}'. Models:\n" + _listing(call.agent.models(), call.session.model)
+        return "Models:\n" + _listing(call.backends.infos(), call.session.model)
+    if key not in call.backends:
+        return f"Unknown model '{key}'. Models:\n" + _listing(call.backends.infos(), call.session.model)
     running = call.session.running
     if running is not None and running is not call.turn:
         running.stop()
     call.session.model = key
     await call.save()
-    kept = window(call.session.messages, call.agent.conversation.message_limit(key))
+    kept = window(call.session.messages, call.limits.messages(key))
     gone = len(call.session.messages) - len(kept)
     return f"Model: {key}" + (f" ({gone} older messages do not fit its window)" if gone else "")
 

@@ -15,15 +15,14 @@ MOST_MINUTES = 366 * 24 * 60
 @command("get_system_info", summary="date, time and the server's state")
 async def get_system_info(call: Call) -> str:
     """Says what the server is doing."""
-    agent = call.agent
-    uptime = timedelta(seconds=int(agent.clock.seconds() - agent.started_at))
+    uptime = timedelta(seconds=int(call.clock.seconds() - call.started_at))
     return "\n".join(
         [
             f"Time: {datetime.now().astimezone():%A, %d %B %Y, %H:%M:%S %Z}",
             f"Server: llamaproxy {__version__}, Python {platform.python_version()}, {platform.system()}",
             f"Up: {uptime}",
-            f"Sessions: {agent.peers.live_in_all()} of {agent.limits.max_users or 'any number'}",
-            f"Model: {call.session.model} ({len(agent.backends)} enabled)",
+            f"Sessions: {call.peers.live_in_all()} of {call.limits.max_users or 'any number'}",
+            f"Model: {call.session.model} ({len(call.backends)} enabled)",
         ]
     )
 
@@ -31,7 +30,7 @@ async def get_system_info(call: Call) -> str:
 @command("maxctx", "[n]", summary="show or set how many messages a model gets")
 async def maxctx(call: Call) -> str:
     """The ceiling of every session's window, in messages."""
-    limits = call.agent.limits
+    limits = call.limits
     if call.argument:
         call.needs_all_rights()
         await call.rule("history_max_ctx", whole_number(call.argument, 1, MOST_MESSAGES))
@@ -41,7 +40,7 @@ async def maxctx(call: Call) -> str:
 @command("maxusers", "[n]", summary="show or set the number of sessions, 0 for any")
 async def maxusers(call: Call) -> str:
     """The limit of live sessions."""
-    limits = call.agent.limits
+    limits = call.limits
     if call.argument:
         call.needs_all_rights()
         await call.rule("max_users", whole_number(call.argument, 0, MOST_USERS))
@@ -51,7 +50,7 @@ async def maxusers(call: Call) -> str:
 @command("sessiontimeout", "[minutes]", summary="show or set when idle sessions are put away, 0 for never")
 async def sessiontimeout(call: Call) -> str:
     """How long a session may idle in memory."""
-    limits = call.agent.limits
+    limits = call.limits
     if call.argument:
         call.needs_all_rights()
         await call.rule("session_idle_minutes", whole_number(call.argument, 0, MOST_MINUTES))

@@ -7,18 +7,18 @@ from .table import Call, UsageError, command
 async def sysprompt(call: Call) -> str:
     """Shows the assembled prompt of the session's model."""
     if call.argument.lower() == "reload":
-        call.agent.prompts.reload()
-        prompt = await call.agent.conversation.system_prompt(call.session.model)
+        call.prompts.reload()
+        prompt = await call.prompts.message(call.session.model)
         return f"System prompt read again: {len(prompt.content)} characters."
     if call.argument:
         raise UsageError(f"'{call.argument}' is not something that !sysprompt does.")
-    return (await call.agent.conversation.system_prompt(call.session.model)).content
+    return (await call.prompts.message(call.session.model)).content
 
 
 @command("read_system_prompt", "[number or name]", summary="the whole prompt, or one section", group="Models")
 async def read_system_prompt(call: Call) -> str:
     """Shows the prompt of the session's model or a section of it; for an unknown one, which there are."""
-    prompt = await call.agent.conversation.prompt(call.session.model)
+    prompt = await call.prompts.prompt(call.session.model)
     if not call.argument:
         return prompt.text
     named = {section.name.lower(): section for section in prompt.sections if section.depth}

@@ -12,7 +12,7 @@ LONGEST_SLEEP = 300
 @command("help", "[command]", summary="this list, or more about one command", group="Chat")
 async def show_help(call: Call) -> str:
     """Lists all commands by group, short enough for a phone, or explains one."""
-    commands = call.agent.commands
+    commands = call.catalog
     if call.argument:
         entry = commands.find(call.argument.lstrip("!"))
         return f"{entry.line}\n{entry.summary}" if entry else f"There is no command '{call.argument}'."
@@ -22,7 +22,7 @@ async def show_help(call: Call) -> str:
 @command("reset", summary="forget this conversation", group="Chat", waits=True)
 async def reset(call: Call) -> str:
     """Clears the session's history, here and in the store."""
-    count = await call.agent.forget(call.session)
+    count = await call.eraser.forget(call.session)
     if parked_turn(call.session) is not None:
         unpark(call.session)
         await call.save()
@@ -49,7 +49,7 @@ async def stop(call: Call) -> str:
     if running is None or running is call.turn:
         if parked_turn(call.session) is None:
             return "Nothing is running."
-        await call.agent.conversation.give_up(call.session, WITHDRAWN)
+        await call.conversation.give_up(call.session, WITHDRAWN)
         return "Stopped; the question is withdrawn."
     running.stop()
     return "Stopped."
@@ -59,7 +59,7 @@ async def stop(call: Call) -> str:
 async def sleep(call: Call) -> str:
     """Waits; the session's next message waits, too."""
     seconds = whole_number(call.argument, 1, LONGEST_SLEEP)
-    await deferLater(call.agent.clock, seconds)
+    await deferLater(call.clock, seconds)
     return f"Slept for {seconds} s."
 
 
@@ -80,8 +80,8 @@ async def _visible(call: Call) -> list[SessionCard]:
     """The sessions that the caller may know of: who else talks here is not for those with fewer rights."""
     if call.turn.caller.rights != "all":
         return [call.session.card]
-    here = [each.card for each in call.agent.sessions]
-    return sorted([*here, *await call.agent.peers.sessions()], key=lambda card: card.short_id)
+    here = [each.card for each in call.sessions]
+    return sorted([*here, *await call.peers.sessions()], key=lambda card: card.short_id)
 
 
 def _line(call: Call, card: SessionCard) -> str:
@@ -90,7 +90,7 @@ def _line(call: Call, card: SessionCard) -> str:
 
 
 async def _delete(call: Call, session_id: str) -> str:
-    if call.agent.sessions.get(session_id) is not call.session:
+    if call.sessions.get(session_id) is not call.session:
         call.needs_all_rights()
-    removed = await call.agent.remove(session_id, call.turn)
+    removed = await call.eraser.remove(session_id, call.turn)
     return f"Deleted: {removed}" if removed else f"There is no session '{session_id}'. !session lists them."

@@ -1,28 +1,29 @@
-"""The table of commands, and the one place that looks a command up and runs it."""
+"""The table of commands, and what a command gets to work with."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from difflib import get_close_matches
-from typing import TYPE_CHECKING, Literal
+from typing import Literal, Protocol
 
 from msgspec import Struct
-from msgspec.structs import replace
+from twisted.internet.interfaces import IReactorTime
 
+from ...seams.interfaces import IPeers, ISessionStore, ITool
+from ...seams.limits import Rate, Ruling, Subject
 from ...seams.words import truth
+from ..backends import Backends
+from ..calls.delegation import Asker, Delegation
 from ..calls.gates import Gates
-from ..sessions.rates import Rate
-from ..sessions.rulings import Ruling, Subject
-from ..sessions.session import Session
+from ..calls.runner import ToolRunner, Workbench
+from ..calls.toolbox import Toolbox
+from ..prompts import ModelPrompts
+from ..sessions.eraser import Eraser
+from ..sessions.limits import Limits
+from ..sessions.session import Session, Sessions
 from ..sessions.turn import Turn
-from .script import Invocation, Script, read
-
-if TYPE_CHECKING:
-    from ..agent import Agent
+from ..turns.conversation import Conversation
 
 # The sections of `!help`, in their order.
 Group = Literal["Chat", "Models", "Tools", "Gates", "Server"]
 
-# Characters; the nearest command to something longer is not looked for.
-LONGEST_NAME = 64
 MOST_DIGITS = 16
 
 
@@ -34,18 +35,58 @@ class NotAllowed(Exception):
     """The caller has no right to do this; the message says who has."""
 
 
-class Call(Struct, frozen=True, kw_only=True):
-    """What a command gets: the agent, the caller's loaded session and turn, and its argument."""
+class Catalog(Protocol):
+    """All commands, as `!help` tells of them."""
 
-    agent: "Agent"
+    def overview(self, owner: bool) -> str:
+        """The whole list, with those for the `owner` or without."""
+
+    def find(self, name: str) -> "Command | None":
+        """The command of that name, in whatever case."""
+
+
+class Call(Struct, frozen=True, kw_only=True):
+    """What a command gets: the caller's loaded session and turn, its argument, and all that commands may use.
+
+    `bench` has the toolbox, the limits and the operator's gates; `asker` asks models on behalf of others.
+    `started_at` is in the clock's seconds.
+    """
+
     session: Session
     turn: Turn
     argument: str
+    catalog: Catalog
+    backends: Backends
+    prompts: ModelPrompts
+    bench: Workbench
+    delegation: Delegation
+    asker: Asker
+    conversation: Conversation
+    sessions: Sessions
+    eraser: Eraser
+    peers: IPeers
+    store: ISessionStore
+    clock: IReactorTime
+    started_at: float
+
+    @property
+    def toolbox(self) -> Toolbox:
+        """The installed tools."""
+        return self.bench.toolbox
+
+    @property
+    def limits(self) -> Limits:
+        """The limits of the whole server."""
+        return self.bench.limits
+
+    def runner(self, tool: ITool) -> ToolRunner:
+        """What runs that tool for the caller."""
+        return ToolRunner(self.bench, self.session, self.turn, {tool.name: tool})
 
     @property
     def gates(self) -> Gates:
         """The session's gates."""
-        return Gates(self.session.settings, self.agent.gate_defaults)
+        return Gates(self.session.settings, self.bench.gate_defaults)
 
     def needs_all_rights(self) -> None:
         """Called before a command changes more than the caller's own conversation. Raises `NotAllowed`."""
@@ -54,12 +95,12 @@ class Call(Struct, frozen=True, kw_only=True):
 
     async def rule(self, what: Subject, value: int | float | Rate, key: str = "") -> None:
         """Sets a limit for the whole server."""
-        await self.agent.peers.rule(Ruling(what, value, key))
+        await self.peers.rule(Ruling(what, value, key))
 
     async def save(self) -> None:
         """Makes the session's settings outlive the process."""
         session = self.session
-        await self.agent.store.save_settings(session.session_id, session.model, session.settings)
+        await self.store.save_settings(session.session_id, session.model, session.settings)
 
 
 Run = Callable[[Call], Awaitable[str]]
@@ -118,100 +159,6 @@ def command(
         return run
 
     return register
-
-
-class Commands:
-    """Runs commands on behalf of one agent: those of the table, and those that its tools bring along."""
-
-    def __init__(self, agent: "Agent") -> None:
-        # The modules that fill the table use `Call` and `command` from here; their order is that of `!help`.
-        from . import sessions, models, delegation, prompts, gates, approvals, display, limits, operator  # noqa: F401, I001
-
-        self._agent = agent
-        # Made anew once the tools have changed, as they had so often when these were made.
-        self._changes = -1
-        self._entries: dict[str, Command] = {}
-        self._overviews: dict[bool, str] = {}
-
-    def overview(self, owner: bool) -> str:
-        """All commands by group, those for the `owner` as well or not, and the model's tools."""
-        entries = self._all()
-        if owner not in self._overviews:
-            names: dict[str, list[str]] = {}
-            for entry in entries.values():
-                if not entry.hidden and (owner or not entry.owner):
-                    names.setdefault(entry.group, []).append(f"!{entry.name}")
-            tools = ", ".join(tool.name for tool in self._agent.toolbox)
-            lines = [f"{group}: {' '.join(each)}" for group, each in names.items()]
-            lines += [f"The model's tools: {tools}"] if tools else []
-            lines += ["@<key> <text> asks another model once.", "!help <command> explains one."]
-            self._overviews[owner] = "\n".join(lines)
-        return self._overviews[owner]
-
-    def find(self, name: str) -> Command | None:
-        """The command of that name, in whatever case."""
-        return self._all().get(name.lower())
-
-    def read(self, text: str) -> Script:
-        """Takes a message apart; what stands in the lines after a command without arguments is a prompt, too."""
-        script = read(text)
-        if len(script.commands) != 1:
-            return script
-        head, _, rest = text.strip().partition("\n")
-        entry = self.find(head.strip()[1:])
-        if entry is None or entry.usage or not rest:
-            return script
-        return replace(read(rest), commands=(Invocation(entry.name.lower(), ""),))
-
-    def split(self, invocations: Sequence[Invocation]) -> tuple[Sequence[Invocation], Sequence[Invocation]]:
-        """Those that need not wait for the turn that runs, up to the first that does, and the others."""
-        for index, invocation in enumerate(invocations):
-            entry = self.find(invocation.name)
-            if entry is not None and entry.waits:
-                return invocations[:index], invocations[index:]
-        return invocations, ()
-
-    async def run(self, invocations: Sequence[Invocation], session: Session, turn: Turn) -> str:
-        """Runs them in order; fires with their answers, a line break between them. Never fails for a bad argument."""
-        return "\n".join([await self._run(invocation, session, turn) for invocation in invocations])
-
-    async def _run(self, invocation: Invocation, session: Session, turn: Turn) -> str:
-        if turn.caller.rights == "none":
-            return "Commands are turned off here."
-        entry = self.find(invocation.name)
-        if entry is None:
-            return self._unknown(invocation.name)
-        if entry.owner and not turn.caller.owner:
-            return (
-                f"!{entry.name} is for the operator only: from the server's own machine, or with an API key "
-                "that has all rights."
-            )
-        try:
-            return await entry.run(
-                Call(agent=self._agent, session=session, turn=turn, argument=invocation.argument)
-            )
-        except UsageError as error:
-            return f"{error}\nUsage: {entry.line}"
-        except NotAllowed as refusal:
-            return str(refusal)
-
-    def _unknown(self, name: str) -> str:
-        entries = self._all()
-        if len(name) > LONGEST_NAME:
-            name, near = f"{name[:LONGEST_NAME]}...", []
-        else:
-            near = get_close_matches(name, entries, n=1)
-        hint = f"Did you mean {entries[near[0]].line}?" if near else "!help lists all commands."
-        return f"Unknown command !{name}. {hint}"
-
-    def _all(self) -> dict[str, Command]:
-        toolbox = self._agent.toolbox
-        if self._changes != toolbox.changes:
-            from .direct import tool_commands
-
-            self._changes, self._entries = toolbox.changes, TABLE | tool_commands(toolbox)
-            self._overviews = {}
-        return self._entries
 
 
 def whole_number(word: str, least: int, most: int) -> int:

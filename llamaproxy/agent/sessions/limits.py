@@ -3,17 +3,7 @@
 from collections.abc import Mapping
 from typing import Literal
 
-from .rates import Rate
-
-DEFAULT_RATES = {
-    "llm_call": Rate(3, 20, auto_disable=True),
-    "agent_call": Rate(5, 60),
-    "search": Rate(5, 10),
-    "extract": Rate(5, 30),
-    "drive": Rate(10, 60),
-    "db": Rate(20, 60),
-}
-DEFAULT_DEPTHS = {"max_tool_iterations": 10, "max_at_llm_depth": 1, "max_agent_call_depth": 1}
+from ...seams.limits import DEFAULT_DEPTHS, DEFAULT_RATES, Rate
 
 
 class Limits:
@@ -24,7 +14,7 @@ class Limits:
     the defaults. `display` is what sessions start with. `gate_mode` says whether a call that needs leave is
     refused, or the user is asked. `follow_edits` takes a session back to where its user edits or regenerates a message
     in the app; `new_chat` says what a new chat in the app means for the session. `retry_wait` is in seconds: so long
-    a turn waits for its client to come again.
+    a turn waits for its client to come again. `message_limits` are the models' own limits of history, by key.
     """
 
     def __init__(
@@ -41,6 +31,7 @@ class Limits:
         follow_edits: bool = True,
         new_chat: Literal["continue", "reset"] = "continue",
         retry_wait: float = 10.0,
+        message_limits: Mapping[str, int] | None = None,
     ) -> None:
         self.max_users = max_users
         self.session_idle_minutes = session_idle_minutes
@@ -57,3 +48,8 @@ class Limits:
         self.follow_edits = follow_edits
         self.new_chat = new_chat
         self.retry_wait = retry_wait
+        self._message_limits = message_limits or {}
+
+    def messages(self, key: str) -> int:
+        """How many messages of history the model `key` gets: its own limit under the ceiling."""
+        return min(self.history_max_ctx, self._message_limits.get(key, self.history_max_ctx))

@@ -2,19 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 from itertools import count
-from typing import TYPE_CHECKING
 
 from twisted.internet.defer import Deferred, succeed
 from zope.interface import implementer
 
-from ...seams.interfaces import IPeers
+from ...seams.interfaces import IPeer, IPeers
+from ...seams.limits import Ruling
+from ...seams.names import FIRST_SHORT_ID
 from ...seams.types import SessionCard
-
-if TYPE_CHECKING:
-    from ..agent import Agent
-    from .rulings import Ruling
-
-FIRST_SHORT_ID = 101
 
 
 @implementer(IPeers)
@@ -23,9 +18,9 @@ class Alone:
 
     _live = 0
 
-    def join(self, agent: "Agent") -> None:
+    def join(self, peer: IPeer) -> None:
         """See `IPeers`."""
-        self._agent = agent
+        self._peer = peer
 
     def short_ids(self) -> Iterator[int]:
         """See `IPeers`."""
@@ -39,9 +34,9 @@ class Alone:
         """See `IPeers`."""
         return self._live
 
-    def rule(self, ruling: "Ruling") -> Deferred[None]:
+    def rule(self, ruling: Ruling) -> Deferred[None]:
         """See `IPeers`."""
-        ruling.apply(self._agent)
+        self._peer.obey(ruling)
         return succeed(None)
 
     def sessions(self) -> Deferred[Sequence[SessionCard]]:

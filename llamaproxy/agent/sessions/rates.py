@@ -3,29 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Mapping
 
-from msgspec import Struct
-
-
-class Rate(Struct, frozen=True):
-    """At most `calls` calls in `seconds` seconds; 0 of either means no limit.
-
-    With `auto_disable`, whoever goes over it cannot use the category any more in this session.
-    """
-
-    calls: int
-    seconds: float
-    auto_disable: bool = False
-
-    def __str__(self) -> str:
-        if not self.limits:
-            return "no limit"
-        off = ", then off for the session" if self.auto_disable else ""
-        return f"{self.calls} calls in {self.seconds:g} s{off}"
-
-    @property
-    def limits(self) -> bool:
-        """Whether there is a limit at all."""
-        return bool(self.calls and self.seconds)
+from ...seams.limits import Rate
 
 
 class Meter:

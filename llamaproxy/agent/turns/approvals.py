@@ -9,8 +9,9 @@ from typing import Any, Literal
 import msgspec
 from msgspec import DecodeError, Struct, ValidationError
 
+from ...seams.gates import Need
 from ...seams.types import ToolCall
-from ..calls.gates import Gates, Need
+from ..calls.gates import Gates
 from ..sessions.session import Session
 from .exchange import Exchange
 

@@ -1,53 +1,30 @@
 """From a user's message to a committed answer: the model and its tools, the history, the store."""
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
-
 from twisted.internet.defer import CancelledError
 
 from ...seams.errors import ModelError
-from ...seams.interfaces import IKeepsHistory
+from ...seams.interfaces import ISessionStore
 from ...seams.types import ChatTurn, Message
 from ..calls.gates import Gates
 from ..calls.runner import DENIED
-from ..prompts import Prompt
 from ..sessions.edits import is_first, mark_of, retry_point, rewind_point, rounds_of
+from ..sessions.eraser import Eraser
 from ..sessions.session import Session
 from ..sessions.turn import Turn
 from .approvals import UNANSWERED, Decision, Parked, open_for_good, park, parked_turn, unpark
 from .exchange import Exchange
-from .toolloop import ToolLoop
-
-if TYPE_CHECKING:
-    from ..agent import Agent
+from .toolloop import Means, ToolLoop
 
 
 class Conversation:
-    """The part of a turn that reaches a model. `message_limits` and `prompt_folders` are by model key."""
+    """The part of a turn that reaches a model."""
 
-    def __init__(
-        self, agent: "Agent", message_limits: Mapping[str, int], prompt_folders: Mapping[str, str]
-    ) -> None:
-        self._agent = agent
-        self._message_limits = message_limits
-        self._prompt_folders = prompt_folders
-
-    def message_limit(self, key: str) -> int:
-        """How many messages of history the model gets: its own limit under the agent's ceiling."""
-        ceiling = self._agent.limits.history_max_ctx
-        return min(ceiling, self._message_limits.get(key, ceiling))
-
-    def prompt_folder(self, key: str) -> str | None:
-        """Where the model's system prompt lies; None for the common one."""
-        return self._prompt_folders.get(key)
-
-    async def prompt(self, key: str) -> Prompt:
-        """The model's system prompt."""
-        return await self._agent.prompts.prompt(self.prompt_folder(key))
-
-    async def system_prompt(self, key: str) -> Message:
-        """The model's system message."""
-        return Message(role="system", content=(await self.prompt(key)).text)
+    def __init__(self, means: Means, store: ISessionStore, eraser: Eraser) -> None:
+        self._means = means
+        self._backends = means.backends
+        self._limits = means.bench.limits
+        self._store = store
+        self._eraser = eraser
 
     async def ask(self, session: Session, key: str, text: str, asked: ChatTurn, turn: Turn) -> None:
         """Runs `text`, the prompt in what was `asked`, through the model `key` and commits what came of it.
@@ -55,7 +32,7 @@ class Conversation:
         A turn that was cut short keeps what was said and done so far, marked as interrupted; one without any of
         that leaves no trace, so that the history never holds two messages of the user in a row.
         """
-        info = self._agent.backends[key].info()
+        info = self._backends[key].info()
         if asked.images and not info.vision:
             turn.reply.say(
                 f"The model '{key}' cannot see pictures. Choose one that can with !model, or send text only."
@@ -78,10 +55,10 @@ class Conversation:
         """Takes up a turn that waited for the user's leave, from where it stood; it is not parked any more."""
         exchange = parked.exchange
         exchange.depth = max(exchange.depth, turn.caller.depth)
-        if exchange.key not in self._agent.backends:
+        if exchange.key not in self._backends:
             exchange.key = session.model
         if decision == "always":
-            open_for_good(parked, Gates(session.settings, self._agent.gate_defaults))
+            open_for_good(parked, Gates(session.settings, self._means.bench.gate_defaults))
             await self._save(session)
         if decision == "no":
             exchange.settle(DENIED)
@@ -101,25 +78,23 @@ class Conversation:
 
         Gives the rounds of tools that another try of the last message takes over, so that they do not run twice.
         """
-        limits = self._agent.limits
         rounds: list[Message] = []
         keep = retry_point(session.messages, asked, text)
         if keep is not None:
             rounds = rounds_of(session.messages[keep:])
-        elif limits.follow_edits:
+        elif self._limits.follow_edits:
             keep = rewind_point(session.messages, asked)
         if keep is not None:
-            for model in self._agent.backends.values():
-                if IKeepsHistory.providedBy(model):
-                    model.rewind(session.session_id)
-            await self._agent.store.rewind(session.session_id, session.rewind(keep))
-        elif limits.new_chat == "reset" and session.message_count and is_first(asked.trail):
-            await self._agent.forget(session)
+            for _, model in self._backends.keeping():
+                model.rewind(session.session_id)
+            await self._store.rewind(session.session_id, session.rewind(keep))
+        elif self._limits.new_chat == "reset" and session.message_count and is_first(asked.trail):
+            await self._eraser.forget(session)
         return rounds
 
     async def _carry_on(self, session: Session, exchange: Exchange, turn: Turn) -> None:
         reply = turn.reply
-        loop = ToolLoop(self._agent, session, exchange, turn)
+        loop = ToolLoop(self._means, session, exchange, turn)
         try:
             waiting = await loop.run()
         except (ModelError, CancelledError):
@@ -127,7 +102,7 @@ class Conversation:
             raise
         if waiting:
             turn.seal()
-            question = park(session, exchange, waiting, self._agent.clock.seconds())
+            question = park(session, exchange, waiting, self._means.bench.clock.seconds())
             await self._save(session)
             reply.say(question)
         else:
@@ -146,8 +121,8 @@ class Conversation:
 
     async def _remember(self, session: Session, messages: list[Message]) -> None:
         if messages:
-            await self._agent.store.append(session.session_id, messages)
-            session.remember(messages, self._agent.limits.history_max_ctx)
+            await self._store.append(session.session_id, messages)
+            session.remember(messages, self._limits.history_max_ctx)
 
     async def _save(self, session: Session) -> None:
-        await self._agent.store.save_settings(session.session_id, session.model, session.settings)
+        await self._store.save_settings(session.session_id, session.model, session.settings)

@@ -6,19 +6,21 @@ or after wrong arguments twice for one tool, the model is asked once more, witho
 
 from collections.abc import Sequence
 from secrets import token_hex
-from typing import TYPE_CHECKING
 
-from msgspec import json
+from msgspec import Struct, json
 from msgspec.structs import replace
 from twisted.internet.defer import CancelledError, Deferred, DeferredList
 from twisted.logger import Logger
 
 from ...seams.errors import ContextTooLong, ModelError
+from ...seams.gates import Need
 from ...seams.types import Message, ModelRequest, ToolCall
-from ..calls.gates import Need
-from ..calls.runner import RESULT_LIMIT, NeedsApproval, ToolRunner
+from ..backends import Backends
+from ..calls.delegation import Delegation
+from ..calls.runner import RESULT_LIMIT, NeedsApproval, ToolRunner, Workbench
 from ..calls.toolbox import BadArguments, definition
 from ..calls.written import TextCalls
+from ..prompts import ModelPrompts
 from ..sessions.history import (
     estimate_all,
     estimate_tokens,
@@ -31,9 +33,6 @@ from ..sessions.session import Session
 from ..sessions.turn import Turn
 from .exchange import Exchange
 
-if TYPE_CHECKING:
-    from ..agent import Agent
-
 # Token estimates can be off by this much before a second refusal.
 SAFETY = 0.8
 # Calls of one round beyond this number are not run.
@@ -44,21 +43,31 @@ TOO_MANY = f"Not run: only {CALLS_AT_ONCE} calls are run at a time. Make this on
 WRONG = "The call was not made: {problem}. Correct the call, or answer without it."
 
 
+class Means(Struct, frozen=True, kw_only=True):
+    """What turns are made with: the models and their prompts, what their tools run on, and how long all may take."""
+
+    backends: Backends
+    prompts: ModelPrompts
+    bench: Workbench
+    delegation: Delegation
+
+
 class ToolLoop:
     """Carries one turn's exchange to its last answer."""
 
     log = Logger()
 
-    def __init__(self, agent: "Agent", session: Session, exchange: Exchange, turn: Turn) -> None:
-        self._agent = agent
+    def __init__(self, means: Means, session: Session, exchange: Exchange, turn: Turn) -> None:
+        self._means = means
+        self._limits = means.bench.limits
         self._session = session
         self._exchange = exchange
         self._turn = turn
-        self._model = agent.backends[exchange.key]
-        self._tools = agent.toolbox.offered(exchange.key)
+        self._model = means.backends[exchange.key]
+        self._tools = means.bench.toolbox.offered(exchange.key)
         self._definitions = [definition(tool) for tool in self._tools.values()]
         limit = _result_limit(self._context_length)
-        self._runner = ToolRunner(agent, session, turn, self._tools, limit, exchange.depth)
+        self._runner = ToolRunner(means.bench, session, turn, self._tools, limit, exchange.depth)
 
     async def run(self) -> list[tuple[ToolCall, list[Need]]]:
         """Runs until the model has answered; the answer is the reply's transcript.
@@ -127,9 +136,7 @@ class ToolLoop:
 
     @property
     def _is_last(self) -> bool:
-        return (
-            self._exchange.last or self._exchange.rounds >= self._agent.limits.depths["max_tool_iterations"]
-        )
+        return self._exchange.last or self._exchange.rounds >= self._limits.depths["max_tool_iterations"]
 
     @property
     def _context_length(self) -> int:
@@ -143,7 +150,7 @@ class ToolLoop:
             options=self._exchange.options,
             session_id=self._session.session_id,
             depth=self._exchange.depth,
-            timeout=self._agent.delegation.time_limit(self._exchange.key),
+            timeout=self._means.delegation.time_limit(self._exchange.key),
         )
         try:
             return await self._complete(request)
@@ -160,15 +167,16 @@ class ToolLoop:
             return await self._complete(replace(request, messages=shorter))
 
     async def _prompt(self) -> list[Message]:
-        conversation, key, length = self._agent.conversation, self._exchange.key, self._context_length
-        system = await conversation.system_prompt(key)
+        key, length = self._exchange.key, self._context_length
+        system = await self._means.prompts.message(key)
+        most = self._limits.messages(key)
         history = [*self._session.messages, *self._exchange.messages]
         if not length:
-            return [system, *window(history, conversation.message_limit(key))]
+            return [system, *window(history, most)]
         budget = prompt_budget(length) - estimate_tokens(system) - len(json.encode(self._definitions)) // 3
         return [
             system,
-            *with_short_results(window(history, conversation.message_limit(key), budget), max(0, budget)),
+            *with_short_results(window(history, most, budget), max(0, budget)),
         ]
 
     async def _complete(self, request: ModelRequest) -> Sequence[ToolCall]:

@@ -9,9 +9,9 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from ...agent.calls.gates import Side
 from ...config.tools import Mcp, McpServer
 from ...seams.errors import ToolError
+from ...seams.gates import Side
 from ...seams.interfaces import ITool
 from ...seams.types import Access, ToolContext
 from .bridge import AsyncioThread

@@ -199,7 +199,7 @@ class AgentCallTests(TurnCase):
         self.assertEqual(self.scout.calls, [])
 
     def test_operators_filter_is_told_to_the_model(self) -> None:
-        self.house.agent.delegation.outbound = Outbound(blocked=["!db"])
+        self.house.agent.parts.delegation.outbound = Outbound(blocked=["!db"])
         self.delegate(task("scout", "!db drop table users"))
         self.assertIn("begins like '!db'", self.results()[0])
         self.assertEqual(self.scout.calls, [])

@@ -4,7 +4,8 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from llamaproxy.agent.calls.gates import DB, TOOLS, GateMap, Gates
+from llamaproxy.agent.calls.gates import Gates
+from llamaproxy.seams.gates import DB, TOOLS, GateMap
 from llamaproxy.seams.types import Access, Caller
 from tests.agent.turns.test_toolloop import ToolCase
 from tests.agent.turns.test_turns import PHONE, TABLET

@@ -6,11 +6,11 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import directlyProvides
 
-from llamaproxy.agent.calls.agentcall import conversation_id
-from llamaproxy.agent.commands import table
+from llamaproxy.agent.commands import commands
 from llamaproxy.agent.commands.script import MAX_COMMANDS, Invocation, Script, TooManyCommands, read
 from llamaproxy.seams.errors import Busy, ModelError, ToolError
 from llamaproxy.seams.interfaces import IKeepsHistory, IModel
+from llamaproxy.seams.names import swarm_id
 from llamaproxy.seams.types import Access, Caller
 from tests.agent.turns.test_turns import PHONE, TABLET, TurnCase
 from tests.support import ScriptedCall, ScriptedModel, ScriptedTool
@@ -71,7 +71,7 @@ class CommandTests(TurnCase):
         self.assertEqual(self.say("!xyzzy"), "Unknown command !xyzzy. !help lists all commands.")
 
     def test_endless_name_is_not_compared_and_not_repeated(self) -> None:
-        self.patch(table, "get_close_matches", None)
+        self.patch(commands, "get_close_matches", None)
         self.assertEqual(
             self.say("!" + "rest" * 1000), f"Unknown command !{'rest' * 16}.... !help lists all commands."
         )
@@ -124,7 +124,7 @@ class CommandTests(TurnCase):
         self.answered("hello", "ahoy")
         self.say("!reset")
         self.say("!session 101 delete")
-        asked_by_others = conversation_id(PHONE.session_id, "main")
+        asked_by_others = swarm_id(PHONE.session_id, "main")
         self.assertEqual(forgotten, [PHONE.session_id, asked_by_others] * 2)
 
     def test_stop_ends_the_running_reply_well(self) -> None:
@@ -239,7 +239,7 @@ class CommandTests(TurnCase):
         self.assertEqual(self.house.calls[-1].prompt(), [("user", "hello")])
         self.house.calls[-1].answer("ahoy")
         self.assertEqual(self.stored(), [("user", "hello"), ("assistant", "ahoy")])
-        self.assertEqual(len(self.house.agent.sessions), 1)
+        self.assertEqual(len(self.house.agent.parts.sessions), 1)
 
     def test_limits_are_shown_and_set_and_refuse_nonsense(self) -> None:
         for command, setting, shown in (

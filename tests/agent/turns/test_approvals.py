@@ -46,9 +46,9 @@ class ApprovalTests(ToolCase):
 
     def test_leave_for_a_tool_that_is_not_there_yet_can_be_given_again(self) -> None:
         _, code = self.asked()
-        self.house.agent.toolbox.remove("drop")
+        self.house.agent.parts.bench.toolbox.remove("drop")
         self.assertIn("Not there at the moment: drop.", self.listen(f"!yes {code}").text)
-        self.house.agent.toolbox.add(self.tools[1])
+        self.house.agent.parts.bench.toolbox.add(self.tools[1])
         self.listen(f"!yes {code}")
         self.assertEqual(self.drops(), 1)
 

@@ -7,10 +7,10 @@ from twisted.internet.defer import Deferred
 from llamaproxy.agent.calls.runner import RESULT_LIMIT
 from llamaproxy.agent.calls.toolbox import Toolbox
 from llamaproxy.agent.sessions.limits import Limits
-from llamaproxy.agent.sessions.rates import Rate
 from llamaproxy.agent.turns.exchange import INTERRUPTED
 from llamaproxy.agent.turns.toolloop import CALLS_AT_ONCE, REPEATED, TOO_MANY
 from llamaproxy.seams.errors import ContextTooLong, ModelError, ToolError
+from llamaproxy.seams.limits import Rate
 from llamaproxy.seams.types import Message, ToolCall, Usage
 from tests.agent.turns.test_turns import PHONE, TurnCase
 from tests.support import Listener, ScriptedCall, ScriptedModel, ScriptedTool

@@ -374,13 +374,13 @@ class SessionTests(TurnCase):
         listener = self.listen("hello", TABLET)
         self.assertIn("as many as the operator allows", listener.text)
         self.assertIsNotNone(listener.end)
-        self.assertEqual(len(self.house.agent.sessions), 1)
+        self.assertEqual(len(self.house.agent.parts.sessions), 1)
 
     def test_idle_session_is_put_away_and_comes_back_with_its_history(self) -> None:
         self.house.agent.start()
         self.answered("hello", "ahoy")
         self.house.clock.pump([60.0] * 62)
-        self.assertEqual(len(self.house.agent.sessions), 0)
+        self.assertEqual(len(self.house.agent.parts.sessions), 0)
         self.listen("again")
         self.assertEqual(self.house.calls[-1].prompt()[0], ("user", "hello"))
 
@@ -392,7 +392,7 @@ class SessionTests(TurnCase):
         self.assertEqual(len(self.flushLoggedErrors(OverflowError)), 2)
         self.house.limits.session_idle_minutes = 1
         self.house.clock.pump([60.0] * 2)
-        self.assertEqual(len(self.house.agent.sessions), 0)
+        self.assertEqual(len(self.house.agent.parts.sessions), 0)
 
     def test_session_that_only_ran_commands_is_not_put_away_early(self) -> None:
         self.house.agent.start()
@@ -400,7 +400,7 @@ class SessionTests(TurnCase):
         for _ in range(3):
             self.house.clock.pump([60.0] * 40)
             self.listen("!help")
-        self.assertEqual(len(self.house.agent.sessions), 1)
+        self.assertEqual(len(self.house.agent.parts.sessions), 1)
 
     def test_raised_limit_brings_the_older_messages_back(self) -> None:
         for number in range(4):
@@ -416,7 +416,7 @@ class SessionTests(TurnCase):
         self.house.agent.start()
         self.listen("hello")
         self.house.clock.pump([60.0] * 100)
-        self.assertEqual(len(self.house.agent.sessions), 1)
+        self.assertEqual(len(self.house.agent.parts.sessions), 1)
 
     def test_model_that_is_gone_falls_back_to_the_default_and_says_so(self) -> None:
         self.house.store.settings[PHONE.session_id] = ("gone", {})

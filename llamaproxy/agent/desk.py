@@ -1,0 +1,112 @@
+"""What a caller's message sets going: commands at once, then a place in the queue, commands again, and a model."""
+
+from msgspec.structs import replace
+
+from ..seams.interfaces import IPeers
+from ..seams.types import Caller, ChatTurn
+from .commands.commands import Commands
+from .commands.script import Script, TooManyCommands
+from .sessions.session import Session, Sessions
+from .sessions.turn import Turn
+from .turns.approvals import parked_turn, reminder
+from .turns.conversation import Conversation
+from .turns.toolloop import Means
+
+
+class Desk:
+    """Serves messages, one turn at a time in each session."""
+
+    def __init__(
+        self, means: Means, sessions: Sessions, conversation: Conversation, commands: Commands, peers: IPeers
+    ) -> None:
+        self._backends = means.backends
+        self._limits = means.bench.limits
+        self._clock = means.bench.clock
+        self._sessions = sessions
+        self._conversation = conversation
+        self._commands = commands
+        self._peers = peers
+
+    async def serve(self, running: Turn, caller: Caller, turn: ChatTurn) -> None:
+        """Answers `turn` into the reply of `running`. Raises `AgentError` or `CancelledError`."""
+        try:
+            script = self._commands.read(turn.text)
+        except TooManyCommands as problem:
+            running.reply.say(str(problem))
+            running.reply.finish()
+            return
+        session = self._sessions.get(caller.session_id)
+        if session is None and self._full():
+            running.reply.say(
+                f"There are already {self._limits.max_users} users here, as many as the operator allows. "
+                "Try again later."
+            )
+            running.reply.finish()
+            return
+        session = self._sessions.obtain(caller)
+        at_once, later = self._commands.split(script.commands)
+        if at_once and not later and not script.prompt:
+            await self._load(session, running)
+            running.reply.say(await self._commands.run(at_once, session, running))
+            running.reply.finish()
+            return
+        session.enter(running)
+        try:
+            if at_once:
+                await self._load(session, running)
+                answer = await self._commands.run(at_once, session, running)
+                running.reply.say(answer + ("\n" if later else "\n\n"))
+                script = replace(script, commands=later)
+            session.check_room(self._limits.queue)
+            await session.begin(running)
+            try:
+                await self._locked(session, running, script, turn)
+            finally:
+                session.end()
+        finally:
+            session.turns.remove(running)
+
+    def _full(self) -> bool:
+        return 0 < self._limits.max_users <= self._peers.live_in_all()
+
+    async def _load(self, session: Session, running: Turn) -> None:
+        await self._sessions.load(session, self._limits.history_max_ctx)
+        if session.model not in self._backends:
+            gone, session.model = session.model, self._backends.default
+            if gone:
+                running.reply.say(
+                    f"[model '{gone}' is not available any more, using '{self._backends.default}']\n\n"
+                )
+
+    async def _locked(self, session: Session, running: Turn, script: Script, turn: ChatTurn) -> None:
+        await self._load(session, running)
+        await self._sessions.refill(session, self._limits.history_max_ctx)
+        reply = running.reply
+        if script.commands:
+            if answer := await self._commands.run(script.commands, session, running):
+                reply.say(answer)
+            if running.then is not None:
+                if script.prompt:
+                    reply.say("[the text beside the command is not passed on; send it again afterwards]\n\n")
+                await running.then()
+                return
+            if not script.prompt:
+                reply.finish()
+                return
+            reply.say("\n\n")
+        if (parked := parked_turn(session)) is not None:
+            if self._clock.seconds() < parked.expires:
+                reply.say(reminder(parked))
+                reply.finish()
+                return
+            await self._conversation.give_up(session)
+        key = script.model or session.model
+        running.gates_open = script.model is not None and running.caller.owner
+        if key not in self._backends:
+            reply.say(f"Unknown model '{key}'. There are: {', '.join(self._backends)}")
+            reply.finish()
+        elif not script.prompt and not turn.images:
+            reply.say(f"Usage: @{key} <text>")
+            reply.finish()
+        else:
+            await self._conversation.ask(session, key, script.prompt, turn, running)

@@ -1,0 +1,84 @@
+"""The parts of the agent, put together in one place; each gets the few others that it works with, by name."""
+
+from functools import partial
+
+from msgspec import Struct
+
+from ..seams.interfaces import IPeers, ISessionStore
+from .backends import Backends
+from .calls.delegates import Delegates
+from .calls.delegation import Asker, Delegation
+from .calls.runner import Workbench
+from .commands.commands import Commands
+from .commands.table import Call
+from .desk import Desk
+from .prompts import ModelPrompts
+from .rulings import Rules
+from .sessions.eraser import Eraser
+from .sessions.session import Sessions
+from .turns.conversation import Conversation
+from .turns.toolloop import Means
+
+
+class Parts(Struct, frozen=True, kw_only=True):
+    """What the front of the agent works with, and tests look at."""
+
+    backends: Backends
+    bench: Workbench
+    store: ISessionStore
+    prompts: ModelPrompts
+    delegation: Delegation
+    peers: IPeers
+    sessions: Sessions
+    eraser: Eraser
+    rules: Rules
+    commands: Commands
+    desk: Desk
+
+
+def assemble(
+    backends: Backends,
+    store: ISessionStore,
+    prompts: ModelPrompts,
+    bench: Workbench,
+    delegation: Delegation,
+    peers: IPeers,
+) -> Parts:
+    """Makes the parts, none of them started."""
+    clock = bench.clock
+    asker = Asker(backends, delegation, clock)
+    delegates = Delegates(bench.toolbox, asker, bench.limits)
+    delegates.offer()
+    sessions = Sessions(store, clock.seconds, peers)
+    eraser = Eraser(sessions, store, backends, peers)
+    means = Means(backends=backends, prompts=prompts, bench=bench, delegation=delegation)
+    conversation = Conversation(means, store, eraser)
+    call = partial(
+        Call,
+        backends=backends,
+        prompts=prompts,
+        bench=bench,
+        delegation=delegation,
+        asker=asker,
+        conversation=conversation,
+        sessions=sessions,
+        eraser=eraser,
+        peers=peers,
+        store=store,
+        clock=clock,
+        started_at=clock.seconds(),
+    )
+    commands = Commands(bench.toolbox, call)
+    return Parts(
+        backends=backends,
+        bench=bench,
+        store=store,
+        prompts=prompts,
+        delegation=delegation,
+        peers=peers,
+        sessions=sessions,
+        eraser=eraser,
+        rules=Rules(bench.limits, delegation, delegates),
+        commands=commands,
+        desk=Desk(means, sessions, conversation, commands, peers),
+    )

@@ -1,0 +1,58 @@
+"""Forgetting at a person's wish: a conversation, or a session altogether."""
+
+from ...seams.interfaces import IPeers, ISessionStore
+from ...seams.names import swarm_id
+from ..backends import Backends
+from .session import Session, Sessions
+from .turn import Turn
+
+
+class Eraser:
+    """Forgets here, in the store, and where models keep a history of their own."""
+
+    def __init__(self, sessions: Sessions, store: ISessionStore, backends: Backends, peers: IPeers) -> None:
+        self._sessions = sessions
+        self._store = store
+        self._backends = backends
+        self._peers = peers
+
+    async def forget(self, session: Session) -> int:
+        """Empties the session's history; how many messages went."""
+        session.forget()
+        for key, model in self._backends.keeping():
+            model.forget(session.session_id)
+            model.forget(swarm_id(session.session_id, key))
+        return await self._store.clear(session.session_id)
+
+    async def remove(self, session_id: str, turn: Turn | None = None) -> str:
+        """Deletes a session by its full or short id; its full id, which is empty if there is no such session."""
+        if (removal := self._peers.remove(session_id)) is not None:
+            return await removal
+        if (session := self._sessions.get(session_id)) is not None:
+            await self._delete(session, turn)
+            return session.session_id
+        return session_id if await self._store.delete(session_id) else ""
+
+    async def _delete(self, session: Session, turn: Turn | None) -> bool:
+        """Ends what runs in the session and empties it, at the wish of `turn`; whether the store had it.
+
+        Messages that wait go on in the emptied session: it stays, for its lock keeps them apart from those to come.
+        """
+        if turn is not None and session.running is turn:
+            return await self._erase(session)
+        if session.running is not None:
+            session.running.stop()
+        await session.acquire_next()
+        try:
+            # Another deletion may have been faster.
+            return not self._sessions.is_live(session) or await self._erase(session)
+        finally:
+            session.lock.release()
+
+    async def _erase(self, session: Session) -> bool:
+        await self.forget(session)
+        session.begin_anew(self._backends.default)
+        existed = await self._store.delete(session.session_id)
+        if not session.turns:
+            self._sessions.drop(session)
+        return existed
