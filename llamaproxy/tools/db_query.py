@@ -10,11 +10,12 @@ from ..config.tools import DbQuery
 from ..seams.interfaces import ITool
 from ..seams.types import Access, ToolContext
 from .base import BuiltIn, schema
-from .sql.database import Bounds, find_database
+from .sql.databases import find_database
+from .sql.statement import Bounds
 from .threads import Abort, Workers
 
 if TYPE_CHECKING:
-    from .sql.guard import Verdict
+    from .sql.statement import Verdict
 
 
 @implementer(ITool)

@@ -12,6 +12,7 @@ from llamaproxy.config.tools import DbQuery
 from llamaproxy.seams.errors import ToolError
 from llamaproxy.tools.db_query import DbQueryTool
 from llamaproxy.tools.sql import guard
+from llamaproxy.tools.sql.statement import Verdict
 from llamaproxy.tools.threads import Workers
 
 from .support import call
@@ -81,7 +82,7 @@ class DatabaseCase(TestCase):
     async def test_a_read_that_writes_after_all_is_refused_by_the_database(self) -> None:
         await self.sql("CREATE TABLE kept (id int)")
         # As if the guard had been fooled.
-        self.patch(guard, "classify", lambda sql, *_: guard.Verdict(text=sql))
+        self.patch(guard, "classify", lambda sql, *_: Verdict(text=sql))
         await self.refused("INSERT INTO kept VALUES (1)")
         await self.refused("SELECT 1; INSERT INTO kept VALUES (1)")
         await self.refused("COMMIT; INSERT INTO kept VALUES (1)")

@@ -10,14 +10,13 @@ import logging
 import re
 from collections import Counter
 
-from msgspec import Struct
 from msgspec.structs import replace
 from sqlglot import exp, parse
 from sqlglot.errors import SqlglotError
 
-from .database import Dialect
 from .functions import PURE
 from .names import UNKNOWN, Names, names_with_columns, targets
+from .statement import Dialect, Verdict
 from .words import Doubt, Words
 
 # sqlglot takes what follows for one opaque word, so it is looked at by itself.
@@ -49,18 +48,6 @@ _KNOWN_WRITES = (
 )
 _CREATABLE = ("TABLE", "VIEW", "INDEX")
 _UNHEARD_OF = (exp.Command, exp.Into, exp.Lock, exp.Hint, exp.NextValueFor)
-
-
-class Verdict(Struct, frozen=True, kw_only=True):
-    """What a statement touches; table names without the default schema, folded as the database folds them.
-
-    One that may change something has `writes`. One that only describes the database (SHOW, `SELECT 1`) has neither.
-    `text` is what to send: of a statement that only reads, it has no comments.
-    """
-
-    text: str
-    reads: tuple[str, ...] = ()
-    writes: tuple[str, ...] = ()
 
 
 def classify(sql: str, dialect: Dialect, schema: str = "") -> Verdict:

@@ -9,8 +9,8 @@ from pymysql.cursors import SSCursor
 
 from ...seams.errors import ToolError
 from ..threads import Abort
-from .database import Bounds, Server
-from .guard import Verdict
+from .server import Server
+from .statement import Bounds, Verdict
 from .table import Table, changed
 
 # Fixed, since it decides what is a string and what a name; the guard reads statements in this mode.

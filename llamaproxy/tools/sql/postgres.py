@@ -10,8 +10,8 @@ from pg8000.native import Connection
 
 from ...seams.errors import ToolError
 from ..threads import Abort
-from .database import Bounds, Server
-from .guard import Verdict
+from .server import Server
+from .statement import Bounds, Verdict
 from .table import Table, changed
 
 # Rows fetched at a time, so that a wide result does not come as a whole.

@@ -7,8 +7,7 @@ from pathlib import Path
 
 from ...seams.errors import ToolError
 from ..threads import Abort
-from .database import Bounds
-from .guard import Verdict
+from .statement import Bounds, Verdict
 from .table import Table, changed
 
 # No value may be larger, in bytes; SQLite would make some of a gigabyte.

@@ -2,8 +2,8 @@
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from llamaproxy.tools.sql.database import Dialect
-from llamaproxy.tools.sql.guard import Verdict, classify
+from llamaproxy.tools.sql.guard import classify
+from llamaproxy.tools.sql.statement import Dialect, Verdict
 from llamaproxy.tools.sql.words import LONGEST
 
 Row = tuple[str, str]

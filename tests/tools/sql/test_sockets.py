@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from llamaproxy.seams.errors import ToolError
 from llamaproxy.tools.sql import sockets
-from llamaproxy.tools.sql.database import Server
+from llamaproxy.tools.sql.server import Server
 from tests.acceptance.test_tls import write_certificate
 
 
