@@ -22,6 +22,7 @@ from .config.schema import MOST_WORKERS
 from .seams.errors import AgentError
 from .server.assembly import Plan, assemble
 from .server.service import Interrupts, Part, Stack, give_up
+from .sockets.steady import steady
 from .web.door import BACKLOG, place_of, port_problem, urls_at, welcome
 
 log = Logger()
@@ -67,6 +68,7 @@ def makeService(options: Options) -> IService:
     """Builds the server from the options and the home folder's files."""
     from twisted.internet import reactor
 
+    steady(reactor)
     home = Home(find_home(options["home"], os.environ, Path.cwd()))
     try:
         home.ensure()

@@ -304,6 +304,10 @@ def immediately(function: Any, *args: Any) -> Deferred[Any]:
     return succeed(function(*args))
 
 
+# What the time of day is when a clock of a test begins to count.
+UNIX_TIME = 1_700_000_000.0
+
+
 class House:
     """An agent over scripted models, on a clock."""
 
@@ -318,6 +322,8 @@ class House:
     ) -> None:
         self.embedders = {each.info().key: each for each in embedders}
         self.clock = Clock()
+        # By how much somebody has set the time of day.
+        self.wall_step = 0.0
         self.models = models or (ScriptedModel(),)
         self.store = MemoryStore()
         self.limits = limits or Limits()
@@ -344,6 +350,7 @@ class House:
             toolbox=self.toolbox,
             gate_defaults=self.gates,
             peers=peers,
+            wall=lambda: UNIX_TIME + self.wall_step + self.clock.seconds(),
         )
 
     def close(self) -> None:

@@ -1,6 +1,7 @@
 """The agent: the thin front of its room, which takes messages of callers and gives replies."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from time import time
 
 from twisted.internet.defer import Deferred, DeferredList, fail
 from twisted.internet.interfaces import IReactorTime
@@ -50,12 +51,14 @@ class Agent:
         gate_defaults: GateMap | None = None,
         delegation: Delegation | None = None,
         peers: IPeers | None = None,
+        wall: Callable[[], float] = time,
     ) -> None:
         bench = Workbench(
             toolbox=toolbox or Toolbox(),
             limits=limits or Limits(),
             gate_defaults=gate_defaults or {},
             clock=clock,
+            wall=wall,
         )
         self.parts = assemble(
             Backends(models, default),

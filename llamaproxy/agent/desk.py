@@ -8,7 +8,7 @@ from .commands.commands import Commands
 from .commands.script import Script, TooManyCommands
 from .sessions.session import Session, Sessions
 from .sessions.turn import Turn
-from .turns.approvals import parked_turn, reminder
+from .turns.approvals import is_open, parked_turn, reminder
 from .turns.conversation import Conversation
 from .turns.toolloop import Means
 
@@ -22,6 +22,7 @@ class Desk:
         self._backends = means.backends
         self._limits = means.bench.limits
         self._clock = means.bench.clock
+        self._wall = means.bench.wall
         self._sessions = sessions
         self._conversation = conversation
         self._commands = commands
@@ -95,7 +96,7 @@ class Desk:
                 return
             reply.say("\n\n")
         if (parked := parked_turn(session)) is not None:
-            if self._clock.seconds() < parked.expires:
+            if is_open(session, parked, self._clock.seconds(), self._wall()):
                 reply.say(reminder(parked))
                 reply.finish()
                 return

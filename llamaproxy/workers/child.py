@@ -36,6 +36,7 @@ def _serve(setup: "Setup", reactor: Any) -> None:
 
     from ..server.assembly import assemble
     from ..server.service import Part, Stack
+    from ..sockets.steady import steady
     from ..web.metrics import families
     from .handover import Handover
     from .logs import begin_logging
@@ -45,6 +46,7 @@ def _serve(setup: "Setup", reactor: Any) -> None:
     from .tally import Tally
 
     begin_logging(LOG)
+    steady(reactor)
     link = Link()
     peers = Peers(link, Tally(TALLY, setup.workers), setup.worker, setup.workers)
     listener = socket.socket(fileno=LISTENER)

@@ -44,12 +44,16 @@ class NeedsApproval(Exception):
 
 
 class Workbench(Struct, frozen=True, kw_only=True):
-    """What all calls are run with. `gate_defaults` are the operator's, which lie under each session's own."""
+    """What all calls are run with. `gate_defaults` are the operator's, which lie under each session's own.
+
+    `clock` counts for every limit; `wall` gives Unix seconds, for what is shown or stored.
+    """
 
     toolbox: Toolbox
     limits: Limits
     gate_defaults: GateMap
     clock: IReactorTime
+    wall: Callable[[], float]
 
 
 class ToolRunner:

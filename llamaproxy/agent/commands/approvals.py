@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from ..turns.approvals import Decision, parked_turn, unpark
+from ..turns.approvals import Decision, is_open, parked_turn, unpark
 from .table import Call, command
 
 
@@ -31,7 +31,7 @@ async def _decide(call: Call, decision: Decision) -> str:
     if parked is None:
         return "No question is open; nothing was run."
     conversation = call.conversation
-    if call.clock.seconds() >= parked.expires:
+    if not is_open(call.session, parked, call.clock.seconds(), call.bench.wall()):
         await conversation.give_up(call.session)
         return "That question has expired; nothing was run."
     if call.argument.upper() != parked.code:

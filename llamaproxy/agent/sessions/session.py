@@ -37,6 +37,8 @@ class Session:
         self.running: Turn | None = None
         self.latest: Turn | None = None
         self.turns: list[Turn] = []
+        # When the question for leave expires, in the clock's seconds, if that is known.
+        self.question_ends: float | None = None
         self.loading = DeferredLock()
         self.loaded = False
 

@@ -31,7 +31,7 @@ WITHDRAWN = "The user was asked about this call and ended the turn instead. It w
 
 
 class Parked(Struct, frozen=True, kw_only=True):
-    """A turn that waits: its exchange stands in the middle of a round. `expires` is in the clock's seconds."""
+    """A turn that waits: its exchange stands in the middle of a round. `expires` is in Unix seconds."""
 
     code: str
     expires: float
@@ -39,12 +39,22 @@ class Parked(Struct, frozen=True, kw_only=True):
     needs: tuple[Need, ...]
 
 
-def park(session: Session, exchange: Exchange, waiting: list[tuple[ToolCall, list[Need]]], now: float) -> str:
-    """Parks the turn in the session's settings, which are to be saved then; gives the question to the user."""
+def park(
+    session: Session,
+    exchange: Exchange,
+    waiting: list[tuple[ToolCall, list[Need]]],
+    now: float,
+    today: float,
+) -> str:
+    """Parks the turn in the session's settings, which are to be saved then; gives the question to the user.
+
+    `now` is in the clock's seconds, `today` in Unix seconds.
+    """
     code = "".join(choice(_ALPHABET) for _ in range(4))
     needs = tuple(need for _, each in waiting for need in each)
-    parked = Parked(code=code, expires=now + PATIENCE, exchange=exchange, needs=needs)
+    parked = Parked(code=code, expires=today + PATIENCE, exchange=exchange, needs=needs)
     session.settings[SETTING] = msgspec.to_builtins(parked)
+    session.question_ends = now + PATIENCE
     lines = [f"- {call.name} {_shown(call.arguments)} ({_what(each)})" for call, each in waiting]
     return "\n".join(
         [
@@ -65,8 +75,19 @@ def parked_turn(session: Session) -> Parked | None:
         return None
 
 
+def is_open(session: Session, parked: Parked, now: float, today: float) -> bool:
+    """Whether its time is not up; `now` and `today` are as in `park`.
+
+    As long as the process lives its own clock counts, which no step of the time of day moves.
+    """
+    if session.question_ends is None:
+        session.question_ends = now + min(PATIENCE, parked.expires - today)
+    return now < session.question_ends
+
+
 def unpark(session: Session) -> None:
     """Forgets the parked turn; the settings are to be saved then."""
+    session.question_ends = None
     session.settings.pop(SETTING, None)
 
 

@@ -102,7 +102,8 @@ class Conversation:
             raise
         if waiting:
             turn.seal()
-            question = park(session, exchange, waiting, self._means.bench.clock.seconds())
+            bench = self._means.bench
+            question = park(session, exchange, waiting, bench.clock.seconds(), bench.wall())
             await self._save(session)
             reply.say(question)
         else:

@@ -126,6 +126,22 @@ class ApprovalTests(ToolCase):
             ["drop them", "", "noon", UNANSWERED, "[no answer]"],
         )
 
+    def test_question_outlives_a_step_of_the_time_of_day(self) -> None:
+        for step in (7200.0, -7200.0):
+            _, code = self.asked()
+            self.house.wall_step += step
+            self.assertIn(f"!yes {code}", self.listen("and now?").text)
+            self.house.clock.advance(PATIENCE)
+            self.assertIn("expired; nothing was run", self.listen(f"!yes {code}").text)
+
+    def test_question_expires_after_a_restart_when_it_would_have_anyway(self) -> None:
+        _, code = self.asked()
+        self.house.clock.advance(PATIENCE - 1)
+        self.house.agent = self.house.new_agent()
+        self.assertIn(f"!yes {code}", self.listen("and now?").text)
+        self.house.clock.advance(1)
+        self.assertIn("expired; nothing was run", self.listen(f"!yes {code}").text)
+
     def test_message_while_the_question_is_open_is_answered_with_a_reminder(self) -> None:
         _, code = self.asked()
         self.assertIn(f"!yes {code}", self.listen("and now?").text)
