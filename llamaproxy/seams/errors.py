@@ -4,6 +4,8 @@ Each has a `status` (the HTTP status it becomes before a stream starts), a `code
 and a message written for the person in front of the app. They become bytes in one place, `web.errors`.
 """
 
+from copy import copy
+
 
 class AgentError(Exception):
     """Something the client should hear; the message is shown to the user as it is."""
@@ -12,6 +14,10 @@ class AgentError(Exception):
     code = "internal_error"
     # Seconds after which the client may try again; None when trying again by itself would do harm or no good.
     retry_after: int | None = None
+
+    def afresh(self) -> "AgentError":
+        """The same error without its history, to be kept: tracebacks hold all that was going on when it came."""
+        return copy(self)
 
 
 class BadRequest(AgentError):
@@ -119,3 +125,17 @@ class ToolError(AgentError):
     """A tool call failed; the message goes to the model, which goes on, and not to the client."""
 
     code = "tool_error"
+
+
+def let_go(error: BaseException) -> None:
+    """Frees what the tracebacks of an error hold, and those of the errors that led to it."""
+    seen: set[int] = set()
+    pending: list[BaseException | None] = [error]
+    while pending:
+        each = pending.pop()
+        if each is None or id(each) in seen:
+            continue
+        seen.add(id(each))
+        pending += (each.__cause__, each.__context__)
+        each.__traceback__ = None
+        each.__cause__ = each.__context__ = None

@@ -78,7 +78,7 @@ class Reply:
         self._producer: IPushProducer | None = None
         # Everything so far, until somebody listens; None from then on.
         self._backlog: list[AgentEvent] | None = []
-        self._outcome: ReplyEnd | Failure | None = None
+        self._outcome: ReplyEnd | AgentError | None = None
         self._tokens = 0
         self._began = self._asked = clock.seconds()
         self._first: float | None = None
@@ -178,7 +178,7 @@ class Reply:
 
     def fail(self, error: AgentError) -> None:
         """Breaks the reply off; before the first event this becomes the failure of `join`."""
-        self._close(Failure(error))
+        self._close(error.afresh())
 
     # -- the clients' side
 
@@ -199,7 +199,7 @@ class Reply:
         if past and seat.consumer is not None:
             seat.consumer.eventsReceived(past)
         if self._outcome is not None:
-            seat.close(self._outcome)
+            seat.close(_told(self._outcome))
         else:
             self._listen()
 
@@ -252,8 +252,8 @@ class Reply:
         ready, seat.ready = seat.ready, None
         if ready is None:
             return
-        if self._backlog == [] and isinstance(self._outcome, Failure):
-            ready.errback(self._outcome)
+        if self._backlog == [] and isinstance(self._outcome, AgentError):
+            ready.errback(Failure(self._outcome.afresh()))
         else:
             ready.callback(seat)
 
@@ -289,15 +289,20 @@ class Reply:
         self._seats.remove(seat)
         self._listen()
 
-    def _close(self, outcome: ReplyEnd | Failure) -> None:
+    def _close(self, outcome: ReplyEnd | AgentError) -> None:
         self._outcome = outcome
         # Whoever leaves from now on stops nothing, and need not hold the turn, which holds this.
         self._deserted = _unnoticed
         seats, self._seats = self._seats, []
         self._consumer = self._newest = None
         for seat in seats:
-            seat.close(outcome)
+            seat.close(_told(outcome))
             self._call(seat)
+
+
+def _told(outcome: ReplyEnd | AgentError) -> ReplyEnd | Failure:
+    """The outcome as one client hears it: whoever raises an error hangs a traceback on it, and this one is kept."""
+    return Failure(outcome.afresh()) if isinstance(outcome, AgentError) else outcome
 
 
 def _unnoticed(heard: bool) -> None:

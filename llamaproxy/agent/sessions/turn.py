@@ -7,7 +7,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
-from ...seams.errors import AgentError
+from ...seams.errors import AgentError, let_go
 from ...seams.interfaces import IReply
 from ...seams.types import Caller, ChatTurn
 from ..replies.reply import Reply
@@ -115,5 +115,6 @@ class Turn:
         else:
             self.log.failure("a turn failed", failure)
             self.reply.fail(AgentError("The agent failed on this message. The server's log says why."))
-        # Its traceback holds itself, and all that the turn had, until the garbage collector comes.
+        # Tracebacks hold themselves, and all that the turn had, until the garbage collector comes.
+        let_go(failure.value)
         failure.cleanFailure()
