@@ -125,6 +125,10 @@ class Obey(Command):
     arguments = [(b"ruling", Json(Ruling))]
 
 
+class Ping(Command):
+    """Whether the worker turns: the answer is all there is to it."""
+
+
 class Stop(Command):
     """Finish the replies under way, and end."""
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.defer import Deferred, DeferredList, succeed
 from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.protocol import connectionDone
@@ -24,6 +24,7 @@ from .link import (
     Metrics,
     Obey,
     OtherCards,
+    Ping,
     Ready,
     Remove,
     Rule,
@@ -120,6 +121,11 @@ class Office:
         if self._desks.get(desk.worker) is desk:
             del self._desks[desk.worker]
             self._ledger.close(desk.worker)
+
+    def ping(self, worker: int) -> Deferred[Any]:
+        """Fires once the worker has turned, however long that takes; at once if it is gone."""
+        desk = self._desks.get(worker)
+        return succeed(None) if desk is None else desk.callRemote(Ping)
 
     def stop(self, worker: int) -> None:
         """The worker finishes its replies, and ends."""

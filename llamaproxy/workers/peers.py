@@ -24,6 +24,7 @@ from .link import (
     Metrics,
     Obey,
     OtherCards,
+    Ping,
     Ready,
     Remove,
     Rule,
@@ -50,6 +51,10 @@ class Link(LinkEnd):
         super().connectionLost(reason)
         self.hurry()
         self.stop()
+
+    @Ping.responder
+    def _ping(self) -> dict[str, Any]:
+        return {}
 
     @Stop.responder
     def _stop(self) -> dict[str, Any]:

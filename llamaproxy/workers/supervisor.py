@@ -25,6 +25,7 @@ from ..web.door import BACKLOG
 from .handover import inbox_pair
 from .office import Office
 from .process import WorkerProcess
+from .pulse import INTERVAL, PATIENCE, Pulse
 from .setup import FIRST_WAY, INBOX, LISTENER, TALLY, Setup
 from .tally import Tally, new_tally
 
@@ -51,6 +52,7 @@ class Post:
         self.listener: socket.socket | None = None
         self.process: WorkerProcess | None = None
         self.ready_at: float | None = None
+        self.pulse: Pulse | None = None
         self.pause = 0.0
         self.failures = 0
         self.restart: IDelayedCall | None = None
@@ -150,13 +152,27 @@ class Supervisor(Service):
         post.failures = 0
         assert post.process is not None
         self.log.info("{worker} is process {pid}", worker=post.name, pid=post.process.pid)
+        post.pulse = Pulse(partial(self._office.ping, post.worker), partial(self._hangs, post), self._reactor)
+        post.pulse.start()
         if not self._starting.called and all(each.is_ready for each in self._posts):
             self._starting.callback(None)
+
+    def _hangs(self, post: Post) -> None:
+        """Ends a worker that no longer turns. Connections that it has not taken in wait for its successor."""
+        self.log.error(
+            "{worker} has not answered for {seconds:g} s; it is ended, and another takes its place",
+            worker=post.name,
+            seconds=INTERVAL * PATIENCE,
+        )
+        if post.process is not None:
+            post.process.kill()
 
     def _ended(self, post: Post, why: str, last_words: str) -> None:
         """A worker is gone, however that came."""
         ready_at, post.ready_at = post.ready_at, None
         post.process = None
+        if post.pulse is not None:
+            post.pulse.stop()
         self._tally.set(post.worker, 0)
         if post.gone is not None:
             post.gone.callback(None)
@@ -193,6 +209,9 @@ class Supervisor(Service):
     def _end(self, post: Post) -> Deferred[None]:
         """Fires once that worker is gone. One that does not serve yet has nothing to finish."""
         assert post.process is not None
+        # From here on there is another limit.
+        if post.pulse is not None:
+            post.pulse.stop()
         gone: Deferred[None] = Deferred()
         post.gone = gone
         if not post.is_ready:

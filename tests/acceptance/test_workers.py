@@ -247,6 +247,18 @@ class DeathTests(WorkersCase):
             )
             self.assertEqual(set(answers), {str(2 * turn)})
 
+    async def test_requests_for_a_worker_that_hangs_are_answered_by_its_successor(self) -> None:
+        server = await self.serve()
+        self.upstream.script = lambda call: call.answer(f"{len(call.history)}")
+        everybody = [*addresses(0, 10), *addresses(1, 10)]
+        self.assertEqual([await self.say("hello", address) for address in everybody], ["0"] * 20)
+        os.kill(self.pid(server, 0), signal.SIGSTOP)
+        answers = await gatherResults(
+            [Deferred.fromCoroutine(self.say("hello", address)) for address in everybody]
+        )
+        self.assertEqual(set(answers), {"2"})
+        await server.said("worker 1 has not answered for 10 s")
+
     async def test_kill_of_the_supervisor_leaves_no_process_behind(self) -> None:
         server = await self.serve()
         workers = children(server.pid)

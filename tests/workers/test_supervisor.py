@@ -8,11 +8,13 @@ from twisted.internet.defer import Deferred
 from twisted.internet.error import CannotListenError, ProcessTerminated
 from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.logger import capturedLogs
+from twisted.protocols.amp import ANSWER, ASK, AmpBox, parseString
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from llamaproxy.config import Configuration, Home, load_configuration
 from llamaproxy.server.assembly import Plan
+from llamaproxy.workers.pulse import INTERVAL, PATIENCE
 from llamaproxy.workers.supervisor import HEALTHY, CannotServe, Supervisor
 from tests.machine import free_port
 
@@ -92,6 +94,46 @@ class SupervisorCase(SynchronousTestCase):
 
     def starts(self) -> int:
         return len(self.reactor.started)
+
+
+class HangTests(SupervisorCase):
+    def answer(self, child: Child) -> None:
+        """The child takes in what it was asked, and answers."""
+        boxes = child.link.transport.value()
+        child.link.transport.clear()
+        for box in parseString(boxes):
+            if ASK in box:
+                child.link.dataReceived(AmpBox({ANSWER: box[ASK]}).serialize())
+
+    def test_worker_that_answers_nothing_any_more_is_ended_and_another_takes_its_place(self) -> None:
+        self.serve()
+        hung, other = self.reactor.started
+        with capturedLogs() as events:
+            for _ in range(PATIENCE):
+                self.assertFalse(hung.killed)
+                self.answer(other)
+                self.reactor.advance(INTERVAL)
+        self.assertEqual((hung.killed, other.killed), (True, False))
+        self.assertIn(
+            "worker 1", [event["worker"] for event in events if "has not answered" in event["log_format"]]
+        )
+        hung.die()
+        self.reactor.advance(0)
+        self.assertEqual(self.starts(), 3)
+
+    def test_worker_that_is_slow_to_answer_is_left_alone(self) -> None:
+        self.serve()
+        for _ in range(4):
+            for child in self.reactor.started:
+                self.answer(child)
+            self.reactor.pump([INTERVAL] * (PATIENCE - 1))
+        self.assertEqual([child.killed for child in self.reactor.started], [False, False])
+
+    def test_worker_that_is_to_end_is_not_asked_any_more(self) -> None:
+        self.serve()
+        self.supervisor.stopService()
+        self.reactor.pump([INTERVAL] * PATIENCE)
+        self.assertEqual([child.killed for child in self.reactor.started], [False, False])
 
 
 class StartTests(SupervisorCase):
