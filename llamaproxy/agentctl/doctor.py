@@ -3,7 +3,7 @@
 import re
 from argparse import Namespace
 
-from ..config import FrontDoor, Home, load_settings
+from ..config import FrontDoor, Home, load_settings, operator_key
 from .command import Refused, command, option
 from .printer import Printer, Sign
 
@@ -37,8 +37,10 @@ def doctor(home: Home, args: Namespace, printer: Printer) -> None:
         raise Refused(str(error)) from None
     except OSError as error:
         raise Refused(f"nothing to talk to at {server}: {error.strerror or error}") from None
-    key = {"Authorization": f"Bearer {args.key}"} if args.key else {}
-    chosen = [each for each in clients(server.models(key)) if args.client in (None, each.key)]
+    # The list is ours to read in this home's own server, whoever may come in there.
+    key = args.key or ("" if args.url else operator_key(home.operator_key_file))
+    models = server.models({"Authorization": f"Bearer {key}"} if key else {})
+    chosen = [each for each in clients(models) if args.client in (None, each.key)]
     failed = 0
     for client in chosen:
         complaint = examine(client, server.ask, args.key)

@@ -48,7 +48,7 @@ class JsonFile:
         scratch = target.with_name(f".{target.name}.{os.getpid()}")
         try:
             with scratch.open("wb") as file:
-                _take_after(file.fileno(), target)
+                take_after(file.fileno(), target)
                 file.write(_text(content).encode())
                 file.flush()
                 os.fsync(file.fileno())
@@ -87,7 +87,7 @@ class JsonFile:
         except OSError as error:
             raise ConfigError(path, "", f"cannot be written ({error.strerror})", _ACCESS) from None
         with file:
-            _take_after(file.fileno(), self.path)
+            take_after(file.fileno(), self.path)
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
@@ -96,7 +96,7 @@ def _text(content: dict[str, Any]) -> str:
     return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
 
-def _take_after(descriptor: int, path: Path) -> None:
+def take_after(descriptor: int, path: Path) -> None:
     """Gives an open file the mode and owner of the one at `path`, or of its folder.
 
     So a file that root edits stays readable for the user whom the server runs as.

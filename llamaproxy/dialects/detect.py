@@ -5,6 +5,7 @@ from enum import Enum
 from urllib.parse import unquote_to_bytes
 
 _SLASHES = re.compile(rb"/{2,}")
+_WHOLE_URL = re.compile(rb"[A-Za-z][A-Za-z0-9+.-]{0,30}://([^/?#]*)")
 # Endpoints under `/v1` that apps also ask for without it; those in the second line after `/api` as well, where
 # Ollama has no endpoint of that name.
 _BARE = ("/embeddings",)
@@ -56,9 +57,15 @@ def normalise(path: bytes) -> str:
 
 def target_path(target: bytes) -> bytes:
     """The path of a request target without its query; clients behind a proxy send a whole URL (RFC 9112, 3.2.2)."""
-    if not target.startswith(b"/") and b"://" in target:
-        target = b"/" + target.partition(b"://")[2].partition(b"/")[2]
+    if found := _WHOLE_URL.match(target):
+        target = b"/" + target[found.end() :].removeprefix(b"/")
     return target.partition(b"?")[0]
+
+
+def target_host(target: bytes) -> bytes | None:
+    """The host of a target that is a whole URL, which counts in place of the `Host` header; None without one."""
+    found = _WHOLE_URL.match(target)
+    return found[1].rpartition(b"@")[2] if found else None
 
 
 def is_utf8(path: bytes) -> bool:

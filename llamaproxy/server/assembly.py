@@ -21,7 +21,7 @@ from ..agent.calls.outbound import Outbound
 from ..agent.calls.toolbox import Toolbox
 from ..agent.prompts import PromptFiles
 from ..agent.sessions.limits import Limits
-from ..config import Configuration, Home, JsonFile, ModelRegistry, Settings
+from ..config import Configuration, Home, JsonFile, ModelRegistry, Settings, operator_key
 from ..models.embedded.keeper import AnyKeeper
 from ..models.registry import build_embedders, build_models, model_context
 from ..seams.errors import AgentError
@@ -111,6 +111,7 @@ def assemble(
         door.key_commands,
         door.llama_hosts,
         Naming(door),
+        operator_key(home.operator_key_file),
     )
     routes = Routes(agent, guard, reactor, door.stall_timeout, door.heartbeat, housekeeping=door.housekeeping)
     cors = Cors(ollama_origins(environ) if door.llama_origins is None else door.llama_origins)

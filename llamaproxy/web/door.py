@@ -11,7 +11,7 @@ from twisted.internet.interfaces import IListeningPort, IReactorTime, IStreamSer
 from twisted.logger import Logger
 
 from ..sockets.eager import limit_unsent
-from .guard import canonical
+from .addresses import canonical
 from .site import FrontSite
 
 # Bytes that the kernel keeps for a client that does not read.

@@ -8,6 +8,8 @@ so addresses and names that mean something only in a local network are let throu
 from collections.abc import Iterable
 from socket import gethostname
 
+from .addresses import canonical
+
 # Reserved for local use (RFC 6761, 6762 and 8375, ICANN's .internal), or given out by Tailscale alone.
 LOCAL_DOMAINS = (
     "localhost",
@@ -37,13 +39,34 @@ class Hosts:
 
     def knows(self, host: bytes) -> bool:
         """Whether a `Host` header is the server's own, as far as can be told."""
-        name = host.decode("latin-1").partition(":")[0].lower().removesuffix(".")
+        name = _name_in(host)
         return (
             self._any or not _can_be_registered(name) or name in self._names or name.endswith(self._domains)
         )
 
 
+def is_here(host: bytes) -> bool:
+    """Whether a `Host` header names this machine as its own programs do: loopback, or a name without a domain."""
+    name = _name_in(host)
+    address = canonical(name)
+    if address is not None:
+        return address.is_loopback or address.is_unspecified
+    return name == gethostname().lower() or "." not in name.removesuffix(".localhost")
+
+
+def _name_in(host: bytes) -> str:
+    """The name or address, without port and brackets, and without dots at its end, which name the root."""
+    text = host.decode("latin-1").strip().lower()
+    bracketed, closing, _ = text.removeprefix("[").partition("]")
+    if text.startswith("[") and closing:
+        return bracketed
+    name, _, port = text.partition(":")
+    return text if ":" in port else name.rstrip(".")
+
+
 def _can_be_registered(name: str) -> bool:
     """Whether anybody could make the name point anywhere: several labels, none empty, and no address."""
+    if canonical(name) is not None:
+        return False
     labels = name.split(".")
-    return len(labels) > 1 and all(labels) and not labels[-1].isdigit()
+    return len(labels) > 1 and all(labels) and not (labels[-1].isascii() and labels[-1].isdecimal())

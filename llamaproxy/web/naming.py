@@ -39,7 +39,7 @@ class Naming:
         value = ""
         for kind, header in self._rungs if believed else ():
             sent, *_ = headers.getRawHeaders(header.encode("ascii")) or [b""]
-            value = _text(sent).strip()
+            value = _text(sent.strip())
             if value:
                 rung = f"{kind} {header}"
                 break
@@ -58,7 +58,4 @@ class Naming:
 
 def _text(sent: bytes) -> str:
     """Different bytes are different names, also if they are not UTF-8."""
-    try:
-        return sent.decode("utf-8")
-    except UnicodeDecodeError:
-        return sent.decode("latin-1")
+    return sent.decode("utf-8", "surrogateescape")

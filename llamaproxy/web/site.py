@@ -12,7 +12,7 @@ from twisted.web.resource import IResource
 from twisted.web.server import Request, Site
 from zope.interface import implementer
 
-from ..dialects.detect import is_utf8, normalise, target_path
+from ..dialects.detect import is_utf8, normalise, target_host, target_path
 from ..seams.errors import AgentError, BadRequest, TooLarge
 from . import errors
 from .cors import Cors
@@ -72,12 +72,19 @@ class Intake(PlacedRequest):
                 self.channel.leave_body()
 
     def place(self) -> None:
-        """Works out, from as much of the head as there is, which path is meant and which page asks."""
-        self.plain_path = normalise(target_path(getattr(self.channel, "_path", b"")))
+        """Works out, from as much of the head as there is, which path and host are meant and which page asks."""
+        target = getattr(self.channel, "_path", b"")
+        self.clientproto = getattr(self.channel, "_version", self.clientproto)
+        self.plain_path = normalise(target_path(target))
+        hosts = self.requestHeaders.getRawHeaders(b"host", ())
+        if len(hosts) < 2 and (host := target_host(target)) is not None:
+            self.requestHeaders.setRawHeaders(b"host", [host])
         self.channel.site.cors.mark(self)
 
     def _admit(self, length: int) -> None:
         site = self.channel.site
+        if len(self.requestHeaders.getRawHeaders(b"host", ())) > 1:
+            raise BadRequest("The request names its host more than once.")
         is_probe = self.plain_path in PROBES or self.channel._command == b"OPTIONS"
         if refusal := site.guard.refusal(self, is_probe) or site.cors.refusal(self):
             raise refusal

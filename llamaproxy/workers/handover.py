@@ -177,6 +177,7 @@ class Handover:
         channel = request.channel
         if channel._command != b"POST":
             return None
+        request.place()
         try:
             session_id = channel.site.guard.caller(request).session_id
         except AgentError:

@@ -34,7 +34,7 @@ class GuardTests(SynchronousTestCase):
     def test_depth_of_delegation_is_read_and_nonsense_refused(self) -> None:
         for sent, depth in ((None, 0), ("0", 0), ("2", 2)):
             self.assertEqual(Guard().caller(self.asking(depth=sent)).depth, depth)
-        for nonsense in ("-1", "two", "1.5", "10000", "\u0662"):
+        for nonsense in ("-1", "two", "1.5", "10000", "\u0662", b"\xff", b"\xed\xa0\xbd", b"1\x00"):
             with self.assertRaises(BadRequest):
                 Guard().caller(self.asking(depth=nonsense))
 
@@ -44,11 +44,12 @@ class GuardTests(SynchronousTestCase):
             self.assertEqual((caller.rights, caller.owner), ("safe", False))
         self.assertEqual(Guard(commands="none").caller(self.asking("1")).rights, "none")
 
-    def asking(self, depth: str | None, address: str = "192.168.1.2") -> Any:
+    def asking(self, depth: str | bytes | None, address: str = "192.168.1.2") -> Any:
         request = DummyRequest([])
         request.client = IPv4Address("TCP", address, 1)
         if depth is not None:
-            request.requestHeaders.setRawHeaders("X-Llamaproxy-Depth", [depth])
+            sent = depth.encode() if isinstance(depth, str) else depth
+            request.requestHeaders.setRawHeaders(b"X-Llamaproxy-Depth", [sent])
         return request
 
     def test_owner_comes_from_the_servers_own_machine_and_not_through_a_proxy_there(self) -> None:
@@ -57,7 +58,7 @@ class GuardTests(SynchronousTestCase):
         self.assertEqual(self.rights(Guard(), "127.0.0.1", x_forwarded_for="127.0.0.1"), ("all", False))
         proxied = Guard(trusted_proxies=("127.0.0.1",))
         self.assertEqual(self.rights(proxied, "127.0.0.1", x_forwarded_for="192.168.1.2"), ("all", False))
-        self.assertEqual(self.rights(proxied, "127.0.0.1", x_forwarded_for="127.0.0.1"), ("all", True))
+        self.assertEqual(self.rights(proxied, "127.0.0.1", x_forwarded_for="127.0.0.1"), ("all", False))
 
     def test_nobody_is_the_owner_without_all_rights(self) -> None:
         guard = Guard(api_keys={"ben": "b", "anna": "a"}, key_commands={"ben": "safe", "anna": "all"})
@@ -152,8 +153,47 @@ class GuardTests(SynchronousTestCase):
             response = self.ask(guard, "127.0.0.1", x_forwarded_for=hop)
             self.assertEqual(response.code, 403, hop)
             self.assertIn("X-Forwarded-For", response.json()["error"]["message"])
-        for header in ("x_real_ip", "forwarded"):
-            self.assertEqual(self.ask(guard, "127.0.0.1", **{header: "192.168.1.1"}).code, 403)
+        for odd in (
+            "",
+            "192.168.1.1",
+            "for=unknown",
+            "for=_secret",
+            'for="192.168.1.1',
+            "for=192.168.1.1,",
+            "by=10.0.0.1",
+        ):
+            self.assertEqual(self.ask(guard, "127.0.0.1", forwarded=odd).code, 403, odd)
+        for silent in ({"via": "1.1 proxy"}, {"x_forwarded_proto": "https"}):
+            self.assertEqual(self.ask(guard, "127.0.0.1", **silent).code, 403, silent)
+
+    def test_client_is_named_by_the_last_hop_that_is_not_ours_in_whichever_header(self) -> None:
+        guard = Guard(trusted_proxies=["127.0.0.0/8", "10.0.0.1"])
+        for header, value in (
+            ("x_forwarded_for", "8.8.8.8, 192.168.1.7, 10.0.0.1"),
+            ("forwarded", "for=8.8.8.8, for=192.168.1.7;proto=https;by=10.0.0.1"),
+            ("forwarded", 'For="8.8.8.8:1"; by=x,for="192.168.1.7:4711" , for=10.0.0.1'),
+            ("x_real_ip", "192.168.1.7"),
+        ):
+            self.assertEqual(self.session(guard, "127.0.0.1", **{header: value}), "llama-192.168.1.7", value)
+        ours = 'for="[fd00::7]:4711";host="a, b;for=8.8.8.8"'
+        self.assertEqual(self.session(guard, "127.0.0.1", forwarded=ours), "llama-fd00::7")
+
+    def test_headers_that_contradict_each_other_name_nobody(self) -> None:
+        guard = Guard(trusted_proxies=["127.0.0.0/8", "10.0.0.1"])
+        theirs = "192.168.1.7"
+        for real, code in ((theirs, 200), ("10.0.0.1", 200), ("8.8.8.8", 403), ("x", 403)):
+            answer = self.ask(guard, "127.0.0.1", x_forwarded_for=f"{theirs}, 10.0.0.1", x_real_ip=real)
+            self.assertEqual(answer.code, code, real)
+        for forwarded, code in ((f"for={theirs}", 200), ("for=192.168.1.8", 403), ("for=8.8.8.8", 403)):
+            answer = self.ask(guard, "127.0.0.1", x_forwarded_for=theirs, forwarded=forwarded)
+            self.assertEqual(answer.code, code, forwarded)
+
+    def test_proxy_cannot_have_been_asked_from_loopback(self) -> None:
+        guard = Guard(trusted_proxies=["127.0.0.0/8", "::1"])
+        for loopback in ("127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1", "127.0.0.1, ::1"):
+            self.assertEqual(self.ask(guard, "127.0.0.1", x_forwarded_for=loopback).code, 403, loopback)
+        self.assertEqual(self.ask(guard, "127.0.0.1", forwarded='for="[::1]"').code, 403)
+        self.assertEqual(self.ask(guard, "127.0.0.1", x_real_ip="127.0.0.1").code, 403)
 
     def test_trusted_proxys_own_requests_come_in(self) -> None:
         guard = Guard(trusted_proxies=["127.0.0.0/8"])

@@ -37,6 +37,10 @@ class HostsTests(SynchronousTestCase):
             b"evil.example",
             b"evil.example:11434",
             b"local.evil.example.",
+            b"evil.example..",
+            b"evil.example..:11434",
+            b"evil.example.\xb2",
+            b"evil.example:",
             b"notlocal.net",
             b"a.xlan",
         ):
@@ -71,8 +75,21 @@ class RebindingTests(WebCase):
         self.assertEqual(self.ask_as("mini.local").code, 400)
         self.assertEqual(self.ask_as(FOREIGN, Guard(hosts=[FOREIGN])).code, 400)
 
-    def test_trusted_proxy_may_serve_any_name(self) -> None:
-        self.assertEqual(self.ask_as(FOREIGN, Guard(trusted_proxies=["127.0.0.1"])).code, 400)
+    def test_trusted_proxy_may_serve_any_name_when_it_passes_something_on(self) -> None:
+        guard, page = Guard(trusted_proxies=["127.0.0.1"]), f"http://{FOREIGN}"
+        self.assertEqual(self.ask_as(FOREIGN, guard, x_forwarded_for="192.168.1.2").code, 400)
+        secure = self.ask_as(FOREIGN, guard, x_forwarded_for="192.168.1.2", origin=f"https://{FOREIGN}")
+        self.assertEqual(secure.code, 400)
+        self.assertEqual(self.ask_as(FOREIGN, guard).code, 403)
+        self.assertEqual(self.ask_as(FOREIGN, guard, origin=page).code, 403)
+
+    def test_page_in_a_browser_on_the_proxys_machine_is_no_proxy(self) -> None:
+        guard = Guard(trusted_proxies=["127.0.0.1"])
+        page = {"x_forwarded_for": "192.168.1.2", "origin": f"http://{FOREIGN}"}
+        self.assertEqual(self.ask_as(FOREIGN, guard, **page).code, 403)
+        self.assertEqual(
+            self.ask_as(FOREIGN, Guard((), {}, ["127.0.0.1"], hosts=[FOREIGN]), **page).code, 400
+        )
 
     def test_forwarding_header_of_a_page_does_not_make_it_a_proxy(self) -> None:
         self.assertEqual(self.ask_as(FOREIGN, x_forwarded_for="127.0.0.1").code, 403)

@@ -19,6 +19,12 @@ class MetricsTests(WebCase):
     def begin(self) -> Wire:
         return self.start("/api/chat", {"model": "main", "messages": [{"role": "user", "content": "hello"}]})
 
+    def test_page_is_at_its_own_path_alone_which_a_proxy_may_keep_strangers_from(self) -> None:
+        for path in ("/metrics/", "//metrics", "/v1/metrics", "/%6detrics", "/metrics;x", "/x/../metrics"):
+            self.assertEqual(self.front.ask("GET", path).code, 404, path)
+        for path in ("/metrics", "/metrics?x=1", "http://phone/metrics"):
+            self.assertEqual(self.front.ask("GET", path).code, 200, path)
+
     def test_turn_is_counted_from_its_request_to_its_last_byte(self) -> None:
         self.begin()
         call = self.house.calls[-1]

@@ -76,7 +76,7 @@ class NamingTests(SynchronousTestCase):
         self.assertEqual(session("annalise"), "llama-192.168.1.2-annalise")
 
     def test_names_that_are_no_text_are_names_all_the_same(self) -> None:
-        sent = [b"\xff\xfe", b"\xff\xff", b"a\x80", "\u00e4".encode()]
+        sent = [b"\xff\xfe", b"\xff\xff", b"a\x80", "\u00e4".encode(), b"\xe4", b"a", b"\xc2\xa0a", b"A"]
         headers = [Headers({b"X-Llamaproxy-Chat": [name]}) for name in sent]
         ids = {Naming().session("127.0.0.1", each, None, believed=True)[0] for each in headers}
         self.assertEqual(len(ids), len(sent))

@@ -53,6 +53,22 @@ class FramingTests(WebCase):
             self.assertEqual(wire.response().code, 200, target)
         self.assertEqual(self.raw(b"GET http://h HTTP/1.1\r\nHost: h\r\n\r\n").response().code, 200)
 
+    def test_host_that_is_named_twice_is_refused_also_when_it_is_the_same(self) -> None:
+        for second in (b"h", b"evil.example"):
+            wire = self.raw(b"GET /api/version HTTP/1.1\r\nHost: h\r\nhost: %s\r\n\r\n" % second)
+            self.assertEqual((wire.response().code, "host" in wire.response().json()["error"]), (400, True))
+
+    def test_host_of_a_whole_url_counts_in_place_of_the_header(self) -> None:
+        for target, code in (
+            (b"http://evil.example/", 403),
+            (b"http://x@evil.example:1", 403),
+            (b"http://h/", 200),
+        ):
+            wire = self.raw(b"GET %s HTTP/1.1\r\nHost: h\r\n\r\n" % target)
+            self.assertEqual(wire.response().code, code, target)
+        wire = self.raw(b"GET http://h/ HTTP/1.1\r\nHost: evil.example\r\n\r\n")
+        self.assertEqual(wire.response().code, 200)
+
     def test_http_1_0_gets_a_plain_stream_that_ends_with_the_connection(self) -> None:
         body = json.encode(ask())
         wire = self.raw(self.head(b"Content-Length: %d" % len(body), version=b"1.0") + body)
