@@ -16,9 +16,10 @@ from ..deadline import Overdue, within
 from ..sessions.limits import Limits
 from ..sessions.session import Session
 from ..sessions.turn import Turn
+from .arguments import BadArguments
 from .display import ToolDisplay
 from .gates import Gates
-from .toolbox import BadArguments, Toolbox
+from .toolbox import Toolbox
 
 # Of a result at most this many bytes go to the model.
 RESULT_LIMIT = 64 * 1024

@@ -3,21 +3,11 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import SchemaError, best_match
-from msgspec import DecodeError, json
-from referencing import Registry
-from referencing.exceptions import Unresolvable
+from jsonschema.exceptions import SchemaError
 from twisted.logger import Logger
 
 from ...seams.interfaces import ITool
-
-# No reference in a schema is ever fetched from the network.
-_OFFLINE: Registry[Any] = Registry()
-
-
-class BadArguments(Exception):
-    """The arguments of a call are not what the tool takes; the message is for the model."""
+from .arguments import BadArguments, Terms, decoded
 
 
 class Toolbox:
@@ -34,7 +24,7 @@ class Toolbox:
         self, tools: Iterable[ITool] = (), choices: Mapping[str, Iterable[str] | None] | None = None
     ) -> None:
         self._tools: dict[str, ITool] = {}
-        self._validators: dict[str, Draft202012Validator] = {}
+        self._terms: dict[str, Terms] = {}
         self._choices = choices or {}
         self.changes = 0
         for tool in tools:
@@ -50,23 +40,23 @@ class Toolbox:
     def add(self, tool: ITool) -> None:
         """Installs a tool, in place of one that has its name; one whose schema is broken is left out."""
         try:
-            Draft202012Validator.check_schema(tool.parameters)
-        except SchemaError as error:
+            terms = Terms(tool.parameters)
+        except (SchemaError, RecursionError) as error:
             self.log.warn(
                 "the tool {name} is left out: its schema is broken ({error})",
                 name=tool.name,
-                error=error.message,
+                error=getattr(error, "message", error),
             )
             return
         self.changes += 1
         self._tools[tool.name] = tool
-        self._validators[tool.name] = Draft202012Validator(tool.parameters, registry=_OFFLINE)
+        self._terms[tool.name] = terms
 
     def remove(self, name: str) -> None:
         """Takes a tool out; the calls of it that run go on."""
         self.changes += 1
         self._tools.pop(name, None)
-        self._validators.pop(name, None)
+        self._terms.pop(name, None)
 
     def offered(self, key: str) -> dict[str, ITool]:
         """The tools that the model `key` may call, by name."""
@@ -78,27 +68,14 @@ class Toolbox:
 
     def arguments(self, tool: ITool, text: str) -> dict[str, Any]:
         """The arguments of a call, from the JSON that a model wrote. Raises `BadArguments`."""
-        try:
-            arguments = json.decode(text.strip() or "{}")
-            if isinstance(arguments, str):  # some models encode them twice
-                arguments = json.decode(arguments.strip() or "{}")
-        except (DecodeError, RecursionError) as error:
-            raise BadArguments(f"the arguments are not JSON ({error})") from None
-        return self.check(tool, {} if arguments is None else arguments)
+        return self.check(tool, decoded(text))
 
     def check(self, tool: ITool, arguments: Any) -> dict[str, Any]:
-        """The arguments themselves, if they follow the tool's schema. Raises `BadArguments`."""
+        """The arguments as the tool's schema wants them, mended in place where that is plain. Raises `BadArguments`."""
         if not isinstance(arguments, dict):
             raise BadArguments("the arguments must be a JSON object")
-        validator = self._validators.get(tool.name)
-        try:
-            problem = validator and best_match(validator.iter_errors(arguments))
-        except (Unresolvable, RecursionError) as error:
-            raise BadArguments(f"the tool's schema cannot be followed ({error})") from None
-        if problem:
-            where = problem.json_path.removeprefix("$").lstrip(".")
-            raise BadArguments(f"{where}: {problem.message}" if where else problem.message)
-        return arguments
+        terms = self._terms.get(tool.name)
+        return arguments if terms is None else terms.fitted(arguments)
 
 
 def definition(tool: ITool) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from ...seams.errors import ToolError
 from ...seams.limits import ALLOWED, TIMEOUT
-from ..calls.toolbox import BadArguments
+from ..calls.arguments import BadArguments
 from .direct import tool_arguments
 from .table import Call, UsageError, command, required_truth, whole_number
 

@@ -7,7 +7,8 @@ from msgspec import DecodeError, json
 
 from ...seams.gates import DATABASE_CATEGORY
 from ...seams.interfaces import ITool
-from ..calls.toolbox import BadArguments, Toolbox
+from ..calls.arguments import BadArguments
+from ..calls.toolbox import Toolbox
 from .table import Call, Command, UsageError
 
 # Tools of these categories are worth a command of their own.

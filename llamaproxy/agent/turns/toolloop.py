@@ -16,9 +16,10 @@ from ...seams.errors import ContextTooLong, ModelError
 from ...seams.gates import Need
 from ...seams.types import Message, ModelRequest, ToolCall
 from ..backends import Backends
+from ..calls.arguments import BadArguments
 from ..calls.delegation import Delegation
 from ..calls.runner import RESULT_LIMIT, NeedsApproval, ToolRunner, Workbench
-from ..calls.toolbox import BadArguments, definition
+from ..calls.toolbox import definition
 from ..calls.written import TextCalls
 from ..prompts import ModelPrompts
 from ..sessions.history import (
