@@ -46,8 +46,11 @@ async def fetch(reactor: Any, url: str, max_bytes: int, allow_private: bool = Fa
         if response.code not in _REDIRECTS or not response.headers.hasHeader(b"location"):
             return await _page(url, response, max_bytes)
         _hang_up(response)
-        [location, *_] = response.headers.getRawHeaders("location", [""])
-        url = urljoin(url, location)
+        location = _header(response, b"location", "")
+        try:
+            url = urljoin(url, location)
+        except ValueError:
+            raise ToolError(f"{url} redirects to {location!r}, which is no web address") from None
     raise ToolError(f"{url} redirects more than {MOST_REDIRECTS} times")
 
 
@@ -96,11 +99,13 @@ async def _page(url: str, response: IResponse, max_bytes: int) -> Page:
     body = _Body(max_bytes)
     response.deliverBody(body)
     data, cut = await body.done, body.full
-    [encoding, *_] = response.headers.getRawHeaders("content-encoding", [""])
+    encoding = _header(response, b"content-encoding", "")
     if encoding.lower() in ("gzip", "x-gzip", "deflate"):
         data, more = _unpacked(url, data, max_bytes)
         cut = cut or more
-    [kind, *_] = response.headers.getRawHeaders("content-type", ["text/html"])
+    elif encoding and encoding.lower() != "identity":
+        raise ToolError(f"{url} is packed with {encoding}, which was not asked for and cannot be unpacked")
+    kind = _header(response, b"content-type", "text/html")
     media_type, _, parameters = kind.lower().partition(";")
     _, _, charset = parameters.partition("charset=")
     return Page(
@@ -110,6 +115,12 @@ async def _page(url: str, response: IResponse, max_bytes: int) -> Page:
         body=data,
         cut=cut,
     )
+
+
+def _header(response: IResponse, name: bytes, default: str) -> str:
+    """The first header of that name; some servers write UTF-8 there, and some write anything."""
+    values = response.headers.getRawHeaders(name)
+    return values[0].decode("utf-8", "replace") if values else default
 
 
 def _unpacked(url: str, data: bytes, max_bytes: int) -> tuple[bytes, bool]:

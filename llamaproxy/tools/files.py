@@ -12,6 +12,8 @@ from ..seams.errors import ToolError
 from ..seams.interfaces import ITool
 from ..seams.types import Access, ToolContext
 from .base import BuiltIn, schema
+from .charsets import LAST_RESORT, is_text, is_utf8, marked, text_of
+from .filenames import shown
 from .folder import Folder
 from .threads import Abort, Workers
 
@@ -37,7 +39,7 @@ class FilesTool(BuiltIn):
         operation={"type": "string", "enum": ["list", "read", "search", "write"]},
         path={"type": "string", "description": "A file or folder, like notes/today.txt; empty for the top."},
         query={"type": "string", "minLength": 1, "description": "For search: the text, in any case."},
-        content={"type": "string", "description": "For write: the text."},
+        content={"type": "string", "description": "For write, required: the text; empty for an empty file."},
         append={"type": "boolean", "description": "For write: add to the end."},
         offset={"type": "integer", "minimum": 0, "description": "For read: the first byte."},
     )
@@ -67,23 +69,36 @@ class FilesTool(BuiltIn):
             case "search":
                 return self._workers.run(lambda abort: self._search(path, arguments.get("query", ""), abort))
             case _:
-                content, append = arguments.get("content", ""), arguments.get("append", False)
+                if "content" not in arguments:
+                    raise ToolError(f"write needs content, so {path or 'the file'} was left as it is")
+                content, append = arguments["content"], arguments.get("append", False)
                 return self._workers.run(lambda abort: self._write(path, content, append))
 
     def _list(self, path: str) -> str:
         entries = self._folder.entries(path)
-        lines = [f"{each.name}/" if each.is_folder else f"{each.name}  {each.size} bytes" for each in entries]
+        lines = [
+            f"{shown(each.name)}/" if each.is_folder else f"{shown(each.name)}  {each.size} bytes"
+            for each in entries
+        ]
         if len(lines) > MOST_ENTRIES:
             lines[MOST_ENTRIES:] = [f"... and {len(lines) - MOST_ENTRIES} more"]
         return "\n".join(lines) or "(empty)"
 
     def _read(self, path: str, offset: int) -> str:
         data, size = self._folder.read(path, offset, self._settings.max_read_bytes)
-        if b"\0" in data:
+        if offset > size:
+            raise ToolError(f"{path} has {size} bytes, and none at {offset}")
+        codec = marked(self._folder.read(path, 0, 4)[0] if offset else data)
+        if not is_text(data, codec):
             return f"{path} is no text file; it has {size} bytes."
-        text = data.decode("utf-8", "replace")
+        notes = []
+        if not codec and not is_utf8(data):
+            codec = LAST_RESORT
+            notes.append(f"[it is not UTF-8; read as {codec}]")
         end = offset + len(data)
-        return text if not offset and end == size else f"{text}\n[bytes {offset} to {end} of {size}]"
+        if offset or end != size:
+            notes.append(f"[bytes {offset} to {end} of {size}]")
+        return "\n".join([text_of(data, codec), *notes])
 
     def _search(self, path: str, query: str, abort: Abort) -> str:
         if not query:
@@ -92,7 +107,7 @@ class FilesTool(BuiltIn):
         for number, (name, data, _) in enumerate(self._folder.walk(path)):
             if abort.called or number >= MOST_SEARCHED or len(lines) > MOST_MATCHES:
                 break
-            if b"\0" not in data:
+            if is_text(data):
                 lines += _matches(name, data, query.casefold())
         if len(lines) > MOST_MATCHES:
             lines[MOST_MATCHES:] = ["... and more"]
@@ -107,6 +122,6 @@ class FilesTool(BuiltIn):
 
 
 def _matches(name: str, data: bytes, query: str) -> Iterator[str]:
-    for number, line in enumerate(data.decode("utf-8", "replace").splitlines(), 1):
+    for number, line in enumerate(text_of(data).splitlines(), 1):
         if query in line.casefold():
             yield f"{name}:{number}: {line.strip()[:LONGEST_LINE]}"

@@ -4,6 +4,7 @@ Every name on a path is opened on its own, relative to the open folder before it
 opened is looked at before it is read, so that a pipe or a device cannot hold the thread.
 """
 
+import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from secrets import token_hex
 from typing import NamedTuple
 
 from ..seams.errors import ToolError
+from .filenames import given, shown
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -43,7 +45,7 @@ class Folder:
         """At most `size` bytes from `offset` on, and the whole size of the file."""
         *parents, name = _parts(path, needs_name=True)
         with self._opened(parents) as folder:
-            return _read(folder, name, path, offset, size)
+            return _read(folder, _meant(folder, name), path, offset, size)
 
     def write(self, path: str, content: bytes, append: bool, limit: int) -> int:
         """Puts `content` in place of a file or at its end, in one step; the size of the file then.
@@ -52,7 +54,8 @@ class Folder:
         """
         *parents, name = _parts(path, needs_name=True)
         with self._opened(parents, make=True) as folder:
-            if append and name in os.listdir(folder):
+            name = _meant(folder, name)
+            if append and _exists(folder, name):
                 old, size = _read(folder, name, path, 0, limit)
                 if size + len(content) > limit:
                     raise ToolError(f"{path} would be larger than the {limit} bytes that are allowed")
@@ -77,10 +80,10 @@ class Folder:
             raise ToolError(f"the folder cannot be opened: {error.strerror}") from None
         try:
             for number, part in enumerate(parts, 1):
+                path, part = "/".join(parts[:number]), _meant(current, part)
                 if make:
-                    with suppress(FileExistsError):
-                        os.mkdir(part, 0o700, dir_fd=current)
-                current = _step(current, part, "/".join(parts[:number]))
+                    _make(current, part, path)
+                current = _step(current, part, path)
             yield current
         finally:
             os.close(current)
@@ -89,6 +92,10 @@ class Folder:
 def _parts(path: str, needs_name: bool = False) -> list[str]:
     if "\0" in path:
         raise ToolError("a path has no NUL in it")
+    try:
+        os.fsencode(path)
+    except UnicodeEncodeError:
+        raise ToolError("a path has no half characters in it") from None
     parts = [part for part in path.split("/") if part not in ("", ".")]
     if path.startswith("/") or ".." in parts:
         raise ToolError(f"{path} leads out of the folder; give a path inside it, like notes/today.txt")
@@ -97,6 +104,31 @@ def _parts(path: str, needs_name: bool = False) -> list[str]:
     if len(parts) > DEEPEST:
         raise ToolError(f"a path has at most {DEEPEST} folders")
     return parts
+
+
+def _exists(folder: int, name: str) -> bool:
+    try:
+        os.stat(name, dir_fd=folder, follow_symlinks=False)
+    except OSError:
+        return False
+    return True
+
+
+def _meant(folder: int, name: str) -> str:
+    """The name of a file as it is, where it was given as it is shown."""
+    if "\\" not in name or _exists(folder, name):
+        return name
+    meant = given(name)
+    return meant if meant and _exists(folder, meant) else name
+
+
+def _make(current: int, part: str, path: str) -> None:
+    try:
+        os.mkdir(part, 0o700, dir_fd=current)
+    except FileExistsError:
+        pass
+    except OSError as error:
+        raise _refusal(path, error) from None
 
 
 def _step(current: int, part: str, path: str) -> int:
@@ -112,13 +144,14 @@ def _step(current: int, part: str, path: str) -> int:
 def _refusal(path: str, error: OSError) -> ToolError:
     if isinstance(error, FileNotFoundError):
         return ToolError(f"there is no {path}")
-    return ToolError(f"{path} cannot be used ({error.strerror}); links are not followed")
+    links = "; links are not followed" if error.errno in (errno.ELOOP, errno.ENOTDIR) else ""
+    return ToolError(f"{path} cannot be used ({error.strerror or error}){links}")
 
 
 def _entries(folder: int) -> list[Entry]:
     found = []
     for name in sorted(os.listdir(folder)):
-        with suppress(FileNotFoundError):
+        with suppress(OSError):  # gone by now, say
             status = os.stat(name, dir_fd=folder, follow_symlinks=False)
             if stat.S_ISDIR(status.st_mode):
                 found.append(Entry(name, True, 0))
@@ -133,7 +166,8 @@ def _read(folder: int, name: str, path: str, offset: int, size: int) -> tuple[by
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
                 raise ToolError(f"{path} is not a file")
-            return os.pread(file.fileno(), size, offset), status.st_size
+            # Beyond the end there is nothing, and the system takes no offset beyond its own bounds.
+            return os.pread(file.fileno(), size, min(offset, status.st_size)), status.st_size
     except OSError as error:
         raise _refusal(path, error) from None
 
@@ -153,7 +187,7 @@ def _replace(folder: int, name: str, path: str, content: bytes) -> None:
 
 def _walk(folder: int, path: str, depth: int) -> Iterator[tuple[str, bytes, int]]:
     for entry in _entries(folder):
-        below = f"{path}/{entry.name}".lstrip("/")
+        below = f"{path}/{shown(entry.name)}".lstrip("/")
         if not entry.is_folder:
             with suppress(ToolError):
                 yield below, *_read(folder, entry.name, below, 0, 1024 * 1024)

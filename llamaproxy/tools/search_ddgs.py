@@ -43,8 +43,8 @@ class DdgsTool(BuiltIn):
         try:
             client = DDGS(timeout=max(1, int(self.timeout / 2)))
             results = client.text(query, max_results=self._settings.max_results)
-        except DDGSException as error:
-            if "no results" in str(error).lower():
+        except Exception as error:  # the engines' own as well, and what the network does to them
+            if isinstance(error, DDGSException) and "no results" in str(error).lower():
                 return as_text((), "", "")
-            raise ToolError(f"the search failed: {error}") from None
+            raise ToolError(f"the search failed: {str(error) or type(error).__name__}") from None
         return as_text(results[: self._settings.max_results], "href", "body")

@@ -10,6 +10,7 @@ from ..seams.errors import ToolError
 from ..seams.interfaces import ITool
 from ..seams.types import Access, ToolContext
 from .base import BuiltIn, schema
+from .charsets import codec_of, declared, marked, text_of
 from .fetch import Page, fetch
 from .threads import Workers
 
@@ -71,22 +72,24 @@ class UrlExtractTool(BuiltIn):
 
 def _text(page: Page) -> str:
     if page.media_type in _HTML:
-        return _text_of_html(page.body, page.url)
+        codec = marked(page.body) or codec_of(page.charset) or declared(page.body)
+        # Without any of them the extractor has its own ways to find out.
+        return _text_of_html(text_of(page.body, codec) if codec else page.body, page.url)
     if page.media_type.startswith("text/") or page.media_type.endswith(("json", "+xml", "/xml")):
-        try:
-            return page.body.decode(page.charset or "utf-8", "replace")
-        except LookupError:
-            return page.body.decode("utf-8", "replace")
+        return text_of(page.body, codec_of(page.charset) or declared(page.body))
     raise ToolError(f"{page.url} is {page.media_type}, of which there is no text to extract")
 
 
-def _text_of_html(body: bytes, url: str) -> str:
+def _text_of_html(body: bytes | str, url: str) -> str:
     from trafilatura import extract, html2txt
 
-    text = extract(
-        body, url=url or None, output_format="markdown", include_links=True, include_comments=False
-    )
-    return text or html2txt(body) or "(the page has no text)"
+    try:
+        text = extract(
+            body, url=url or None, output_format="markdown", include_links=True, include_comments=False
+        )
+        return text or html2txt(body) or "(the page has no text)"
+    except Exception as error:  # of its parsers, which have no errors in common
+        raise ToolError(f"{url} is too odd to be read ({str(error) or type(error).__name__})") from None
 
 
 def _about(query: str, text: str) -> str:

@@ -76,6 +76,70 @@ class FilesTests(TestCase):
         self.assertIn("larger than", await self.refused("write", "f", content="x" * 20, append=True))
         self.assertEqual((self.root / "f").stat().st_size, 20)
 
+    async def test_writing_nothing_has_to_be_said(self) -> None:
+        (self.root / "f").write_text("kept")
+        self.assertIn("content", await self.refused("write", "f"))
+        self.assertIn("content", await self.refused("write", "f", append=True))
+        self.assertEqual((self.root / "f").read_text(), "kept")
+        await self.do("write", "f", content="", append=True)
+        self.assertEqual((self.root / "f").read_text(), "kept")
+        await self.do("write", "f", content="")
+        self.assertEqual((self.root / "f").read_text(), "")
+
+    async def test_an_offset_beyond_the_end_is_told(self) -> None:
+        (self.root / "f").write_text("four")
+        for offset in (5, 2**63 - 1):
+            self.assertEqual(
+                await self.refused("read", "f", offset=offset), f"f has 4 bytes, and none at {offset}"
+            )
+        self.assertEqual(await self.do("read", "f", offset=4), "\n[bytes 4 to 4 of 4]")
+
+    async def test_files_in_odd_charsets_are_read(self) -> None:
+        for charset, note in (
+            ("utf-8", ""),
+            ("utf-8-sig", ""),
+            ("utf-16", ""),
+            ("cp1252", "\n[it is not UTF-8; read as cp1252]"),
+        ):
+            (self.root / "f").write_bytes("Köln".encode(charset))
+            self.assertEqual(await self.do("read", "f"), f"Köln{note}", charset)
+            self.assertEqual(await self.do("search", query="kö"), "f:1: Köln", charset)
+
+    async def test_a_piece_may_end_inside_a_character(self) -> None:
+        (self.root / "f").write_text("xx" + "é" * 20)
+        for offset, text in ((0, "xx" + "é" * 9), (3, "\ufffd" + "é" * 9 + "\ufffd")):
+            self.assertEqual((await self.do("read", "f", offset=offset)).split("\n")[0], text)
+
+    async def test_names_that_are_no_plain_text_are_shown_and_taken_with_escapes(self) -> None:
+        for name, shown in (
+            (b"caf\xe9", "caf\\xe9"),
+            (b"two\nlines", "two\\nlines"),
+            (b"back\\slash", "back\\\\slash"),
+            ("abc\u202etxt.exe".encode(), "abc\\u202etxt.exe"),
+            ("übel".encode(), "übel"),
+        ):
+            path = os.path.join(os.fsencode(self.root), name)
+            os.mkdir(path)
+            Path(os.fsdecode(path), "in").write_text("milk")
+            self.assertEqual(await self.do("list"), f"{shown}/")
+            self.assertEqual(await self.do("search", query="milk"), f"{shown}/in:1: milk")
+            for given in (shown, os.fsdecode(name)):
+                self.assertEqual(await self.do("read", f"{given}/in"), "milk")
+            await self.do("write", f"{shown}/in", content="more", append=True)
+            self.assertEqual(await self.do("read", f"{shown}/in"), "milkmore")
+            os.unlink(os.path.join(path, b"in"))
+            os.rmdir(path)
+
+    async def test_an_escape_leads_nowhere_else(self) -> None:
+        (self.home / "secret").write_text("s3cret")
+        for path in ("\\x2e\\x2e/secret", "a\\x2fb", "\\x00", "\\ud800", "\ud800"):
+            await self.refused("read", path)
+
+    async def test_names_that_the_system_does_not_take_are_told(self) -> None:
+        for operation in ("read", "write"):
+            self.assertIn("too long", await self.refused(operation, "x" * 300, content="x"))
+            self.assertIn("too long", await self.refused(operation, "x" * 300 + "/f", content="x"))
+
     async def test_a_binary_file_is_not_shown(self) -> None:
         (self.root / "f").write_bytes(b"\0\1\2")
         self.assertIn("no text file", await self.do("read", "f"))

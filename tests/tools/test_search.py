@@ -48,6 +48,8 @@ class DdgsTests(TestCase):
     async def test_an_engine_that_fails_is_told(self) -> None:
         with self.assertRaisesRegex(ToolError, "the search failed: slow"):
             await self.search(side_effect=TimeoutException("slow"))
+        with self.assertRaisesRegex(ToolError, "the search failed: KeyError"):
+            await self.search(side_effect=KeyError())
 
 
 class Tavily(Resource):

@@ -3,6 +3,7 @@
 import gzip
 from collections.abc import Callable
 from typing import Any
+from unittest import mock
 
 from twisted.internet import reactor
 from twisted.internet.address import IPv4Address
@@ -124,6 +125,38 @@ class ExtractTests(TestCase):
         self.assertEqual(
             await self.get("/t", page("größe".encode("latin-1"), b"text/plain; charset=ISO-8859-1")), "größe"
         )
+
+    async def test_pages_in_odd_charsets_are_read(self) -> None:
+        words = "Привет мир, как дела"
+        for number, (charset, kind, head) in enumerate(
+            (
+                ("cp1251", "text/html; charset=windows-1251", ""),
+                ("cp1251", "text/html", '<meta charset="windows-1251">'),
+                ("cp1251", "text/html; charset=nonsense", "<meta content='text/html; charset=cp1251'>"),
+                ("utf-16", "text/html", ""),
+                ("utf-8", "text/html; charset=idna", ""),
+                ("gb18030", "text/plain; charset=gb2312", ""),
+                ("cp1251", "text/xml", '<?xml version="1.0" encoding="windows-1251"?>'),
+            )
+        ):
+            body = f"<html><head>{head}</head><body><p>{words}</p></body></html>".encode(charset)
+            self.assertIn(words, await self.get(f"/c{number}", page(body, kind.encode())), kind)
+
+    async def test_a_page_that_its_reader_chokes_on_is_told(self) -> None:
+        with mock.patch("trafilatura.extract", side_effect=ValueError("no tree")):
+            self.assertIn("too odd to be read (no tree)", await self.refused("/odd", page(ARTICLE)))
+
+    async def test_a_packing_that_was_not_asked_for_is_told(self) -> None:
+        self.assertIn("packed with br", await self.refused("/br", page(b"x", content_encoding=b"br")))
+
+    async def test_headers_may_hold_anything(self) -> None:
+        def answer(request: Request) -> bytes:
+            request.setResponseCode(302)
+            request.responseHeaders.setRawHeaders(b"location", [b"http://[\xff"])
+            return b""
+
+        self.assertIn("no web address", await self.refused("/away", answer))
+        self.assertIn("of which there is no text", await self.refused("/kind", page(b"x", b"\xff/\xfe")))
 
     async def test_pictures_are_refused(self) -> None:
         self.assertIn("image/png", await self.refused("/p", page(b"x", b"image/png")))

@@ -120,7 +120,7 @@ def _validator(schema: dict[str, Any]) -> Validator:
         except SchemaError as error:
             problems.append(error)
         else:
-            return _strict(dialect)(schema, registry=_OFFLINE)  # type: ignore[no-any-return]
+            return _strict(dialect)(schema, registry=_OFFLINE)
     raise problems[0]
 
 

@@ -5,12 +5,14 @@ from typing import Any
 
 from msgspec import Struct
 from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
+from twisted.internet.error import ConnectError, ConnectionClosed, DNSLookupError
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from ...seams.errors import ToolError
 from ...seams.gates import GateMap, Need
 from ...seams.interfaces import ITool
+from ...seams.surrogates import joined
 from ...seams.types import ToolCall, ToolContext, unseen
 from ..deadline import Overdue, within
 from ..sessions.limits import Limits
@@ -153,9 +155,9 @@ class ToolRunner:
             if self._turn.cancelled:
                 raise
             return "The tool was cancelled before it had a result."
-        except Exception:
+        except Exception as error:
             self.log.failure("the tool {name} failed", name=tool.name)
-            return UNFORESEEN
+            return _reason(error)
         if not isinstance(result, str):
             self.log.error(
                 "the tool {name} gave {result} instead of text", name=tool.name, result=type(result)
@@ -169,6 +171,23 @@ class ToolRunner:
         # A character has at least a byte: what lies beyond cannot count.
         head = text[: limit + 1].encode("utf-8", "replace")
         if len(head) <= limit:
-            return text
+            return joined(text)
         kept = head[:limit].decode("utf-8", "ignore")
         return f"{kept}\n[cut here: these are the first {len(kept)} of {len(text)} characters]"
+
+
+def _reason(error: Exception) -> str:
+    """Why a tool failed that did not say so itself; nothing of this machine's paths is told."""
+    match error:
+        case TimeoutError():
+            return "The tool failed: something that it needs did not answer in time."
+        case OSError() if error.strerror:
+            return f"The tool failed: {error.strerror}."
+        case ConnectError() | ConnectionClosed() | DNSLookupError():
+            return f"The tool failed: {error}"
+        case UnicodeError():
+            return "The tool failed: it met text in a charset that it did not expect."
+        case ImportError() if error.name:
+            return f"The tool failed: the Python package {error.name} is not installed."
+        case _:
+            return UNFORESEEN

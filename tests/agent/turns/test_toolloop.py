@@ -3,6 +3,7 @@
 from typing import Any
 
 from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectError
 
 from llamaproxy.agent.calls.runner import RESULT_LIMIT
 from llamaproxy.agent.calls.toolbox import Toolbox
@@ -223,6 +224,25 @@ class BadToolTests(ToolCase):
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
         self.model.answer("Sorry.")
         self.assertEqual(listener.text, "Sorry.")
+
+    def test_tool_that_fails_for_a_reason_that_can_be_foreseen_says_it(self) -> None:
+        for error, reason in (
+            (OSError(28, "No space left on device", "/home/someone/secret"), "No space left on device."),
+            (TimeoutError(), "something that it needs did not answer in time."),
+            (ConnectError(None, "x"), "An error occurred while connecting: x."),
+            (UnicodeError("x"), "it met text in a charset that it did not expect."),
+            (ModuleNotFoundError("no", name="pandas"), "the Python package pandas is not installed."),
+        ):
+            self.use(ScriptedTool(result=error))
+            self.after(("clock", "{}"))
+            self.assertEqual(self.results(), [f"The tool failed: {reason}"])
+            self.flushLoggedErrors()
+            self.model.answer("Sorry.")
+
+    def test_half_a_character_of_a_result_is_replaced(self) -> None:
+        self.use(ScriptedTool(result="a\ud83db"))
+        self.after(("clock", "{}"))
+        self.assertEqual(self.results(), ["a\ufffdb"])
 
     def test_tool_that_gives_no_text_is_logged_and_the_turn_goes_on(self) -> None:
         self.use(ScriptedTool(result=7))
