@@ -1,1 +1,1 @@
-Commands for tools, limits, delegation and the system prompt, and a `!help` that fits a phone.
+Commands stand at the beginning of a message, and all of them must be known, or the message is a prompt as it stands. What holds for everybody (`!maxctx`, `!maxusers`, `!sessiontimeout`, limits, `!llm_call`, `!llm_timeout`, `!sysprompt reload`, deleting the session of another) takes the operator.

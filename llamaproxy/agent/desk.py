@@ -31,7 +31,7 @@ class Desk:
     async def serve(self, running: Turn, caller: Caller, turn: ChatTurn) -> None:
         """Answers `turn` into the reply of `running`. Raises `AgentError` or `CancelledError`."""
         try:
-            script = self._commands.read(turn.text)
+            script = self._commands.read(turn.text) if turn.commandable else Script(prompt=turn.text.strip())
         except TooManyCommands as problem:
             running.reply.say(str(problem))
             running.reply.finish()
@@ -106,7 +106,7 @@ class Desk:
         if key not in self._backends:
             reply.say(f"Unknown model '{key}'. There are: {', '.join(self._backends)}")
             reply.finish()
-        elif not script.prompt and not turn.images:
+        elif not (script.prompt or turn.images or turn.material):
             reply.say(f"Usage: @{key} <text>")
             reply.finish()
         else:

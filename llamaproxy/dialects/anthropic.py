@@ -14,8 +14,9 @@ from msgspec.json import Decoder
 from ..seams.errors import AgentError, BadRequest
 from ..seams.types import AgentEvent, Message, ModelInfo, Options, Reasoning, ReplyEnd, Text, Usage
 from .base import EVENT_STREAM, BlockEncoder, ChatRequest, message_of, named_event, quote, to_json
+from .body import Name, decode_body
 from .options import stop_texts
-from .parsing import Name, WireMessage, decode_body, last_user_turn, size_of
+from .parsing import WireMessage, last_user_turn, size_of
 
 JSON_TYPE = b"application/json"
 
@@ -78,6 +79,8 @@ def parse_count(body: bytes) -> list[Message]:
     """Body of POST /v1/messages/count_tokens: all that is to be weighed, as messages."""
     asked = decode_body(body, _count_body)
     _model(asked)
+    # What is refused as a message is refused here, and what is not is counted.
+    last_user_turn(_messages(asked))
     return [
         *(Message(role="system", content=bytes(raw).decode()) for raw in (asked.system, asked.tools) if raw),
         *(size_of(message, f"messages[{n}]") for n, message in enumerate(_messages(asked))),

@@ -14,9 +14,11 @@ from msgspec.json import Decoder
 from ..seams.errors import AgentError, BadRequest
 from ..seams.types import ChatTurn, Options, ReplyEnd
 from .base import ChatRequest, FrameEncoder, message_of, quote, to_json
+from .body import Name, decode_body
 from .ollama_models import rfc3339
 from .options import stop_texts, token_limit
-from .parsing import Name, WireMessage, decode_body, last_user_turn, pictures, system_beside
+from .parsing import WireMessage, last_user_turn, system_beside
+from .pictures import pictures
 
 JSON_TYPE = b"application/json; charset=utf-8"
 LINES_TYPE = b"application/x-ndjson"

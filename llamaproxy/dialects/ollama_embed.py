@@ -9,7 +9,7 @@ from typing import Annotated
 from msgspec import Meta, Struct, json
 
 from ..seams.types import Embeddings
-from .parsing import Name, decode_body
+from .body import Name, decode_body
 from .vectors import MAX_TEXTS, EmbedRequest, in_pieces
 
 

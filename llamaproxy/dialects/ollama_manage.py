@@ -14,9 +14,9 @@ from msgspec.json import Decoder
 from ..seams.errors import AgentError, BadRequest, Forbidden, NoSuchModel, NotFound
 from ..seams.types import ModelInfo
 from .base import to_json
+from .body import Name, decode_body
 from .names import matches
 from .ollama_models import digest
-from .parsing import Name, decode_body
 
 # How many models an error lists for somebody who asked for another one.
 _SUGGESTIONS = 5

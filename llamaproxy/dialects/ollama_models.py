@@ -17,8 +17,8 @@ from msgspec.json import Decoder
 from ..seams.errors import BadRequest
 from ..seams.types import ModelInfo
 from .base import to_json
+from .body import Name, decode_body
 from .names import tagged
-from .parsing import Name, decode_body
 
 # Open WebUI compares the dotted integers; the CLI warns when it is not its own version.
 VERSION = "0.33.0"

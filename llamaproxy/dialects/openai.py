@@ -16,8 +16,9 @@ from msgspec.json import Decoder
 from ..seams.errors import AgentError, BadRequest
 from ..seams.types import ModelInfo, ReplyEnd, Usage
 from .base import COMMENT, EVENT_STREAM, ChatRequest, FrameEncoder, message_of, to_json
+from .body import Name, decode_body
 from .options import Format, Reasoning, read_options
-from .parsing import Name, WireMessage, decode_body, last_user_turn, system_beside
+from .parsing import WireMessage, last_user_turn, system_beside
 
 JSON_TYPE = b"application/json"
 

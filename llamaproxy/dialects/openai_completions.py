@@ -11,9 +11,10 @@ from msgspec.json import Decoder
 from ..seams.errors import BadRequest
 from ..seams.types import ChatTurn
 from .base import ChatRequest
+from .body import Name, decode_body
 from .openai import ChunkEncoder, StreamOptions
 from .options import read_options
-from .parsing import Name, decode_body, texts_of
+from .parsing import texts_of
 
 
 class _Body(Struct):

@@ -15,7 +15,8 @@ from msgspec.json import Decoder
 
 from ..seams.errors import BadRequest
 from ..seams.types import Embeddings
-from .parsing import Name, decode_body, texts_of
+from .body import Name, decode_body
+from .parsing import texts_of
 from .vectors import MAX_TEXTS, EmbedRequest, in_pieces
 
 

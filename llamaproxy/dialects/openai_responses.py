@@ -14,9 +14,10 @@ from msgspec.json import Decoder
 from ..seams.errors import AgentError, BadRequest
 from ..seams.types import AgentEvent, ChatTurn, Reasoning, ReplyEnd, Text, Usage
 from .base import COMMENT, EVENT_STREAM, BlockEncoder, ChatRequest, message_of, named_event, quote, to_json
+from .body import Name, decode_body
 from .options import Format, read_options
 from .options import Reasoning as ReasoningOptions
-from .parsing import Name, WireMessage, decode_body, last_user_turn, system_beside
+from .parsing import WireMessage, last_user_turn, system_beside
 
 
 class _TextOptions(Struct):

@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from ..seams.errors import BadRequest
 from ..seams.types import Options
-from .parsing import Name
+from .body import Name
 
 
 class JsonSchema(Struct):

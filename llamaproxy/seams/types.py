@@ -16,6 +16,17 @@ class Image(Struct, frozen=True):
     media_type: str = "image/jpeg"
 
 
+class Material(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A piece of a message that nobody typed: a file, a page, the result of a tool, a note of the app.
+
+    `what` says in a few words what it is. A `passing` one is about the moment: it is read once, and not kept.
+    """
+
+    what: str
+    text: str
+    passing: bool = False
+
+
 # Which commands a caller may use: all, those that look or concern the own session, or none.
 Rights = Literal["all", "safe", "none"]
 
@@ -52,6 +63,9 @@ class Options(Struct, frozen=True, kw_only=True):
 class ChatTurn(Struct, frozen=True, kw_only=True):
     """One user message on its way to the agent, whatever dialect it came in.
 
+    `text` is what the person typed, `material` what their app put beside it; only the person's words may be commands.
+    They are not `commandable` where they came in several pieces, of which one may be a file's.
+
     `trail` is the shape of the app's own history: a digest of the user's messages up to each point of it, the last
     one with this message and the one before without it. "" stands for none; a long one lacks its beginning. Empty
     if the app shows no history. `attempt` counts the tries of a client that sends a message again when it gets no
@@ -60,6 +74,8 @@ class ChatTurn(Struct, frozen=True, kw_only=True):
     """
 
     text: str
+    material: tuple[Material, ...] = ()
+    commandable: bool = True
     images: tuple[Image, ...] = ()
     options: Options = Options()
     trail: tuple[str, ...] = ()
@@ -68,7 +84,8 @@ class ChatTurn(Struct, frozen=True, kw_only=True):
 
     def repeats(self, other: "ChatTurn") -> bool:
         """Whether it is the same message at the same place of the app's history."""
-        return (self.text, self.trail, self.images) == (other.text, other.trail, other.images)
+        mine = (self.text, self.trail, self.images, self.material)
+        return mine == (other.text, other.trail, other.images, other.material)
 
 
 class ToolCall(Struct, frozen=True, kw_only=True):
@@ -125,11 +142,13 @@ class Message(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One entry of a session's history, and of the prompt made from it.
 
     `interrupted` marks an assistant's text that ended early: the client left, the user said `!stop`, or the
-    model failed in the middle. `mark` is only on messages of the user.
+    model failed in the middle. `mark` is only on messages of the user, and so is `material`, which was sent beside
+    their words.
     """
 
     role: Role
     content: str
+    material: tuple[Material, ...] = ()
     images: tuple[Image, ...] = ()
     tool_calls: tuple[ToolCall, ...] = ()
     tool_call_id: str | None = None

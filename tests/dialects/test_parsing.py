@@ -8,9 +8,11 @@ from typing import Any
 from msgspec.structs import replace
 from twisted.trial.unittest import SynchronousTestCase
 
-from llamaproxy.dialects import ollama, ollama_manage, ollama_models, openai, parsing
+from llamaproxy.dialects import body as body_module
+from llamaproxy.dialects import ollama, ollama_manage, ollama_models, openai
 from llamaproxy.dialects.base import ChatRequest
-from llamaproxy.dialects.parsing import MAX_ESCAPES, MAX_TRAIL
+from llamaproxy.dialects.body import MAX_ESCAPES
+from llamaproxy.dialects.parsing import MAX_TRAIL
 from llamaproxy.seams.errors import BadRequest
 from llamaproxy.seams.types import ChatTurn, Image, Options
 
@@ -120,7 +122,7 @@ class ChatTests(ParsingCase):
 
     def test_body_of_endless_escapes_is_refused_without_a_search_for_half_emoji(self) -> None:
         body = chat(user("\ud83d" * (MAX_ESCAPES + 1)))
-        self.patch(parsing, "_LONE_SURROGATE", None)
+        self.patch(body_module, "_LONE_SURROGATE", None)
         for parse in CHATS:
             self.assertIn("not valid JSON", self.refusal(parse, body))
 

@@ -108,7 +108,9 @@ class MessageTests(SurfaceCase):
         ]
         self.complete(MESSAGES, ask(blocks))
         message = self.house.calls[-1].request.messages[-1]
-        self.assertEqual((message.content, message.images), ("what is this\n42", (Image(PNG, "image/png"),)))
+        self.assertEqual(message.images, (Image(PNG, "image/png"),))
+        self.assertRegex(message.content, r"<material (\w+): the result of a tool[^>]*>\n42\n</material \1>")
+        self.assertTrue(message.content.endswith("[The user's own words:]\nwhat is this"))
 
     def test_what_is_asked_of_the_generation_reaches_the_model(self) -> None:
         for asked, expected in (

@@ -3,8 +3,6 @@
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 
-from msgspec.structs import replace
-
 from ..calls.toolbox import Toolbox
 from ..sessions.session import Session
 from ..sessions.turn import Turn
@@ -50,15 +48,12 @@ class Commands:
         return self._all().get(name.lower())
 
     def read(self, text: str) -> Script:
-        """Takes a message apart; what stands in the lines after a command without arguments is a prompt, too."""
-        script = read(text)
-        if len(script.commands) != 1:
-            return script
-        head, _, rest = text.strip().partition("\n")
-        entry = self.find(head.strip()[1:])
-        if entry is None or entry.usage or not rest:
-            return script
-        return replace(read(rest), commands=(Invocation(entry.name.lower(), ""),))
+        """Takes a message of a person apart. Raises `TooManyCommands`."""
+        return read(text, self._takes_argument)
+
+    def _takes_argument(self, name: str) -> bool | None:
+        entry = self.find(name)
+        return None if entry is None else bool(entry.usage)
 
     def split(self, invocations: Sequence[Invocation]) -> tuple[Sequence[Invocation], Sequence[Invocation]]:
         """Those that need not wait for the turn that runs, up to the first that does, and the others."""

@@ -39,7 +39,7 @@ async def llm_call(call: Call) -> str:
     delegation = call.delegation
     words = call.argument.split()
     if words:
-        call.needs_all_rights()
+        call.needs_operator()
         allowed = required_truth(words[-1])
         for key in _keys(call, words[:-1]):
             await call.rule(ALLOWED, allowed, key)
@@ -55,7 +55,7 @@ async def llm_timeout(call: Call) -> str:
     delegation = call.delegation
     words = call.argument.split()
     if words:
-        call.needs_all_rights()
+        call.needs_operator()
         seconds = float(whole_number(words[-1], 1, MOST_SECONDS))
         for key in _keys(call, words[:-1]):
             await call.rule(TIMEOUT, seconds, key)

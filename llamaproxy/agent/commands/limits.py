@@ -32,7 +32,7 @@ async def limit_list(call: Call) -> str:
 )
 async def limit_set(call: Call) -> str:
     """Sets one limit for all sessions."""
-    call.needs_all_rights()
+    call.needs_operator()
     limits = call.limits
     match call.argument.split():
         case [key, number] if key in limits.depths:

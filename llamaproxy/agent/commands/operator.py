@@ -32,7 +32,7 @@ async def maxctx(call: Call) -> str:
     """The ceiling of every session's window, in messages."""
     limits = call.limits
     if call.argument:
-        call.needs_all_rights()
+        call.needs_operator()
         await call.rule("history_max_ctx", whole_number(call.argument, 1, MOST_MESSAGES))
     return f"History window: {limits.history_max_ctx} messages"
 
@@ -42,7 +42,7 @@ async def maxusers(call: Call) -> str:
     """The limit of live sessions."""
     limits = call.limits
     if call.argument:
-        call.needs_all_rights()
+        call.needs_operator()
         await call.rule("max_users", whole_number(call.argument, 0, MOST_USERS))
     return f"Sessions at the same time: {limits.max_users or 'any number'}"
 
@@ -52,7 +52,7 @@ async def sessiontimeout(call: Call) -> str:
     """How long a session may idle in memory."""
     limits = call.limits
     if call.argument:
-        call.needs_all_rights()
+        call.needs_operator()
         await call.rule("session_idle_minutes", whole_number(call.argument, 0, MOST_MINUTES))
     minutes = limits.session_idle_minutes
     return f"Idle sessions are put away after: {f'{minutes:g} minutes' if minutes else 'never'}"

@@ -7,6 +7,7 @@ from .table import Call, UsageError, command
 async def sysprompt(call: Call) -> str:
     """Shows the assembled prompt of the session's model."""
     if call.argument.lower() == "reload":
+        call.needs_operator()
         call.prompts.reload()
         prompt = await call.prompts.message(call.session.model)
         return f"System prompt read again: {len(prompt.content)} characters."

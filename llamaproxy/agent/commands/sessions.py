@@ -91,6 +91,6 @@ def _line(call: Call, card: SessionCard) -> str:
 
 async def _delete(call: Call, session_id: str) -> str:
     if call.sessions.get(session_id) is not call.session:
-        call.needs_all_rights()
+        call.needs_operator()
     removed = await call.eraser.remove(session_id, call.turn)
     return f"Deleted: {removed}" if removed else f"There is no session '{session_id}'. !session lists them."

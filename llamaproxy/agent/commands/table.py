@@ -93,6 +93,11 @@ class Call(Struct, frozen=True, kw_only=True):
         if self.turn.caller.rights != "all":
             raise NotAllowed("You may look at this, but not change it; ask the operator.")
 
+    def needs_operator(self) -> None:
+        """Called before a command reaches beyond the caller's own session. Raises `NotAllowed`."""
+        if not self.turn.caller.owner:
+            raise NotAllowed("You may look at this, but not change it for everybody; ask the operator.")
+
     async def rule(self, what: Subject, value: int | float | Rate, key: str = "") -> None:
         """Sets a limit for the whole server."""
         await self.peers.rule(Ruling(what, value, key))

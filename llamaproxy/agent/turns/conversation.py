@@ -13,6 +13,7 @@ from ..sessions.session import Session
 from ..sessions.turn import Turn
 from .approvals import UNANSWERED, Decision, Parked, open_for_good, park, parked_turn, unpark
 from .exchange import Exchange
+from .material import kept
 from .toolloop import Means, ToolLoop
 
 
@@ -41,7 +42,7 @@ class Conversation:
             return
         rounds = await self._follow(session, text, asked)
         mark = mark_of(session.messages, asked.trail)
-        user = Message(role="user", content=text, images=asked.images, mark=mark)
+        user = Message(role="user", content=text, material=asked.material, images=asked.images, mark=mark)
         exchange = Exchange(
             key=key,
             messages=[user, *rounds],
@@ -122,6 +123,7 @@ class Conversation:
 
     async def _remember(self, session: Session, messages: list[Message]) -> None:
         if messages:
+            messages = [kept(message) for message in messages]
             await self._store.append(session.session_id, messages)
             session.remember(messages, self._limits.history_max_ctx)
 

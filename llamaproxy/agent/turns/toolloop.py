@@ -33,6 +33,7 @@ from ..sessions.history import (
 from ..sessions.session import Session
 from ..sessions.turn import Turn
 from .exchange import Exchange
+from .material import shown
 
 # Token estimates can be off by this much before a second refusal.
 SAFETY = 0.8
@@ -171,7 +172,7 @@ class ToolLoop:
         key, length = self._exchange.key, self._context_length
         system = await self._means.prompts.message(key)
         most = self._limits.messages(key)
-        history = [*self._session.messages, *self._exchange.messages]
+        history = [shown(message) for message in (*self._session.messages, *self._exchange.messages)]
         if not length:
             return [system, *window(history, most)]
         budget = prompt_budget(length) - estimate_tokens(system) - len(json.encode(self._definitions)) // 3

@@ -8,7 +8,7 @@ from llamaproxy.seams.interfaces import IKeepsHistory
 from llamaproxy.seams.types import Caller
 from tests.support import Listener, ScriptedCall, ScriptedModel, ScriptedTool
 
-from ..turns.test_turns import PHONE, TurnCase
+from ..turns.test_turns import OPERATOR, PHONE, TurnCase
 
 
 @implementer(IKeepsHistory)
@@ -35,7 +35,7 @@ class AgentCallTests(TurnCase):
         self.scout, self.clerk = ScriptedAgent("scout"), ScriptedAgent("clerk")
         gates = {"tools": {"agent_call": {"write": True}}}
         self.house = self.make(ScriptedModel("main"), self.scout, self.clerk, gates=gates)
-        self.listen("!llm_call scout true\n!llm_call clerk true")
+        self.listen("!llm_call scout true\n!llm_call clerk true", OPERATOR)
 
     def delegate(self, *calls: tuple[str, str], **caller: Any) -> Listener:
         """A turn in which the model makes these calls."""
@@ -88,22 +88,22 @@ class AgentCallTests(TurnCase):
             self.house.calls[-1].answer("Noon.")
 
     def test_agents_are_for_agent_call_and_models_for_llm_call(self) -> None:
-        self.listen("!llm_call main true")
+        self.listen("!llm_call main true", OPERATOR)
         self.listen("hello")
         tools = {tool["name"]: tool["parameters"] for tool in self.house.calls[-1].request.tools}
         self.assertEqual(tools["agent_call"]["properties"]["agent"]["enum"], ["scout", "clerk"])
         self.assertEqual(tools["llm_call"]["properties"]["model"]["enum"], ["main"])
 
     def test_agent_that_may_not_be_asked_is_not_on_offer(self) -> None:
-        self.listen("!llm_call clerk false")
+        self.listen("!llm_call clerk false", OPERATOR)
         self.delegate(task("clerk"))
         self.assertIn("'clerk' is not one of ['scout']", self.results()[0])
         self.assertEqual(self.clerk.calls, [])
-        self.listen("!llm_call false")
+        self.listen("!llm_call false", OPERATOR)
         self.assertIsNone(self.house.toolbox.get("agent_call"))
 
     def test_call_needs_leave_and_counts_in_its_category(self) -> None:
-        self.listen("!autogate agent_call false\n!limit_set agent_call 1/60")
+        self.listen("!autogate agent_call false\n!limit_set agent_call 1/60", OPERATOR)
         self.delegate()
         self.assertIn("!autogate agent_call write true", self.results()[0])
         self.house.calls[-1].answer("No.")
@@ -115,7 +115,7 @@ class AgentCallTests(TurnCase):
         self.delegate(depth=1)
         self.assertIn("to a depth of 1 (max_agent_call_depth)", self.results()[0])
         self.house.calls[-1].answer("Then I know nothing.")
-        self.listen("!limit_set max_agent_call_depth 2")
+        self.listen("!limit_set max_agent_call_depth 2", OPERATOR)
         self.delegate(depth=1)
         self.assertEqual(self.scout.calls[0].request.depth, 2)
 
@@ -124,7 +124,7 @@ class AgentCallTests(TurnCase):
         self.assertEqual([call.request.depth for call in self.house.calls], [1, 1])
 
     def test_depth_of_0_turns_calls_off(self) -> None:
-        self.listen("!limit_set max_agent_call_depth 0")
+        self.listen("!limit_set max_agent_call_depth 0", OPERATOR)
         self.delegate()
         self.assertIn("max_agent_call_depth is 0", self.results()[0])
 
@@ -165,7 +165,7 @@ class AgentCallTests(TurnCase):
         self.assertEqual(self.stored()[2], ("tool", "[interrupted before it had a result]"))
 
     def test_agent_that_fails_or_is_too_slow_is_a_result(self) -> None:
-        self.listen("!llm_timeout clerk 7")
+        self.listen("!llm_timeout clerk 7", OPERATOR)
         self.delegate(task("scout"), task("clerk"))
         self.scout.calls[0].fail(ModelUnavailable("Model 'scout' cannot be reached: refused"))
         self.house.clock.advance(7)
@@ -190,7 +190,7 @@ class AgentCallTests(TurnCase):
         self.house.limits.gate_mode = "ask"
         clock = ScriptedTool("clock")
         self.house.toolbox.add(clock)
-        self.listen("!autogate agent_call false")
+        self.listen("!autogate agent_call false", OPERATOR)
         listener = self.delegate(("clock", "{}"), task("scout"), depth=1)
         code = listener.text.partition("!yes ")[2][:4]
         self.assertEqual(clock.contexts[0].depth, 1)

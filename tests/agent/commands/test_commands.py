@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from msgspec.structs import replace
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import directlyProvides
@@ -12,38 +13,118 @@ from llamaproxy.seams.errors import Busy, ModelError, ToolError
 from llamaproxy.seams.interfaces import IKeepsHistory, IModel
 from llamaproxy.seams.names import swarm_id
 from llamaproxy.seams.types import Access, Caller
-from tests.agent.turns.test_turns import PHONE, TABLET, TurnCase
+from tests.agent.turns.test_turns import OPERATOR, PHONE, TABLET, TurnCase
 from tests.support import ScriptedCall, ScriptedModel, ScriptedTool
+
+# What takes an argument, of the commands in these tests; nothing else is known.
+KNOWN = {"help": True, "model": True, "note": True, "reset": False, "stop": False, "whoami": False}
 
 
 class ReadTests(SynchronousTestCase):
     def test_messages_are_taken_apart(self) -> None:
+        help_me, reset, stop = Invocation("help", ""), Invocation("reset", ""), Invocation("stop", "")
         table = {
             "hello": Script(prompt="hello"),
-            "  !Help  ": Script(commands=(Invocation("help", ""),)),
+            "  !Help  ": Script(commands=(help_me,)),
             "!model gpt": Script(commands=(Invocation("model", "gpt"),)),
             "!note a\nb": Script(commands=(Invocation("note", "a\nb"),)),
+            "!note\n\n  a\n!reset?\n": Script(commands=(Invocation("note", "a\n!reset?"),)),
             "hello\n!help": Script(prompt="hello\n!help"),
-            "!model a\n!reset": Script(commands=(Invocation("model", "a"), Invocation("reset", ""))),
-            "!model a\nhello\n!reset\nyou": Script(
-                commands=(Invocation("model", "a"), Invocation("reset", "")), prompt="hello\nyou"
+            "hello\n!help\n!reset": Script(prompt="hello\n!help\n!reset"),
+            "!model a\n!reset": Script(commands=(Invocation("model", "a"), reset)),
+            "!model a\n!reset\nhello\n!reset": Script(
+                commands=(Invocation("model", "a"), reset), prompt="hello\n!reset"
+            ),
+            "!stop\nhello": Script(commands=(stop,), prompt="hello"),
+            "!stop now\n\n@gpt hello": Script(
+                commands=(Invocation("stop", "now"),), prompt="hello", model="gpt"
+            ),
+            "!model a\r\n  !reset \r\nhello": Script(
+                commands=(Invocation("model", "a"), reset), prompt="hello"
             ),
             "@gpt hello you": Script(prompt="hello you", model="gpt"),
             "@gpt\nhello": Script(prompt="hello", model="gpt"),
             "@gpt": Script(prompt="", model="gpt"),
             "@": Script(prompt="", model=""),
-            "!": Script(commands=(Invocation("", ""),)),
             "": Script(),
-            "!model a\r\n  !reset \r\nhello": Script(
-                commands=(Invocation("model", "a"), Invocation("reset", "")), prompt="hello"
-            ),
         }
         for text, script in table.items():
-            self.assertEqual(read(text), script, text)
+            self.assertEqual(read(text, KNOWN.get), script, text)
+
+    def test_batch_with_one_unknown_command_is_a_prompt_as_it_stands(self) -> None:
+        for text in (
+            "!pip install x\n!reset",
+            "!reset\n!pip install x",
+            "!reset\n!model a\n!important\nhello",
+            "!pip install x\nprint(1)",
+            "!unknown\n\nhello",
+        ):
+            self.assertEqual(read(text, KNOWN.get), Script(prompt=text), text)
+
+    def test_lone_unknown_word_on_one_line_is_a_command(self) -> None:
+        for text, name in (
+            ("!rest", "rest"),
+            (" !Rest now\n", "rest"),
+            ("!忘れて", "忘れて"),
+        ):
+            self.assertEqual(read(text, KNOWN.get).commands[0].name, name)
+
+    def test_what_only_looks_like_a_command_is_text(self) -> None:
+        for text in (
+            *(
+                "!",
+                "!!",
+                "!!!",
+                "!!reset",
+                "! reset",
+                "!=",
+                "!=reset",
+                "![reset](a.png)",
+                "!(reset)",
+                "!-reset",
+            ),
+            *(
+                "!reset!",
+                "!reset;",
+                "!reset=1",
+                "!reset, please",
+                "!1",
+                "!reset\u2028!stop",
+                "!reset\x85!stop",
+            ),
+            *(
+                "!reset\r!stop",
+                "!reset\x0b!stop",
+                "!reset\u00a0x",
+                "\ufeff!reset",
+                "\u200b!reset",
+                "!\u200breset",
+            ),
+            *(
+                "\uff01reset",
+                "\u00a1reset",
+                "\ufe57reset",
+                "\u203creset",
+                "\u01c3reset",
+                "\\!reset",
+                "`!reset`",
+            ),
+            *(
+                "> !reset",
+                "- !reset",
+                "1. !reset",
+                "```\n!reset\n!stop\n```",
+                '"!reset"',
+                '{"text": "!reset"}',
+            ),
+            *("!rese\u0301t", "!re\u00adset", "!\uff52\uff45\uff53\uff45\uff54x y", "/reset", "#reset"),
+        ):
+            script = read(text, KNOWN.get)
+            self.assertEqual([each for each in script.commands if each.name in KNOWN], [], ascii(text))
 
     def test_message_has_so_many_commands_at_most(self) -> None:
-        self.assertEqual(len(read("!help\n" * MAX_COMMANDS).commands), MAX_COMMANDS)
-        self.assertRaises(TooManyCommands, read, "!help\n" * (MAX_COMMANDS + 1))
+        self.assertEqual(len(read("!help\n" * MAX_COMMANDS, KNOWN.get).commands), MAX_COMMANDS)
+        self.assertRaises(TooManyCommands, read, "!help\n" * (MAX_COMMANDS + 1), KNOWN.get)
 
 
 class CommandTests(TurnCase):
@@ -51,12 +132,12 @@ class CommandTests(TurnCase):
         self.house = self.make(ScriptedModel("main"), ScriptedModel("other"))
 
     def say(self, text: str) -> str:
-        listener = self.listen(text)
+        listener = self.listen(text, OPERATOR)
         self.assertIsNotNone(listener.end)
         return listener.text
 
     def test_commands_reach_neither_model_nor_history(self) -> None:
-        for text in ("!help", "!model", "!nonsense", "!model other\n!session", "!", "!!!"):
+        for text in ("!help", "!model", "!nonsense", "!model other\n!session"):
             self.say(text)
         self.assertEqual([model.calls for model in self.house.models], [[], []])
         self.assertEqual(self.house.store.messages, {})
@@ -166,8 +247,21 @@ class CommandTests(TurnCase):
 
     def test_lines_after_a_command_are_its_argument_if_it_takes_one(self) -> None:
         self.assertIn("Unknown model 'x\ny'", self.say("!model x\ny"))
-        self.assertIn("Session: ", self.say("!whoami please\nnow"))
         self.assertEqual(self.house.calls, [])
+        self.assertIn("Session: ", self.listen("!whoami please\nnow").text)
+        self.assertEqual(self.house.calls[0].prompt(), [("user", "now")])
+
+    def test_message_with_an_unknown_command_among_its_lines_reaches_the_model_whole(self) -> None:
+        for text in (
+            "!reset\n!pip install x",
+            "Fix my macros:\n!reset\nfoo\n!model nope",
+            "![logo](a.png)",
+            "!!!",
+        ):
+            self.listen(text)
+            self.assertEqual(self.house.calls[-1].prompt()[-1], ("user", text))
+            self.house.calls[-1].answer("Well.")
+        self.assertEqual(len(self.stored()), 8)
 
     def test_stop_with_nothing_to_stop_says_so(self) -> None:
         self.assertEqual(self.say("!stop"), "Nothing is running.")
@@ -203,7 +297,7 @@ class CommandTests(TurnCase):
         self.house.calls[1].say("half")
         self.listen("second")
         self.house.store.held = True
-        deleting = self.listen("!session 101 delete", TABLET)
+        deleting = self.listen("!session 101 delete", replace(TABLET, owner=True))
         self.assertIsNone(deleting.end)
         self.house.store.release()
         self.assertEqual(deleting.text, "Deleted: llama-192.168.1.20")
@@ -219,12 +313,14 @@ class CommandTests(TurnCase):
 
     def test_two_deletions_at_once_spare_a_conversation_that_begins_in_between(self) -> None:
         self.answered("hello", "secret")
-        laptop = Caller(session_id="llama-192.168.1.22", address="192.168.1.22")
+        laptop = Caller(session_id="llama-192.168.1.22", address="192.168.1.22", owner=True)
         first: Deferred[int] = Deferred()
         second: Deferred[int] = Deferred()
         clearings = iter([first])
         self.patch(self.house.store, "clear", lambda _: next(clearings, second))
-        deleting = [self.listen("!session 101 delete", caller) for caller in (TABLET, laptop)]
+        deleting = [
+            self.listen("!session 101 delete", caller) for caller in (replace(TABLET, owner=True), laptop)
+        ]
         first.callback(2)
         self.answered("again", "ahoy")
         second.callback(0)
@@ -305,6 +401,18 @@ class CommandTests(TurnCase):
 class RightsTests(TurnCase):
     """What callers may command, by their rights."""
 
+    FOR_ALL = (
+        "!maxusers 3",
+        "!maxctx 3",
+        "!sessiontimeout 3",
+        "!limit_set max_at_llm_depth 2",
+        "!limits write max_at_llm_depth 2",
+        "!llm_call true",
+        "!llm_timeout 3",
+        "!sysprompt reload",
+        "!session 999 delete",
+    )
+
     def say(self, text: str, **rights: Any) -> str:
         caller = Caller(session_id=PHONE.session_id, address=PHONE.address, **rights)
         return self.listen(text, caller).text
@@ -324,18 +432,15 @@ class RightsTests(TurnCase):
     def test_safe_caller_looks_and_rules_the_own_session_only(self) -> None:
         for text in ("!help", "!model main", "!maxusers", "!limit_list", "!llm_call", "!tool_suppress true"):
             self.assertNotIn("operator", self.say(text, rights="safe"), text)
-        for text in (
-            "!maxusers 3",
-            "!maxctx 3",
-            "!sessiontimeout 3",
-            "!limit_set max_at_llm_depth 2",
-            "!llm_call true",
-            "!llm_timeout 3",
-            "!llm_clean_text main hi",
-            "!session 999 delete",
-        ):
+        for text in (*self.FOR_ALL, "!llm_clean_text main hi"):
             self.assertIn("ask the operator", self.say(text, rights="safe"), text)
         self.assertEqual((self.house.limits.max_users, self.house.calls), (50, []))
+
+    def test_what_holds_for_everybody_takes_the_operator(self) -> None:
+        for text in self.FOR_ALL:
+            self.assertIn("ask the operator", self.say(text, rights="all"), text)
+        for text in self.FOR_ALL:
+            self.assertNotIn("ask the operator", self.say(text, rights="all", owner=True), text)
 
 
 class ToolCommandTests(TurnCase):
@@ -429,12 +534,12 @@ class ToolCommandTests(TurnCase):
 
     def test_limits_are_listed_and_set_under_all_their_names(self) -> None:
         self.assertIn("max_tool_iterations: 10", self.say("!limit_list").splitlines())
-        self.assertIn("search: 5 calls in 10 s", self.say("!limits list").splitlines())
-        self.assertEqual(self.say("!limit_set max_tool_iterations 1"), "max_tool_iterations: 1")
-        self.assertEqual(self.say("!limits read max_tool_iterations"), "max_tool_iterations: 1")
-        self.assertEqual(self.say("!limits write search 1/60"), "search: 1 calls in 60 s")
-        self.assertEqual(self.say("!limit_depth_set search 0/60"), "search: no limit")
-        self.assertIn("Usage", self.say("!limit_set nonsense 1"))
+        self.assertIn("search: 5 calls in 10 s", self.say("!limits list", owner=True).splitlines())
+        self.assertEqual(self.say("!limit_set max_tool_iterations 1", owner=True), "max_tool_iterations: 1")
+        self.assertEqual(self.say("!limits read max_tool_iterations", owner=True), "max_tool_iterations: 1")
+        self.assertEqual(self.say("!limits write search 1/60", owner=True), "search: 1 calls in 60 s")
+        self.assertEqual(self.say("!limit_depth_set search 0/60", owner=True), "search: no limit")
+        self.assertIn("Usage", self.say("!limit_set nonsense 1", owner=True))
         self.listen("time?")
         self.house.calls[-1].call_tools(("clock", "{}"))
         self.assertEqual(self.house.calls[-1].request.tools, [])
@@ -481,9 +586,9 @@ class DelegationTests(TurnCase):
         self.assertEqual([tool["name"] for tool in self.house.calls[0].request.tools], ["clock"])
         self.house.calls[0].answer("Hi.")
         self.assertEqual(
-            self.listen("!llm_call other true").text, "main: may not be asked\nother: may be asked"
+            self.listen("!llm_call other true", OPERATOR).text, "main: may not be asked\nother: may be asked"
         )
-        self.listen("!autogate llm_call true")
+        self.listen("!autogate llm_call true", OPERATOR)
         listener = self.listen("ask it")
         self.house.calls[1].call_tools(("llm_call", '{"model": "other", "prompt": "2+2?"}'))
         self.assertEqual(self.other.prompt(), [("user", "2+2?")])
@@ -491,17 +596,17 @@ class DelegationTests(TurnCase):
         self.assertEqual(self.house.calls[-1].prompt()[-1], ("tool", "4"))
         self.house.calls[-1].answer("It says 4.")
         self.assertEqual(listener.text, "It says 4.")
-        self.listen("!llm_call false")
+        self.listen("!llm_call false", OPERATOR)
         self.assertIsNone(self.house.toolbox.get("llm_call"))
 
     def test_delegation_is_gated_limited_and_can_be_turned_off(self) -> None:
-        self.listen("!llm_call other true")
+        self.listen("!llm_call other true", OPERATOR)
         self.listen("ask it")
         arguments = '{"model": "other", "prompt": "2+2?"}'
         self.house.calls[-1].call_tools(("llm_call", arguments))
         self.assertIn("refused", self.house.calls[-1].prompt()[-1][1])
         self.house.calls[-1].answer("No.")
-        self.listen("!autogate llm_call true\n!limit_set max_at_llm_depth 0")
+        self.listen("!autogate llm_call true\n!limit_set max_at_llm_depth 0", OPERATOR)
         self.listen("ask it")
         self.house.calls[-1].call_tools(("llm_call", arguments))
         self.assertIn("limited to a depth of 0", self.house.calls[-1].prompt()[-1][1])
@@ -509,38 +614,40 @@ class DelegationTests(TurnCase):
         self.assertIn("'main' is not one of ['other']", self.house.calls[-1].prompt()[-1][1])
 
     def test_clean_text_asks_with_nothing_else_and_gives_up_in_time(self) -> None:
-        listener = self.listen("!llm_clean_text other say hi")
+        listener = self.listen("!llm_clean_text other say hi", OPERATOR)
         self.assertEqual([m.content for m in self.other.request.messages], ["say hi"])
         self.other.answer("hi")
         self.assertEqual(listener.text, "hi")
-        self.assertIn("other: 7 seconds", self.listen("!llm_timeout other 7").text)
-        listener = self.listen("!llm_clean_text other say hi")
+        self.assertIn("other: 7 seconds", self.listen("!llm_timeout other 7", OPERATOR).text)
+        listener = self.listen("!llm_clean_text other say hi", OPERATOR)
         self.assertEqual((self.other.request.timeout, self.other.request.depth), (7, 1))
         self.house.clock.advance(7)
         self.assertIn("no answer within 7 seconds", listener.text)
         self.assertTrue(self.other.cancelled)
-        listener = self.listen("!llm_clean_text other say hi")
+        listener = self.listen("!llm_clean_text other say hi", OPERATOR)
         self.other.fail(ModelError("down"))
         self.assertEqual(listener.text, "down")
 
     def test_time_limit_holds_for_the_models_own_turns_at_once(self) -> None:
         for seconds in (7, 700):
-            self.listen(f"!llm_timeout main {seconds}")
+            self.listen(f"!llm_timeout main {seconds}", OPERATOR)
             self.listen("hello")
             self.assertEqual(self.house.calls[-1].request.timeout, seconds)
             self.house.calls[-1].answer("Hi.")
 
     def test_clean_tool_puts_a_result_into_words(self) -> None:
-        listener = self.listen("!llm_clean_tool other clock UTC")
+        listener = self.listen("!llm_clean_tool other clock UTC", OPERATOR)
         self.assertEqual(self.clock.calls, [{"zone": "UTC"}])
         self.assertIn("noon", self.other.prompt()[0][1])
         self.other.answer("It is noon.")
         self.assertEqual(listener.text, "It is noon.")
-        self.assertIn("no tool 'nope'", self.listen("!llm_clean_tool other nope x").text)
+        self.assertIn("no tool 'nope'", self.listen("!llm_clean_tool other nope x", OPERATOR).text)
 
     def test_models_are_listed_in_detail(self) -> None:
-        self.assertIn("main: OPENAI, main-id, 1 tools, timeout 120 s", self.listen("!llm_list").text)
+        self.assertIn(
+            "main: OPENAI, main-id, 1 tools, timeout 120 s", self.listen("!llm_list", OPERATOR).text
+        )
 
     def test_nonsense_is_answered_with_the_usage(self) -> None:
         for text in ("!llm_call nope true", "!llm_call other", "!llm_timeout 0", "!llm_clean_text other"):
-            self.assertIn("\nUsage: ", self.listen(text).text)
+            self.assertIn("\nUsage: ", self.listen(text, OPERATOR).text)

@@ -385,6 +385,6 @@ class EndedTurnTests(RetryCase):
     def test_deleted_session_gives_no_old_answers(self) -> None:
         self.post(attempt=0)
         self.call.answer("Hi")
-        self.post("!session 101 delete", address="192.168.1.21")
+        self.post("!session 101 delete", address="127.0.0.1")
         self.post(attempt=1)
         self.assertEqual(len(self.house.calls), 2)

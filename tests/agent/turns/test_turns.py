@@ -14,6 +14,8 @@ from tests.support import House, Listener, ScriptedModel
 
 PHONE = Caller(session_id="llama-192.168.1.20", address="192.168.1.20")
 TABLET = Caller(session_id="llama-192.168.1.21", address="192.168.1.21")
+# The one who runs the server, in the phone's session.
+OPERATOR = Caller(session_id=PHONE.session_id, address=PHONE.address, owner=True)
 
 
 class TurnCase(SynchronousTestCase):
@@ -405,9 +407,9 @@ class SessionTests(TurnCase):
     def test_raised_limit_brings_the_older_messages_back(self) -> None:
         for number in range(4):
             self.answered(f"q{number}", f"a{number}")
-        self.listen("!maxctx 4")
+        self.listen("!maxctx 4", OPERATOR)
         self.answered("q4", "a4")
-        self.listen("!maxctx 200")
+        self.listen("!maxctx 200", OPERATOR)
         self.listen("q5")
         texts = [text for number in range(5) for text in (f"q{number}", f"a{number}")]
         self.assertEqual([content for _, content in self.house.calls[-1].prompt()], [*texts, "q5"])

@@ -1,0 +1,69 @@
+"""A request's body, or a piece of it, decoded into a struct; what makes no sense is a `BadRequest`."""
+
+import re
+from typing import Annotated, TypeVar
+
+from msgspec import DecodeError, Meta, Raw, ValidationError
+from msgspec.json import Decoder
+
+from ..seams.errors import BadRequest
+
+# A body with more backslashes than this is not searched for halves of emoji.
+MAX_ESCAPES = 1_000_000
+
+_HIGH, _LOW = rb"\\u[dD][89abAB][0-9a-fA-F]{2}", rb"\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+_LONE_SURROGATE = re.compile(rb"%b(?!%b)|(?<!%b)%b" % (_HIGH, _LOW, _HIGH, _LOW))
+
+_BOM = b"\xef\xbb\xbf"
+
+T = TypeVar("T")
+
+# Names come back in every frame or in an error's text, so they must be short.
+Name = Annotated[str, Meta(max_length=256)]
+
+
+def decode_body(body: bytes, decoder: Decoder[T]) -> T:
+    """Decodes a request's body, with or without a byte order mark; raises BadRequest naming the field."""
+    body = body.removeprefix(_BOM)
+    if not body or body.isspace():
+        raise BadRequest("missing request body")
+    try:
+        return decode(body, decoder)
+    except BadRequest:
+        repaired = _without_lone_surrogates(body)
+        if repaired is None:
+            raise
+    return decode(repaired, decoder)
+
+
+def decode(piece: bytes | Raw, decoder: Decoder[T], at: str = "") -> T:
+    """Decodes a body, or the piece of it that is called `at`."""
+    try:
+        return decoder.decode(piece)
+    except ValidationError as error:
+        raise BadRequest(_explain(error, at)) from None
+    except RecursionError:
+        raise BadRequest("the request body is nested too deeply") from None
+    except UnicodeDecodeError:
+        raise BadRequest("the request body is not valid UTF-8") from None
+    except DecodeError as error:
+        raise BadRequest(f"the request body is not valid JSON: {error}") from None
+
+
+def _without_lone_surrogates(body: bytes) -> bytes | None:
+    r"""Puts U+FFFD where a client cut an emoji in half and sent `\ud83d` alone, as Ollama's parser does.
+
+    None if there is none of that, or the body is not to be searched.
+    """
+    if body.count(b"\\") > MAX_ESCAPES:
+        return None
+    # Escaped backslashes are written in the other way first, so that every backslash begins an escape.
+    repaired, found = _LONE_SURROGATE.subn(rb"\\ufffd", body.replace(rb"\\", rb"\u005c"))
+    return repaired if found else None
+
+
+def _explain(error: ValidationError, at: str) -> str:
+    """msgspec's "Expected `str`, got `int` - at `$.model`" as "model: expected str, got int"."""
+    what, _, where = str(error).replace("`", "").partition(" - at $")
+    place = f"{at}{where}".lstrip(".") or "the request body"
+    return f"{place}: {what[:1].lower()}{what[1:]}"
