@@ -1,4 +1,4 @@
-"""Runs one tool call: arguments, rate limit, gates, the tool itself; what comes of it is text for the model."""
+"""Runs one tool call: arguments, the gatekeeper, the tool itself; what comes of it is text for the model."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -10,7 +10,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from ...seams.errors import ToolError
-from ...seams.gates import GateMap, Need
+from ...seams.gates import GateMap
 from ...seams.interfaces import ITool
 from ...seams.surrogates import joined
 from ...seams.types import ToolCall, ToolContext, unseen
@@ -20,30 +20,16 @@ from ..sessions.session import Session
 from ..sessions.turn import Turn
 from .arguments import BadArguments
 from .display import ToolDisplay
-from .gates import Gates
+from .gatekeeper import UNFORESEEN, Gatekeeper, Refused, Way
 from .toolbox import Toolbox
 
 # Of a result at most this many bytes go to the model.
 RESULT_LIMIT = 64 * 1024
 
-REFUSED = (
-    "This call was refused: the user has not allowed it ({needs}). Do not try it again, and do not try to get "
-    "around it. Tell the user what you wanted to do and why, and offer alternatives: to allow it by sending "
-    "{commands}, to give you the information themselves, or to go on without it."
-)
-UNFORESEEN = "The tool failed for a reason that nobody foresaw; the server's log has it."
 DENIED = (
     "The user was asked and said no to this call. Do not try it again. Tell the user that it was not done, and "
     "offer to go on without it or to take the information from them."
 )
-
-
-class NeedsApproval(Exception):
-    """The user has to be asked about the call first; `needs` are the gates in its way."""
-
-    def __init__(self, needs: list[Need]) -> None:
-        super().__init__(", ".join(need.what for need in needs))
-        self.needs = needs
 
 
 class Workbench(Struct, frozen=True, kw_only=True):
@@ -82,10 +68,11 @@ class ToolRunner:
         self._tools = tools
         self._result_limit = result_limit
         self._depth = max(depth, turn.caller.depth)
+        self._gatekeeper = Gatekeeper(session, turn, bench.limits, bench.gate_defaults)
         self.display = ToolDisplay(turn.reply, session.settings, bench.limits.display)
 
     async def run(self, call: ToolCall, approved: bool = False) -> str:
-        """The result for the model. With `approved` no limit and no gate is in the way.
+        """The result for the model; `approved` calls are those that the user was asked about and allowed.
 
         Raises `BadArguments` if the call cannot be understood, `NeedsApproval` if the user is to be asked, and
         `CancelledError` when the turn is cancelled; nothing else.
@@ -94,8 +81,12 @@ class ToolRunner:
         if tool is None:
             raise BadArguments(f"there is no tool '{call.name}'; there are: {', '.join(self._tools)}")
         arguments = self._bench.toolbox.arguments(tool, call.arguments)
-        if not approved and (refusal := self._refusal(tool, arguments)):
-            return refusal
+        try:
+            self._gatekeeper.admit(tool, arguments, Way.APPROVED if approved else Way.MODEL)
+        except Refused as refusal:
+            if refusal.told:
+                self._turn.reply.say(refusal.told)
+            return str(refusal)
         self.display.begins(tool.name, call.arguments)
         live = self.display.live()
         try:
@@ -105,34 +96,11 @@ class ToolRunner:
         self.display.returns(tool.name, result, live)
         return result
 
-    async def run_ungated(self, tool: ITool, arguments: dict[str, Any]) -> str:
-        """The result of a call that a person makes: no limit, no gate, no tags. Raises `BadArguments`."""
-        return await self._result(tool, self._bench.toolbox.check(tool, arguments))
-
-    def _refusal(self, tool: ITool, arguments: dict[str, Any]) -> str | None:
-        """Why the call may not run, for the model; the user is told here."""
-        limit = self._session.meter.refusal(tool.category, self._bench.limits.rates)
-        if limit is not None:
-            self._turn.reply.say(f"[{tool.name} was not called: {limit}]\n\n")
-            return f"The call was not made. {limit}"
-        if self._turn.gates_open:
-            return None
-        try:
-            access = tool.access(arguments)
-        except Exception:
-            self.log.failure("the tool {name} cannot say what a call would touch", name=tool.name)
-            return UNFORESEEN
-        closed = Gates(self._session.settings, self._bench.gate_defaults).closed(tool, access)
-        if not closed:
-            return None
-        may_open = self._turn.caller.rights == "all"
-        if may_open and self._bench.limits.gate_mode == "ask":
-            raise NeedsApproval(closed)
-        commands = " and ".join(need.command for need in closed)
-        needs = ", ".join(need.what for need in closed)
-        how = "To allow it" if may_open else "The operator can allow it"
-        self._turn.reply.say(f"[{tool.name} was refused. {how}: {commands}]\n\n")
-        return REFUSED.format(needs=needs, commands=commands)
+    async def run_for_person(self, tool: ITool, arguments: dict[str, Any], way: Way) -> str:
+        """The result of a call that a person makes, without tags. Raises `BadArguments` and `Refused`."""
+        checked = self._bench.toolbox.check(tool, arguments)
+        self._gatekeeper.admit(tool, checked, way)
+        return await self._result(tool, checked)
 
     async def _result(
         self, tool: ITool, arguments: dict[str, Any], show: Callable[[str, str], None] = unseen

@@ -75,8 +75,8 @@ class Commands:
             return self._unknown(invocation.name)
         if entry.owner and not turn.caller.owner:
             return (
-                f"!{entry.name} is for the operator only: from the server's own machine, or with an API key "
-                "that has all rights."
+                f"!{entry.name} is for the operator only: who asks from the server's own machine, through no "
+                "proxy, or shows the operator's key (agentctl operator-key)."
             )
         try:
             return await entry.run(

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from ...seams.errors import ToolError
 from ...seams.limits import ALLOWED, TIMEOUT
 from ..calls.arguments import BadArguments
+from ..calls.gatekeeper import Refused, Way
 from .direct import tool_arguments
 from .table import Call, UsageError, command, required_truth, whole_number
 
@@ -89,7 +90,7 @@ async def llm_clean_text(call: Call) -> str:
     waits=True,
 )
 async def llm_clean_tool(call: Call) -> str:
-    """One tool, ungated, whose result a model without prompt or history puts into words."""
+    """One tool, through its gates, whose result a model without prompt or history puts into words."""
     call.needs_all_rights()
     key, rest = _split(call.argument)
     name, text = _split(rest)
@@ -99,7 +100,7 @@ async def llm_clean_tool(call: Call) -> str:
         raise UsageError(f"There is no tool '{name}'.")
     runner = call.runner(tool)
     try:
-        result = await runner.run_ungated(tool, tool_arguments(tool, text))
+        result = await runner.run_for_person(tool, tool_arguments(tool, text), Way.LENT)
         return await call.asker.ask(
             key,
             f"The tool {name} was called with: {text}\n\nIts result:\n{result}\n\nSay what came of it.",
@@ -107,7 +108,7 @@ async def llm_clean_tool(call: Call) -> str:
         )
     except BadArguments as problem:
         raise UsageError(f"{problem}.") from None
-    except ToolError as error:
+    except (Refused, ToolError) as error:
         return str(error)
 
 

@@ -5,14 +5,14 @@ from typing import Any
 
 from msgspec import DecodeError, json
 
-from ...seams.gates import DATABASE_CATEGORY
 from ...seams.interfaces import ITool
 from ..calls.arguments import BadArguments
+from ..calls.gatekeeper import OPERATORS, Refused, Way
 from ..calls.toolbox import Toolbox
 from .table import Call, Command, UsageError
 
 # Tools of these categories are worth a command of their own.
-CATEGORIES = frozenset({"search", "extract", "drive", DATABASE_CATEGORY})
+CATEGORIES = frozenset({"search", "extract", "drive"}) | OPERATORS
 ALIASES = {"db_query": "db"}
 
 
@@ -36,17 +36,17 @@ def _command(tool: ITool, name: str, hidden: bool) -> Command:
         run=partial(_run, tool),
         group="Tools",
         waits=True,
-        owner=tool.category == DATABASE_CATEGORY,
+        owner=tool.category in OPERATORS,
         hidden=hidden,
     )
 
 
 async def _run(tool: ITool, call: Call) -> str:
-    # Without its gate, a tool is as powerful as the one who may open that.
-    call.needs_all_rights()
     runner = call.runner(tool)
     try:
-        return await runner.run_ungated(tool, tool_arguments(tool, call.argument))
+        return await runner.run_for_person(tool, tool_arguments(tool, call.argument), Way.COMMAND)
+    except Refused as refusal:
+        return str(refusal)
     except BadArguments as problem:
         raise UsageError(f"{problem}.") from None
 

@@ -1,6 +1,6 @@
 """One turn under way: a reply, the coroutine that makes it, and the ways it can end early."""
 
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Collection, Coroutine
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -8,6 +8,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
 from ...seams.errors import AgentError, let_go
+from ...seams.gates import Need
 from ...seams.interfaces import IReply
 from ...seams.types import Caller, ChatTurn
 from ..replies.reply import Reply
@@ -22,8 +23,9 @@ class Turn:
     A client that left before it was told anything is waited for, if it counts its tries, for `patience` seconds.
 
     `stopped` says that the user asked for the end (`!stop`): the reply then ends well. A client that left is
-    owed nothing; `cancelled` is true for both. With `gates_open`, no tool call has to pass a gate. `then` is
-    what a command leaves to be done once it has answered.
+    owed nothing; `cancelled` is true for both. With `gates_open`, no tool call has to pass a gate; `leave` are
+    the gates that the user was asked about and let a waiting call pass. `then` is what a command leaves to be done
+    once it has answered.
     """
 
     log = Logger()
@@ -33,6 +35,7 @@ class Turn:
         self.reply = Reply(clock, self._leave)
         self.stopped = self.cancelled = False
         self.gates_open = False
+        self.leave: Collection[Need] = ()
         self.then: Callable[[], Awaitable[None]] | None = None
         self._clock = clock
         self._asked = asked

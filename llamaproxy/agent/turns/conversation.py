@@ -63,6 +63,7 @@ class Conversation:
             await self._save(session)
         if decision == "no":
             exchange.settle(DENIED)
+        turn.leave = parked.needs
         await self._carry_on(session, exchange, turn)
 
     async def give_up(self, session: Session, result: str = UNANSWERED) -> None:

@@ -18,7 +18,8 @@ from ...seams.types import Message, ModelRequest, ToolCall
 from ..backends import Backends
 from ..calls.arguments import BadArguments
 from ..calls.delegation import Delegation
-from ..calls.runner import RESULT_LIMIT, NeedsApproval, ToolRunner, Workbench
+from ..calls.gatekeeper import NeedsApproval
+from ..calls.runner import RESULT_LIMIT, ToolRunner, Workbench
 from ..calls.toolbox import definition
 from ..calls.written import TextCalls
 from ..prompts import ModelPrompts
@@ -78,7 +79,8 @@ class ToolLoop:
         one that the user was asked about: what is pending in it has been allowed. Raises `ModelError`.
         """
         exchange, reply = self._exchange, self._turn.reply
-        await self._run_calls(exchange.pending(), approved=True)
+        if waiting := await self._run_calls(exchange.pending(), approved=True):
+            return waiting
         exchange.close()
         while True:
             calls = await self._ask()
