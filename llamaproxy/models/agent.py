@@ -89,6 +89,9 @@ class TurnDecoder:
                     said = first_line(_error(data).message)
                     raise error_of(self._who, None, said or "no explanation")
 
+    def ended(self, deltas: list[ModelDelta]) -> None:
+        """See `streaming.Decoder`: there is nothing that an event without its end could be."""
+
     def result(self) -> ModelResult | None:
         """See `streaming.Decoder`."""
         return ModelResult() if self.finished else None

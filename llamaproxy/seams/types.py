@@ -207,6 +207,11 @@ class ModelRequest(Struct, frozen=True, kw_only=True):
     timeout: float | None = None
 
 
+# How an answer ended. The last three say that there would have been more: a filter took it, the model refused to go on,
+# or its server wants to be asked again.
+Finish = Literal["stop", "length", "tool_calls", "content_filter", "refusal", "pause_turn"]
+
+
 class ModelResult(Struct, frozen=True, kw_only=True):
     """How a completion ended.
 
@@ -215,7 +220,7 @@ class ModelResult(Struct, frozen=True, kw_only=True):
     (starting the embedded one), 0 for a model that is always there.
     """
 
-    finish_reason: Literal["stop", "length", "tool_calls", "content_filter"] = "stop"
+    finish_reason: Finish = "stop"
     usage: Usage | None = None
     tool_calls: tuple[ToolCall, ...] = ()
     stop_sequence: str | None = None
@@ -228,7 +233,7 @@ class ReplyEnd(Struct, frozen=True, kw_only=True):
     `stop_sequence` is as in `ModelResult`, for the last of its completions.
     """
 
-    finish_reason: Literal["stop", "length"] = "stop"
+    finish_reason: Literal["stop", "length", "content_filter", "refusal", "pause_turn"] = "stop"
     stop_sequence: str | None = None
     usage: Usage = Usage()
     total_duration: int = 0

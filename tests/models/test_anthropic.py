@@ -244,7 +244,8 @@ class AnswerTests(AnthropicTestCase):
         meanings = {
             "end_turn": "stop",
             "stop_sequence": "stop",
-            "refusal": "content_filter",
+            "refusal": "refusal",
+            "pause_turn": "pause_turn",
             "model_context_window_exceeded": "length",
             "something_new": "stop",
         }
@@ -283,10 +284,14 @@ class AnswerTests(AnthropicTestCase):
             break_off(connection)
             self.assertIn("broke off in the middle", str(self.error_of(call, ModelError)))
 
-    def test_what_is_no_event_is_an_error(self) -> None:
-        for garbage in (b"data: {oops\n\n", b'data: {"no":"type"}\n\n', b"data: []\n\n"):
-            call, _ = self.answered(said("so"), garbage)
-            self.assertIn("sent what cannot be read", str(self.error_of(call)))
+    def test_what_is_no_json_is_an_error(self) -> None:
+        call, _ = self.answered(said("so"), b"data: {oops\n\n")
+        self.assertIn("sent what cannot be read", str(self.error_of(call)))
+
+    def test_what_is_no_event_is_passed_over(self) -> None:
+        for other in (b'data: {"no":"type"}\n\n', b"data: []\n\n", b"data: 7\n\n", b"data: ping\n\n"):
+            call, _ = self.answered(said("so"), other, end())
+            self.assertEqual((self.result_of(call).finish_reason, call.listener.text), ("stop", "so"))
 
     def test_silence_in_the_middle_is_a_timeout(self) -> None:
         call, connection = self.answered(said("so"), idle_timeout=20)

@@ -3,23 +3,21 @@
 Source of the format: https://platform.claude.com/docs/en/build-with-claude/streaming.
 """
 
-from typing import Any, Literal
+from typing import Any
 
 from msgspec import Struct
 
-from ...seams.types import ModelDelta, ModelResult, Reasoning, Text, Usage
+from ...seams.types import Finish, ModelDelta, ModelResult, Reasoning, Text, Usage
 from ..anthropic_prompt import Thoughts
-from ..upstream.refusals import error_of, message_of
-from ..upstream.sse import EventSplitter
-from ..upstream.wire import decoder
+from ..upstream.sse import OVERHEAD, EventSplitter, TooLongError
 from .calls import CallCollector
+from .ends import finish_of
+from .faults import fault, fault_in, no_stream
+from .kindly import anything, count, reader
+from .parts import words_of
 
-_FINISH: dict[str, Literal["stop", "length", "tool_calls", "content_filter"]] = {
-    "max_tokens": "length",
-    "model_context_window_exceeded": "length",
-    "tool_use": "tool_calls",
-    "refusal": "content_filter",
-}
+# What the thoughts of one answer that go back to the API may take in memory.
+MAX_THOUGHTS = 16 * 1024 * 1024
 
 
 class _Usage(Struct):
@@ -36,39 +34,52 @@ class _Message(Struct, frozen=True):
 
 
 class _Block(Struct, frozen=True):
-    type: str = ""
-    id: str = ""
-    name: str = ""
-    data: str = ""
+    """A block as it begins, which may hold something already; or all of it, in an answer that is not streamed."""
+
+    type: str | None = None
+    id: str | None = None
+    name: str | None = None
+    text: Any = None
+    thinking: Any = None
+    signature: str | None = None
+    data: str | None = None
+    input: Any = None
 
 
 class _Delta(Struct, frozen=True):
     """Of a block, or (with `stop_reason`) of the message."""
 
-    type: str = ""
-    text: str = ""
-    thinking: str = ""
-    signature: str = ""
-    partial_json: str = ""
+    text: Any = None
+    thinking: Any = None
+    signature: str | None = None
+    partial_json: Any = None
     stop_reason: str | None = None
     stop_sequence: str | None = None
 
 
 class _Event(Struct):
-    type: str
-    index: int = 0
-    message: _Message = _Message()
-    content_block: _Block = _Block()
-    delta: _Delta = _Delta()
+    """What is not in an event is what an answer has that is not streamed: `content` and the reason of its end."""
+
+    type: str | None = None
+    index: int | None = None
+    message: _Message | None = None
+    content_block: _Block | None = None
+    delta: _Delta | None = None
     usage: _Usage | None = None
     error: Any = None
+    content: list[_Block] | None = None
+    stop_reason: str | None = None
+    stop_sequence: str | None = None
 
 
-_decode = decoder(_Event)
+_decode = reader(_Event)
 
 
 class EventDecoder:
-    """The `streaming.Decoder` of this format. `thoughts` keeps what the API wants back with its tool calls."""
+    """The `streaming.Decoder` of this format. `thoughts` keeps what the API wants back with its tool calls.
+
+    What an event holds says what it is; its type does so as well, and is not needed.
+    """
 
     def __init__(self, who: str, thoughts: Thoughts) -> None:
         self.finished = False
@@ -76,78 +87,151 @@ class EventDecoder:
         self._thoughts = thoughts
         self._events = EventSplitter()
         self._calls = CallCollector()
-        self._blocks: dict[int, dict[str, Any]] = {}
-        self._stop_reason: str | None = None
+        # The calls under way: the input that they began with, None once a piece of it came.
+        self._inputs: dict[int, Any] = {}
+        # The thoughts by their number, in pieces.
+        self._blocks: dict[int, tuple[str, dict[str, list[str]]]] = {}
+        self._size = 0
+        # Of the block that has come last.
+        self._index = 0
+        self._said = False
+        self._finish: Finish | None = None
         self._stop_sequence: str | None = None
         self._usage = _Usage()
 
     def received(self, segment: bytes, deltas: list[ModelDelta]) -> None:
         """See `streaming.Decoder`."""
-        for data in self._events.received(segment):
-            event = _decode(data)
-            match event.type:
-                case "content_block_delta":
-                    self._take(event.index, event.delta, deltas)
-                case "content_block_start":
-                    self._open(event.index, event.content_block, deltas)
-                case "message_start":
-                    self._count(event.message.usage)
-                case "message_delta":
-                    self._stop_reason = event.delta.stop_reason or self._stop_reason
-                    self._stop_sequence = event.delta.stop_sequence
-                    self._count(event.usage)
-                case "message_stop":
-                    self._finish()
-                    return
-                case "error":
-                    raise error_of(self._who, event.error, message_of(event.error) or "no explanation")
+        self._read(self._events.received(segment), deltas)
+
+    def ended(self, deltas: list[ModelDelta]) -> None:
+        """See `streaming.Decoder`. The reason of the end is enough of one."""
+        if self.finished:
+            return
+        self._read(self._events.ended(), deltas)
+        if self._finish or (self._said and self._events.is_whole):
+            self._close()
+        elif self._events.stray and not self._said:
+            raise no_stream(self._who, self._events.stray)
 
     def result(self) -> ModelResult | None:
         """See `streaming.Decoder`."""
         if not self.finished:
             return None
-        usage = self._usage
+        usage, calls = self._usage, self._calls.finished()
         prompt = (usage.input_tokens, usage.cache_creation_input_tokens, usage.cache_read_input_tokens)
+        finish = self._finish or "stop"
         return ModelResult(
-            finish_reason=_FINISH.get(self._stop_reason or "", "stop"),
-            usage=Usage(sum(count or 0 for count in prompt), usage.output_tokens or 0),
-            tool_calls=self._calls.finished(),
+            finish_reason="tool_calls" if calls and finish == "stop" else finish,
+            usage=Usage(sum(map(count, prompt)), count(usage.output_tokens)),
+            tool_calls=calls,
             stop_sequence=self._stop_sequence,
         )
 
-    def _open(self, index: int, block: _Block, deltas: list[ModelDelta]) -> None:
-        match block.type:
-            case "tool_use":
-                deltas.append(self._calls.add(index, block.id, block.name, ""))
-            case "thinking":
-                self._thinking(index)
-            case "redacted_thinking":
-                self._blocks[index] = {"type": "redacted_thinking", "data": block.data}
+    def _read(self, events: list[bytes], deltas: list[ModelDelta]) -> None:
+        for data in events:
+            if not data.startswith(b"{") and not data.lstrip().startswith((b"{", b"[{")):
+                self._events.stray = self._events.stray or data
+                continue
+            event = _decode(data)
+            if text := _text_of(event):
+                self._said = True
+                deltas.append(Text(text))
+                continue
+            before = len(deltas)
+            self._take(event, data, deltas)
+            self._said = self._said or len(deltas) > before
+            if self.finished:
+                return
 
-    def _take(self, index: int, delta: _Delta, deltas: list[ModelDelta]) -> None:
-        match delta.type:
-            case "text_delta":
-                if delta.text:
-                    deltas.append(Text(delta.text))
-            case "thinking_delta":
-                if delta.thinking:
-                    deltas.append(Reasoning(delta.thinking))
-                    self._thinking(index)["thinking"] += delta.thinking
-            case "signature_delta":
-                self._thinking(index)["signature"] += delta.signature
-            case "input_json_delta":
-                deltas.append(self._calls.add(index, "", "", delta.partial_json))
+    def _take(self, event: _Event, data: bytes, deltas: list[ModelDelta]) -> None:
+        if event.index is not None:
+            self._index = event.index
+        if event.delta is not None and event.type != "message_delta":
+            self._go_on(event.delta, deltas)
+        elif event.content_block is not None:
+            self._open(event.content_block, deltas)
+        elif event.type == "message_stop":
+            self._close()
+        elif event.type == "error" or event.error:
+            raise fault(self._who, event.error or anything(data))
+        elif not _is_answer(event) and (error := fault_in(anything(data))):
+            raise fault(self._who, error)
+        if event.message is not None:
+            self._count(event.message.usage)
+        for index, block in enumerate(event.content or ()):
+            self._index = index
+            self._open(block, deltas)
+        for end in (event, event.delta):
+            if end is not None:
+                self._end(end.stop_reason, end.stop_sequence)
+        self._count(event.usage)
 
-    def _thinking(self, index: int) -> dict[str, Any]:
-        return self._blocks.setdefault(index, {"type": "thinking", "thinking": "", "signature": ""})
+    def _open(self, block: _Block, deltas: list[ModelDelta]) -> None:
+        if block.type == "tool_use":
+            deltas.append(self._calls.add(self._index, block.id or "", block.name or "", ""))
+            self._inputs[self._index] = block.input
+        elif block.type == "redacted_thinking":
+            self._keep("redacted_thinking", data=block.data)
+        else:
+            if block.type == "thinking":
+                self._keep("thinking", thinking="", signature="")
+            self._go_on(_Delta(block.text, block.thinking, block.signature), deltas)
+
+    def _go_on(self, delta: _Delta, deltas: list[ModelDelta]) -> None:
+        if text := words_of(delta.text):
+            deltas.append(Text(text))
+        if thinking := words_of(delta.thinking):
+            deltas.append(Reasoning(thinking))
+        if thinking or delta.signature:
+            self._keep("thinking", thinking=thinking, signature=delta.signature)
+        # Tools that the API runs itself have input, too, and are none of ours.
+        if delta.partial_json and self._index in self._inputs:
+            self._inputs[self._index] = None
+            deltas.append(self._calls.add(self._index, "", "", delta.partial_json))
+
+    def _keep(self, kind: str, **pieces: str | None) -> None:
+        """Keeps what the API wants back of a thought."""
+        _, fields = self._blocks.setdefault(self._index, (kind, {}))
+        for name, piece in pieces.items():
+            if piece is not None:
+                fields.setdefault(name, []).append(piece)
+                self._size += len(piece) + OVERHEAD
+        if self._size > MAX_THOUGHTS:
+            raise TooLongError(f"thoughts of more than {MAX_THOUGHTS} bytes")
 
     def _count(self, usage: _Usage | None) -> None:
         """Takes over the counts that came; they are totals so far, not increments."""
         for name in _Usage.__struct_fields__ if usage else ():
-            if (count := getattr(usage, name)) is not None:
-                setattr(self._usage, name, count)
+            if (number := getattr(usage, name)) is not None:
+                setattr(self._usage, name, number)
 
-    def _finish(self) -> None:
+    def _end(self, reason: str | None, sequence: str | None) -> None:
+        if reason:
+            self._finish = finish_of(self._who, reason)
+        self._stop_sequence = sequence or self._stop_sequence
+
+    def _close(self) -> None:
+        """The answer is over."""
         self.finished = True
+        for index, arguments in self._inputs.items():
+            if arguments:
+                self._calls.add(index, "", "", arguments)
         if calls := self._calls.finished():
-            self._thoughts.keep(calls, list(self._blocks.values()))
+            blocks = [
+                {"type": kind, **{name: "".join(pieces) for name, pieces in fields.items()}}
+                for kind, fields in self._blocks.values()
+            ]
+            self._thoughts.keep(calls, blocks)
+
+
+def _text_of(event: _Event) -> str | None:
+    """The text in an event that holds nothing else of interest, as most do."""
+    delta = event.delta
+    if event.type != "content_block_delta" or delta is None or delta.thinking or delta.partial_json:
+        return None
+    return delta.text if isinstance(delta.text, str) else None
+
+
+def _is_answer(event: _Event) -> bool:
+    """Whether there is anything of an answer in an event."""
+    return bool(event.delta or event.message or event.usage or event.content)

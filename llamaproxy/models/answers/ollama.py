@@ -7,39 +7,44 @@ from typing import Any
 
 from msgspec import Struct
 
-from ...seams.types import ModelDelta, ModelResult, Reasoning, Text, Usage
-from ..upstream.refusals import error_of, first_line
-from ..upstream.sse import LineSplitter
-from ..upstream.wire import decoder, encode
+from ...seams.types import Finish, ModelDelta, ModelResult, Reasoning, Text, Usage
+from ..upstream.sse import BYTE_ORDER_MARK, LineSplitter, Pieces
 from .calls import CallCollector
+from .ends import finish_of
+from .faults import fault, fault_in, is_fault, no_stream
+from .kindly import anything, count, reader
+from .parts import deltas_of, words_of
+
+# The bytes of a line that is no object which are kept, to be told should there be no answer.
+_STRAY = 1024
 
 
 class _Function(Struct, frozen=True):
-    name: str = ""
+    name: str | None = None
     arguments: Any = None
 
 
 class _Call(Struct, frozen=True):
-    id: str = ""
-    function: _Function = _Function()
+    id: str | None = None
+    function: _Function | None = None
 
 
 class _Message(Struct, frozen=True):
-    content: str | None = None
-    thinking: str | None = None
+    content: Any = None
+    thinking: Any = None
     tool_calls: list[_Call] | None = None
 
 
 class _Line(Struct):
-    message: _Message = _Message()
+    message: _Message | None = None
     done: bool = False
     done_reason: str | None = None
     prompt_eval_count: int | None = None
     eval_count: int | None = None
-    error: str | None = None
+    error: Any = None
 
 
-_decode = decoder(_Line)
+_decode = reader(_Line)
 
 
 class LineDecoder:
@@ -49,39 +54,75 @@ class LineDecoder:
         self.finished = False
         self._who = who
         self._lines = LineSplitter()
+        # The lines of an object that was written over several.
+        self._whole = Pieces()
+        self._stray = b""
         self._calls = CallCollector()
-        self._last = _Line()
+        self._said = False
+        self._finish: Finish = "stop"
+        self._usage: Usage | None = None
 
     def received(self, segment: bytes, deltas: list[ModelDelta]) -> None:
         """See `streaming.Decoder`."""
-        for data in self._lines.received(segment):
-            if not data:
-                continue
-            line = _decode(data)
-            if line.error is not None:
-                raise error_of(self._who, None, first_line(line.error))
-            self._take(line.message, deltas)
-            if line.done:
-                self.finished, self._last = True, line
+        for line in self._lines.received(segment):
+            self._read(line, deltas)
+            if self.finished:
                 return
+
+    def ended(self, deltas: list[ModelDelta]) -> None:
+        """See `streaming.Decoder`."""
+        if self.finished:
+            return
+        self._read(self._lines.ended(), deltas)
+        if self._whole:
+            self._take(self._whole.taken(), deltas)
+        if self._stray and not self._said:
+            raise no_stream(self._who, self._stray)
 
     def result(self) -> ModelResult | None:
         """See `streaming.Decoder`."""
         if not self.finished:
             return None
-        last, calls = self._last, self._calls.finished()
-        counted = last.prompt_eval_count is not None or last.eval_count is not None
+        calls = self._calls.finished()
         return ModelResult(
-            finish_reason="length" if last.done_reason == "length" else "tool_calls" if calls else "stop",
-            usage=Usage(last.prompt_eval_count or 0, last.eval_count or 0) if counted else None,
+            finish_reason="tool_calls" if calls and self._finish == "stop" else self._finish,
+            usage=self._usage,
             tool_calls=calls,
         )
 
-    def _take(self, message: _Message, deltas: list[ModelDelta]) -> None:
-        if message.thinking:
-            deltas.append(Reasoning(message.thinking))
-        if message.content:
-            deltas.append(Text(message.content))
+    def _read(self, line: bytes, deltas: list[ModelDelta]) -> None:
+        # Some proxies send it as events.
+        line = line.removeprefix(BYTE_ORDER_MARK).removeprefix(b"data:").strip()
+        if self._whole or line == b"{":
+            self._whole.add(line)
+        elif line.startswith(b"{"):
+            self._take(line, deltas)
+        else:
+            self._stray = self._stray or line[:_STRAY]
+
+    def _take(self, data: bytes, deltas: list[ModelDelta]) -> None:
+        line = _decode(data)
+        if is_fault(line.error):
+            raise fault(self._who, line.error)
+        if line.message is not None:
+            self._take_message(line.message, deltas)
+        elif not line.done and (error := fault_in(anything(data))):
+            raise fault(self._who, error)
+        if line.done:
+            self.finished = True
+            if line.prompt_eval_count is not None or line.eval_count is not None:
+                self._usage = Usage(count(line.prompt_eval_count), count(line.eval_count))
+            self._finish = finish_of(self._who, line.done_reason or "stop")
+
+    def _take_message(self, message: _Message, deltas: list[ModelDelta]) -> None:
+        self._said = True
+        if thought := words_of(message.thinking):
+            deltas.append(Reasoning(thought))
+        if isinstance(message.content, str):
+            if message.content:
+                deltas.append(Text(message.content))
+        else:
+            deltas += deltas_of(message.content)
         for call in message.tool_calls or ():
-            arguments = encode(call.function.arguments or {}).decode()
-            deltas.append(self._calls.add_whole(call.id, call.function.name, arguments))
+            function = call.function or _Function()
+            deltas.append(self._calls.add_whole(call.id or "", function.name or "", function.arguments))

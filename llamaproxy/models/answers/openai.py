@@ -1,53 +1,46 @@
-"""OpenAI's chat completions, streamed as Server-Sent Events.
+"""OpenAI's chat completions, streamed as Server-Sent Events, and what others made of them.
 
 Source of the format: https://platform.openai.com/docs/api-reference/chat-streaming. `reasoning_content` is
-what llama.cpp, vLLM and DeepSeek add to it, `reasoning` what OpenRouter and newer vLLM do.
+what llama.cpp, vLLM and DeepSeek add to it, `reasoning` what OpenRouter and newer vLLM do; Mistral's content is a list
+of parts, some of them thoughts; Moonshot puts the usage into the choice, Groq an error into `x_groq`.
 """
 
-from typing import Any, Literal
+from typing import Any
 
 from msgspec import Struct
 
-from ...seams.types import ModelDelta, ModelResult, Reasoning, Text, Usage
-from ..upstream.refusals import error_of, message_of
+from ...seams.types import Finish, ModelDelta, ModelResult, Reasoning, Text, Usage
 from ..upstream.repeats import Repeats
 from ..upstream.sse import EventSplitter
-from ..upstream.wire import decoder
 from .calls import CallCollector
-
-_FINISH: dict[str, Literal["stop", "length", "tool_calls", "content_filter"]] = {
-    "length": "length",
-    "max_tokens": "length",
-    "tool_calls": "tool_calls",
-    "function_call": "tool_calls",
-    "content_filter": "content_filter",
-}
+from .ends import finish_of
+from .faults import fault, fault_in, is_fault, no_stream
+from .kindly import anything, count, reader
+from .parts import deltas_of, words_of
 
 
 class _Function(Struct, frozen=True):
     name: str | None = None
-    arguments: str | None = None
+    arguments: Any = None
 
 
 class _CallPiece(Struct):
+    """`name` and `arguments` stand in `function`; a few servers leave that out."""
+
     index: int | None = None
     id: str | None = None
-    function: _Function = _Function()
+    function: _Function | None = None
+    name: str | None = None
+    arguments: Any = None
 
 
 class _Delta(Struct, frozen=True):
-    content: str | None = None
-    reasoning_content: str | None = None
-    reasoning: str | None = None
+    content: Any = None
+    reasoning_content: Any = None
+    reasoning: Any = None
+    refusal: Any = None
     tool_calls: list[_CallPiece] | None = None
-
-
-class _Choice(Struct):
-    """`stop_reason` is vLLM's: the text (or the number of the token) that ended the answer."""
-
-    delta: _Delta = _Delta()
-    finish_reason: str | None = None
-    stop_reason: Any = None
+    function_call: _Function | None = None
 
 
 class _Usage(Struct):
@@ -55,24 +48,48 @@ class _Usage(Struct):
     completion_tokens: int | None = None
 
 
+class _Choice(Struct):
+    """`message` is what an answer has that is not streamed, `text` what a completion that is no chat's has.
+
+    `stop_reason` is vLLM's: the text (or the number of the token) that ended the answer.
+    """
+
+    index: int | None = None
+    delta: _Delta | None = None
+    message: _Delta | None = None
+    text: Any = None
+    finish_reason: str | None = None
+    stop_reason: Any = None
+    usage: _Usage | None = None
+
+
+class _Groq(Struct):
+    error: Any = None
+
+
 class _Chunk(Struct):
     choices: list[_Choice] | None = None
     usage: _Usage | None = None
     error: Any = None
+    x_groq: _Groq | None = None
 
 
-_decode = decoder(_Chunk)
+_decode = reader(_Chunk)
 
 
 def _text_of(chunk: _Chunk) -> str | None:
     """The text in a chunk that holds nothing else of interest."""
-    if chunk.error or chunk.usage is not None or not chunk.choices:
+    if chunk.error or chunk.usage is not None or chunk.x_groq is not None or not chunk.choices:
         return None
     choice = chunk.choices[0]
     delta = choice.delta
-    if choice.finish_reason or delta.reasoning_content or delta.reasoning or delta.tool_calls:
+    if delta is None or choice.finish_reason or choice.message is not None or choice.index:
         return None
-    return delta.content
+    if choice.text or choice.usage is not None or len(chunk.choices) > 1:
+        return None
+    if delta.reasoning_content or delta.reasoning or delta.refusal or delta.tool_calls or delta.function_call:
+        return None
+    return delta.content if isinstance(delta.content, str) else None
 
 
 class ChunkDecoder:
@@ -81,9 +98,11 @@ class ChunkDecoder:
     __slots__ = (
         "_at_start",
         "_calls",
+        "_choice",
         "_events",
-        "_finish_reason",
+        "_finish",
         "_repeats",
+        "_said",
         "_stop_sequence",
         "_usage",
         "_who",
@@ -93,11 +112,15 @@ class ChunkDecoder:
     def __init__(self, who: str) -> None:
         self.finished = False
         self._at_start = True
+        # Whether anything of an answer has come.
+        self._said = False
         self._who = who
         self._events = EventSplitter()
         self._repeats = Repeats(lambda data: _text_of(_decode(data)))
         self._calls = CallCollector()
-        self._finish_reason: str | None = None
+        # The number of the one choice that is read, which the first one has.
+        self._choice: int | None = None
+        self._finish: Finish | None = None
         self._stop_sequence: str | None = None
         self._usage: Usage | None = None
 
@@ -110,35 +133,26 @@ class ChunkDecoder:
                 segment = segment[taken:]
             # With a pattern to look for, only up to where an event may end and a run of others may begin.
             end = segment.find(b"\n\n") + 2 if self._repeats.known else 0
-            self._decode(segment[:end] if end > 1 else segment, deltas)
+            self._read(self._events.received(segment[:end] if end > 1 else segment), deltas)
             self._at_start = self._events.idle
             segment = segment[end:] if end > 1 else b""
 
-    def _decode(self, segment: bytes, deltas: list[ModelDelta]) -> None:
-        for data in self._events.received(segment):
-            if data == b"[DONE]":
-                self.finished = True
-                return
-            chunk = _decode(data)
-            if _text_of(chunk):
-                self._repeats.learn(data)
-            if chunk.error:
-                raise error_of(self._who, chunk.error, message_of(chunk.error) or "no explanation")
-            if chunk.usage is not None:
-                self._usage = Usage(chunk.usage.prompt_tokens or 0, chunk.usage.completion_tokens or 0)
-            if chunk.choices:
-                choice = chunk.choices[0]
-                self._take(choice.delta, deltas)
-                self._finish_reason = choice.finish_reason or self._finish_reason
-                if isinstance(choice.stop_reason, str):
-                    self._stop_sequence = choice.stop_reason
+    def ended(self, deltas: list[ModelDelta]) -> None:
+        """See `streaming.Decoder`."""
+        if self.finished:
+            return
+        self._read(self._events.ended(), deltas)
+        if self._said and self._events.is_whole:
+            self.finished = True
+        elif self._events.stray and not (self._said or self._finish):
+            raise no_stream(self._who, self._events.stray)
 
     def result(self) -> ModelResult | None:
         """See `streaming.Decoder`. A finish reason is enough; not every server sends `[DONE]`."""
-        if not (self.finished or self._finish_reason):
+        if not (self.finished or self._finish):
             return None
         calls = self._calls.finished()
-        finish = _FINISH.get(self._finish_reason or "stop", "stop")
+        finish = self._finish or "stop"
         return ModelResult(
             finish_reason="tool_calls" if calls and finish == "stop" else finish,
             usage=self._usage,
@@ -146,13 +160,79 @@ class ChunkDecoder:
             stop_sequence=self._stop_sequence,
         )
 
-    def _take(self, delta: _Delta, deltas: list[ModelDelta]) -> None:
-        if thought := delta.reasoning_content or delta.reasoning:
+    def _read(self, events: list[bytes], deltas: list[ModelDelta]) -> None:
+        for data in events:
+            if not data.startswith(b"{") and self._is_word(data.strip()):
+                if self.finished:
+                    return
+                continue
+            chunk = _decode(data)
+            if (text := _text_of(chunk)) and chunk.choices and self._is_ours(chunk.choices[0]):
+                self._repeats.learn(data)
+                self._said = True
+                deltas.append(Text(text))
+            else:
+                self._take(chunk, data, deltas)
+
+    def _is_word(self, data: bytes) -> bool:
+        """Whether this is no frame: the mark of the end, or a word that keeps the line open or explains itself."""
+        if data.startswith((b"{", b"[{")):
+            return False
+        self.finished = data == b"[DONE]"
+        self._events.stray = self._events.stray or data
+        return True
+
+    def _take(self, chunk: _Chunk, data: bytes, deltas: list[ModelDelta]) -> None:
+        if is_fault(error := chunk.error or (chunk.x_groq and chunk.x_groq.error)):
+            raise fault(self._who, error)
+        if chunk.usage is not None:
+            self._count(chunk.usage)
+        if chunk.choices:
+            for choice in chunk.choices:
+                if self._is_ours(choice):
+                    self._take_choice(choice, deltas)
+        elif chunk.usage is None and (error := fault_in(anything(data))):
+            raise fault(self._who, error)
+
+    def _is_ours(self, choice: _Choice) -> bool:
+        """Whether this is the one choice that is read."""
+        if self._choice is None:
+            self._choice = choice.index
+        return choice.index in (None, self._choice)
+
+    def _take_choice(self, choice: _Choice, deltas: list[ModelDelta]) -> None:
+        before = len(deltas)
+        if choice.delta is not None:
+            self._take_words(choice.delta, deltas)
+        if choice.message is not None and not self._said and len(deltas) == before:
+            # Not if there are pieces: with them Perplexity sends all that came before.
+            self._take_words(choice.message, deltas)
+        deltas += deltas_of(choice.text)
+        self._said = self._said or len(deltas) > before
+        if choice.usage is not None:
+            self._count(choice.usage)
+        if choice.finish_reason:
+            self._finish = finish_of(self._who, choice.finish_reason)
+        if isinstance(choice.stop_reason, str):
+            self._stop_sequence = choice.stop_reason
+
+    def _take_words(self, said: _Delta, deltas: list[ModelDelta]) -> None:
+        if thought := words_of(said.reasoning_content) or words_of(said.reasoning):
             deltas.append(Reasoning(thought))
-        if delta.content:
-            deltas.append(Text(delta.content))
-        for piece in delta.tool_calls or ():
-            function = piece.function
+        if isinstance(said.content, str):
+            if said.content:
+                deltas.append(Text(said.content))
+        else:
+            deltas += deltas_of(said.content)
+        if refusal := words_of(said.refusal):
+            deltas.append(Text(refusal))
+        for piece in said.tool_calls or ():
+            function = piece.function or _Function(piece.name, piece.arguments)
             deltas.append(
-                self._calls.add(piece.index, piece.id or "", function.name or "", function.arguments or "")
+                self._calls.add(piece.index, piece.id or "", function.name or "", function.arguments)
             )
+        if old := said.function_call:
+            deltas.append(self._calls.add(None, "", old.name or "", old.arguments))
+
+    def _count(self, usage: _Usage) -> None:
+        self._usage = Usage(count(usage.prompt_tokens), count(usage.completion_tokens))

@@ -24,6 +24,21 @@ _OVERLOADED = (502, 503, 504, 529)
 MAX_BODY = 64 * 1024
 MAX_MESSAGE = 300
 
+# Where an error has its words; what is told first explains most.
+_WORDS = (
+    *(
+        "message",
+        "detail",
+        "error_description",
+        "error_message",
+        "error_msg",
+        "errorMessage",
+        "msg",
+        "status_msg",
+    ),
+    *("error", "errors", "description", "reason", "title"),
+)
+
 # llama.cpp and OpenAI have a word for it; the others only a sentence, each its own.
 _TOO_LONG = re.compile(
     r"exceed_context_size|context_length_exceeded|maximum (?:context|prompt) length|"
@@ -84,8 +99,9 @@ def first_line(text: str) -> str:
 
 def message_of(details: Any) -> str:
     """The server's own words in a decoded error; empty if there are none."""
-    while isinstance(details, dict):
-        details = details.get("message") or details.get("detail") or details.get("error")
+    while isinstance(details, dict | list):
+        found = details if isinstance(details, list) else map(details.get, _WORDS)
+        details = next((each for each in found if each), None)
     return first_line(details) if isinstance(details, str) else ""
 
 

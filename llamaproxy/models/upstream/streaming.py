@@ -23,7 +23,7 @@ from ...seams.interfaces import IDeltaReceiver
 from ...seams.types import ModelDelta, ModelResult
 from .client import Response
 from .refusals import UNREADABLE
-from .sse import LineTooLongError
+from .sse import TooLongError
 
 # Seconds that a server gets to end a response whose last frame has come.
 LINGER = 1.0
@@ -38,8 +38,11 @@ class Decoder(Shape):
     def received(self, segment: bytes, deltas: list[ModelDelta]) -> None:
         """Adds to `deltas` what `segment` completes; what was added stands even if this raises.
 
-        Raises `ModelError` for what the server reports, and for garbage `UNREADABLE` or `LineTooLongError`.
+        Raises `ModelError` for what the server reports, and for garbage `UNREADABLE` or `TooLongError`.
         """
+
+    def ended(self, deltas: list[ModelDelta]) -> None:
+        """Adds to `deltas` what the end of the response completes; raises as `received` does."""
 
     def result(self) -> ModelResult | None:
         """How the completion ended, or None if the stream has not said that it did."""
@@ -156,6 +159,7 @@ class DeltaStream(Protocol):
         "_idle",
         "_linger",
         "_lingering",
+        "_over",
         "_receiver",
         "_socket",
         "_watch",
@@ -179,7 +183,7 @@ class DeltaStream(Protocol):
         self._watch = watch
         self._idle = idle
         self._linger = linger
-        self._begun = self._held = self._lingering = False
+        self._begun = self._held = self._lingering = self._over = False
         # None once the outcome is known, which is also when the receiver hears no more.
         self._ended: Deferred[ModelResult] | None = None
         self._closing: IDelayedCall | None = None
@@ -212,8 +216,8 @@ class DeltaStream(Protocol):
             self._decoder.received(segment, deltas)
         except ModelError as reported:
             error = reported
-        except (*UNREADABLE, LineTooLongError) as garbled:
-            error = ModelError(f"{self._who} sent what cannot be read: {garbled}")
+        except (*UNREADABLE, TooLongError) as garbled:
+            error = self._unreadable(garbled)
         if deltas:
             if not self._begun:
                 self._begin()
@@ -235,9 +239,8 @@ class DeltaStream(Protocol):
             self._closing.cancel()
         if self._ended is None:
             return
-        result = self._decoder.result()
-        if result is not None:
-            self._settle(result)
+        if outcome := self._take_last() or self._decoder.result():
+            self._settle(outcome)
             return
         cause = root_cause(reason.value)
         why = str(cause).rstrip(".")
@@ -252,14 +255,14 @@ class DeltaStream(Protocol):
 
     def pauseProducing(self) -> None:
         """Stops reading the socket; the call's limits wait as well."""
-        if self._ended is not None:
+        if self._ended is not None and not self._over:
             self._held = True
             self._watch.hold()
             self._socket.pauseProducing()
 
     def resumeProducing(self) -> None:
         """Reads on."""
-        if self._ended is not None:
+        if self._ended is not None and not self._over:
             self._held = False
             self._watch.release()
             self._socket.resumeProducing()
@@ -273,6 +276,29 @@ class DeltaStream(Protocol):
         self._begun = True
         self._expect_more()
         self._receiver.registerProducer(self)
+
+    def _take_last(self) -> ModelError | None:
+        """Hands on what only the end completes; what is wrong with that, if anything is."""
+        # Nothing is left to be paused; the connection may be free for the next call already.
+        self._over = True
+        deltas: list[ModelDelta] = []
+        error: ModelError | None = None
+        try:
+            self._decoder.ended(deltas)
+        except ModelError as reported:
+            error = reported
+        except TooLongError as garbled:
+            error = self._unreadable(garbled)
+        except UNREADABLE:
+            pass  # a frame that was cut off
+        if deltas:
+            if not self._begun:
+                self._begin()
+            self._receiver.deltasReceived(deltas)
+        return error
+
+    def _unreadable(self, garbled: Exception) -> ModelError:
+        return ModelError(f"{self._who} sent what cannot be read: {garbled}")
 
     def _expect_more(self) -> None:
         self._watch.expect(self._idle, f"fell silent for {self._idle:g} seconds in the middle of its reply")
@@ -302,6 +328,9 @@ class DeltaStream(Protocol):
             return
         if self._begun:
             self._receiver.unregisterProducer()
+            if isinstance(outcome, ModelUnavailable):
+                # Another try would say it all again.
+                outcome = ModelError(str(outcome))
         if isinstance(outcome, ModelError):
             ended.errback(outcome)
         elif outcome is not None:
