@@ -21,7 +21,7 @@ _FIRST_MODELS = {
             "type": "LOCAL",
             "model_id": "smollm2",
             "context_length": 4096,
-            "max_tokens": 1024,
+            "max_tokens": 512,
             "enabled": True,
             "description": "SmolLM2 135M Instruct, a small model that runs inside the server",
         }

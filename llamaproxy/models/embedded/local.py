@@ -26,6 +26,9 @@ from .toolwords import in_words
 
 # Tokens per reply when the entry does not say: the memory for them is taken when the model is loaded.
 CONTEXT_LENGTH = 4096
+# Small weights fall into saying one sentence until their limit ends it: what was said lately becomes less likely, and a
+# run of words that was said before much less. An entry's `extra` may say otherwise.
+SAMPLING = {"repeat_penalty": 1.1, "dry_multiplier": 0.8}
 
 
 class Local:
@@ -136,7 +139,7 @@ class LocalModel(Local):
 
     def __init__(self, key: str, entry: ModelEntry, *parts: Any) -> None:
         super().__init__(key, entry, *parts)
-        self._chat = OpenAIChat(entry, self._upstream)
+        self._chat = OpenAIChat(replace(entry, extra={**SAMPLING, **entry.extra}), self._upstream)
 
     def chat(self, request: ModelRequest, receiver: IDeltaReceiver) -> Deferred[ModelResult]:
         """See `IModel`. Loads the model first if need be."""

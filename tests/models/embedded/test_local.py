@@ -1,6 +1,7 @@
 """The embedded model for real: llama.cpp in a child process, with the weights that `agentctl model-pull` gets."""
 
 import os
+import re
 import signal
 import sys
 from operator import mul
@@ -111,6 +112,20 @@ class LocalModelTests(LocalCase):
         self.assertEqual(len(children(os.getpid())), 1)
         self.assertLess((await model.chat(HELLO, Listener())).load_seconds, 0.1)
 
+    async def test_small_weights_do_not_say_the_same_sentence_again_and_again(self) -> None:
+        said: dict[str, list[str]] = {}
+        for name, extra in (("as it is", {}), ("unhindered", {"repeat_penalty": 1.0, "dry_multiplier": 0.0})):
+            model = local_model(WEIGHTS, temperature=0.0, extra=extra)
+            self.addCleanup(model.stop)
+            listener = Listener()
+            await model.chat(STORY, listener)
+            said[name] = [
+                line.strip() for line in re.split(r"[.!?\n]", listener.text) if len(line.strip()) > 12
+            ]
+        most = {name: max(map(sentences.count, sentences)) for name, sentences in said.items()}
+        self.assertGreater(most["unhindered"], 2)
+        self.assertLessEqual(most["as it is"], 2)
+
     async def test_weights_are_described_before_they_are_loaded(self) -> None:
         model = self.model()
         await model.start()
@@ -207,7 +222,7 @@ class NoWeightsTests(TestCase):
 PARENT = """
 import sys
 from twisted.internet import reactor
-from tests.models.test_local import STORY, Teller, local_model
+from tests.models.embedded.test_local import STORY, Teller, local_model
 model, teller = local_model(sys.argv[1]), Teller()
 model.chat(STORY, teller)
 teller.begun.addCallback(lambda _: print("generating", flush=True))
