@@ -112,7 +112,7 @@ RESPONSE = shape(
     created_at=INT,
     status=some("in_progress", "completed", "incomplete", "failed"),
     error=maybe(shape(code=some("server_error", "rate_limit_exceeded"), message=STR)),
-    incomplete_details=maybe(shape(reason=const("max_output_tokens"))),
+    incomplete_details=maybe(shape(reason=some("max_output_tokens", "content_filter"))),
     instructions=NULL,
     max_output_tokens=maybe(INT),
     metadata={"type": "object"},
@@ -179,7 +179,7 @@ BLOCK = one_of(
     shape(type=const("text"), text=STR, citations=NULL),
     shape(type=const("thinking"), thinking=STR, signature=STR),
 )
-STOP_REASON = some("end_turn", "max_tokens", "stop_sequence", "tool_use")
+STOP_REASON = some("end_turn", "max_tokens", "stop_sequence", "tool_use", "pause_turn", "refusal")
 MESSAGE = shape(
     id={**STR, "pattern": "^msg_"},
     type=const("message"),

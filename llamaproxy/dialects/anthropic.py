@@ -20,7 +20,13 @@ from .parsing import WireMessage, last_user_turn, size_of
 
 JSON_TYPE = b"application/json"
 
-_STOP_REASONS = {"stop": "end_turn", "length": "max_tokens"}
+_STOP_REASONS = {
+    "stop": "end_turn",
+    "length": "max_tokens",
+    "content_filter": "refusal",
+    "refusal": "refusal",
+    "pause_turn": "pause_turn",
+}
 _ERROR_TYPES = {
     401: "authentication_error",
     403: "permission_error",

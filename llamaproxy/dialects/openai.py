@@ -22,6 +22,9 @@ from .parsing import WireMessage, last_user_turn, system_beside
 
 JSON_TYPE = b"application/json"
 
+# What OpenAI has no word for; a refusal is its filter's.
+_FINISH = {"refusal": "content_filter", "pause_turn": "stop"}
+
 _DONE = b"data: [DONE]\n\n"
 
 
@@ -114,7 +117,7 @@ class ChunkEncoder(FrameEncoder, ABC):
 
     def finish(self, end: ReplyEnd) -> bytes:
         """The finish reason, the usage if asked for, and the closing mark."""
-        frames = f'{self._choice}{self.silence}{self.closing},"finish_reason":"{end.finish_reason}"}}]}}\n\n'
+        frames = f'{self._choice}{self.silence}{self.closing},"finish_reason":"{_finish(end)}"}}]}}\n\n'
         if self._include_usage:
             frames += f'{self._chunk}],"usage":{to_json(_usage(end.usage)).decode()}}}\n\n'
         return frames.encode("ascii") + _DONE
@@ -130,7 +133,7 @@ class ChunkEncoder(FrameEncoder, ABC):
             {
                 "object": self.kind,
                 **self._identity,
-                "choices": [{**choice, "finish_reason": end.finish_reason}],
+                "choices": [{**choice, "finish_reason": _finish(end)}],
                 "usage": _usage(end.usage),
             }
         )
@@ -188,6 +191,10 @@ def _error_type(status: int) -> str:
             return "invalid_request_error"
         case _:
             return "api_error"
+
+
+def _finish(end: ReplyEnd) -> str:
+    return _FINISH.get(end.finish_reason, end.finish_reason)
 
 
 def _usage(usage: Usage) -> dict[str, int]:

@@ -50,6 +50,9 @@ class _Body(Struct):
 
 _body = Decoder(_Body)
 
+# Why a response may be incomplete.
+_INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter", "refusal": "content_filter"}
+
 
 class ResponseRequest(ChatRequest, frozen=True, kw_only=True):
     """`echo` are the fields of the request that a response repeats."""
@@ -158,8 +161,8 @@ class ResponseEncoder(BlockEncoder):
 
     def _done(self, end: ReplyEnd) -> dict[str, Any]:
         done = {**self._response, "status": "completed", "output": self._items, "usage": _usage(end.usage)}
-        if end.finish_reason == "length":
-            done |= {"status": "incomplete", "incomplete_details": {"reason": "max_output_tokens"}}
+        if reason := _INCOMPLETE.get(end.finish_reason):
+            done |= {"status": "incomplete", "incomplete_details": {"reason": reason}}
         return done
 
     def _open(self, kind: type[AgentEvent]) -> str:

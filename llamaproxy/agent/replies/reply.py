@@ -100,6 +100,11 @@ class Reply:
         """Whether it has come to a good end."""
         return isinstance(self._outcome, ReplyEnd)
 
+    @property
+    def ending(self) -> str:
+        """How the model's newest answer ended."""
+        return self._end.finish_reason
+
     # -- the model's side (IDeltaReceiver)
 
     def registerProducer(self, producer: IPushProducer) -> None:
@@ -148,7 +153,7 @@ class Reply:
         load = min(result.load_seconds, first - self._asked)
         so_far = self._end
         self._end = ReplyEnd(
-            finish_reason="length" if result.finish_reason == "length" else "stop",
+            finish_reason="stop" if result.finish_reason == "tool_calls" else result.finish_reason,
             stop_sequence=result.stop_sequence,
             usage=Usage(
                 so_far.usage.prompt_tokens + usage.prompt_tokens,

@@ -16,6 +16,13 @@ from .exchange import Exchange
 from .material import kept
 from .toolloop import Means, ToolLoop
 
+# What the user hears of an answer that would have been longer, by `Finish`.
+_CUT = {
+    "content_filter": "[The answer ends here: a filter of the model's server stopped it.]",
+    "refusal": "[The answer ends here: the model refused to go on.]",
+    "pause_turn": "[The model paused here. Ask it to go on.]",
+}
+
 
 class Conversation:
     """The part of a turn that reaches a model."""
@@ -109,9 +116,12 @@ class Conversation:
             await self._save(session)
             reply.say(question)
         else:
-            if not reply.transcript:
+            cut = _CUT.get(reply.ending, "")
+            if cut:
+                reply.say(f"\n\n{cut}" if reply.transcript else cut)
+            elif not reply.transcript:
                 reply.say("[the model gave no answer; ask again, or choose another model with !model]")
-            await self._commit(session, exchange, turn)
+            await self._commit(session, exchange, turn, interrupted=bool(cut))
         reply.finish()
 
     async def _commit(
