@@ -1,8 +1,9 @@
-# make run    everything from a bare checkout to a server in the foreground
-# make test   everything from a bare checkout to the tests
-# make lint   ruff and mypy
-# make bench  the benchmarks; one of them with NAME=...
-# make clean  removes what the others made
+# make run        everything from a bare checkout to a server in the foreground
+# make test       everything from a bare checkout to the tests, but for those of the apps
+# make test-apps  the coding apps, really run: installs a gigabyte of them into tests/apps
+# make lint       ruff and mypy
+# make bench      the benchmarks; one of them with NAME=...
+# make clean      removes what the others made
 #
 # make run PORT=8080 MODEL=key HOME_FOLDER=/path
 
@@ -11,7 +12,11 @@ BIN := .venv/bin
 HOME_FLAG := $(if $(HOME_FOLDER),--home $(HOME_FOLDER))
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --config-settings editable_mode=compat
 
-.PHONY: run test lint bench clean
+# What make test runs: every room of tests/ except tests/apps.
+ROOMS := $(patsubst tests/%/__init__.py,tests.%,$(filter-out tests/apps/%,$(wildcard tests/*/__init__.py))) \
+	$(patsubst tests/%.py,tests.%,$(wildcard tests/test_*.py))
+
+.PHONY: run test test-apps lint bench clean
 
 run: .venv/run.stamp
 	@$(BIN)/agentctl $(HOME_FLAG) model-pull smollm2
@@ -19,7 +24,10 @@ run: .venv/run.stamp
 
 test: .venv/dev.stamp $(if $(shell command -v npm),.venv/node.stamp)
 	@$(BIN)/agentctl $(HOME_FLAG) model-pull smollm2
-	$(BIN)/trial $(or $(TESTS),tests)
+	$(BIN)/trial $(or $(TESTS),$(ROOMS))
+
+test-apps: .venv/dev.stamp $(if $(shell command -v npm),.venv/node-apps.stamp) .venv/python-apps.stamp
+	$(BIN)/trial $(or $(TESTS),tests.apps)
 
 lint: .venv/dev.stamp
 	$(BIN)/ruff check .
@@ -30,7 +38,7 @@ bench: .venv/bench.stamp
 	$(BIN)/python -m benchmarks $(NAME)
 
 clean:
-	rm -rf .venv tests/clients/node/node_modules build dist *.egg-info _trial_temp* .mypy_cache .ruff_cache
+	rm -rf .venv tests/clients/node/node_modules tests/apps/node_modules tests/apps/.venv build dist *.egg-info _trial_temp* .mypy_cache .ruff_cache
 	find llamaproxy tests twisted benchmarks -name __pycache__ -prune -exec rm -rf {} +
 	rm -f twisted/plugins/dropin.cache
 
@@ -46,6 +54,16 @@ clean:
 .venv/node.stamp: $(addprefix tests/clients/node/package,.json -lock.json) | .venv
 	@npm ci --prefix tests/clients/node --no-audit --no-fund --silent && touch $@ || \
 		echo "npm could not install the JavaScript client libraries; their tests are skipped"
+
+# The coding apps; the tests of one that is not there are skipped.
+.venv/node-apps.stamp: $(addprefix tests/apps/package,.json -lock.json) | .venv
+	@npm ci --prefix tests/apps --no-audit --no-fund --silent && touch $@ || \
+		echo "npm could not install the coding apps; their tests are skipped"
+
+.venv/python-apps.stamp: tests/apps/requirements.txt | .venv
+	@$(PYTHON) -m venv tests/apps/.venv && \
+		tests/apps/.venv/bin/pip install --quiet --disable-pip-version-check -r $< && touch $@ || \
+		echo "pip could not install aider; its tests are skipped"
 
 .venv/bench.stamp: .venv/dev.stamp
 	$(INSTALL) -e '.[bench]'

@@ -2,7 +2,7 @@
 
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -25,13 +25,15 @@ HOST = "127.0.0.1"
 class Program(ProcessProtocol):
     """A child process with its output; `status` is its exit status, negative for the signal that ended it."""
 
-    def __init__(self, arguments: Sequence[str], folder: Path) -> None:
+    def __init__(
+        self, arguments: Sequence[str], folder: Path, environment: Mapping[str, str] | None = None
+    ) -> None:
         self.output = b""
         self.errors = b""
         self.status: int | None = None
         self._expected: list[tuple[bytes, Deferred[None]]] = []
         self._ended: list[Deferred[int]] = []
-        reactor.spawnProcess(self, arguments[0], arguments, env=None, path=str(folder))
+        reactor.spawnProcess(self, arguments[0], arguments, env=environment, path=str(folder))
 
     @property
     def pid(self) -> int:
@@ -55,6 +57,10 @@ class Program(ProcessProtocol):
 
     def signal(self, number: signal.Signals) -> None:
         self._process.signalProcess(number.name.removeprefix("SIG"))
+
+    def close_input(self) -> None:
+        """Tells it that nobody will type anything."""
+        self._process.closeStdin()
 
     async def put_down(self) -> None:
         """Ends it by force, if it still runs."""

@@ -1,0 +1,38 @@
+"""codex, which speaks OpenAI's Responses."""
+
+from . import scenes
+from .app import NODE_BIN, App, missing
+
+CONFIG = """\
+model = "agent"
+model_provider = "llamaproxy"
+check_for_update_on_startup = false
+
+[analytics]
+enabled = false
+
+[model_providers.llamaproxy]
+name = "llamaproxy"
+base_url = "{server}/v1"
+wire_api = "responses"
+
+[projects."{project}"]
+trust_level = "trusted"
+"""
+
+
+class Codex(App):
+    program = NODE_BIN / "codex"
+
+    def configure(self) -> None:
+        folder = self.home / ".codex"
+        folder.mkdir()
+        (folder / "config.toml").write_text(CONFIG.format(server=self.server, project=self.project))
+
+    def arguments(self, words: str, again: bool) -> list[str]:
+        return ["exec", "--skip-git-repo-check", *(["resume", "--last"] if again else []), words]
+
+
+class CodexTests(scenes.Scenes):
+    skip = missing(Codex)
+    app_type = Codex
