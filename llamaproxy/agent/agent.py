@@ -3,11 +3,10 @@
 from collections.abc import Callable, Mapping, Sequence
 from time import time
 
-from twisted.internet.defer import Deferred, DeferredList, fail
+from twisted.internet.defer import Deferred, DeferredList, fail, maybeDeferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from ..seams.errors import NoEmbedder, Stopping
@@ -15,12 +14,12 @@ from ..seams.gates import GateMap
 from ..seams.interfaces import IAgent, IEmbedder, IModel, IPeer, IPeers, IReply, ISessionStore
 from ..seams.limits import Ruling
 from ..seams.types import Caller, ChatTurn, Embeddings, Message, ModelInfo, SessionCard
-from .aside import ask_aside
 from .backends import Backends
 from .calls.delegation import Delegation
 from .calls.prompttools import ReadSystemPrompt, UpdateSystemPrompt
 from .calls.runner import Workbench
 from .calls.toolbox import Toolbox
+from .errands import Errands
 from .parts import assemble
 from .prompts import ModelPrompts, PromptFiles
 from .sessions.history import estimate_all
@@ -72,7 +71,8 @@ class Agent:
         self._embedders = embedders or {}
         self._clock = clock
         self._turns: dict[Turn, Deferred[None]] = {}
-        self._asides: set[Deferred[str]] = set()
+        backends = self.parts.backends
+        self._errands = Errands(backends, backends.default, self.parts.delegation)
         self._stopping = False
         self._reaper = LoopingCall(self.reap)
         self._reaper.clock = clock
@@ -118,20 +118,11 @@ class Agent:
             )
         return embedder.embed(texts, dimensions)
 
-    def aside(self, turn: ChatTurn, system: str = "") -> Deferred[str]:
+    def aside(self, caller: Caller, turn: ChatTurn, system: str = "") -> Deferred[str]:
         """One completion outside any session; see `IAgent`."""
         if self._stopping:
             return fail(_stopping())
-        backends = self.parts.backends
-        timeout = self.parts.delegation.time_limit(backends.default)
-        asking = Deferred.fromCoroutine(ask_aside(backends[backends.default], turn, system, timeout=timeout))
-        self._asides.add(asking)
-
-        def over(result: str | Failure) -> str | Failure:
-            self._asides.discard(asking)
-            return result
-
-        return asking.addBoth(over)
+        return maybeDeferred(self._errands.run, caller, turn, system)
 
     # -- IPeer
 
@@ -162,8 +153,7 @@ class Agent:
     async def stop(self) -> None:
         """Takes no more turns, ends those that run, and returns when all of them are committed."""
         self._stopping = True
-        for asking in list(self._asides):
-            asking.cancel()
+        self._errands.stop()
         if self._reaper.running:
             self._reaper.stop()
         under_way = list(self._turns.values())

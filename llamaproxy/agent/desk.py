@@ -6,6 +6,7 @@ from ..seams.interfaces import IPeers
 from ..seams.types import Caller, ChatTurn
 from .commands.commands import Commands
 from .commands.script import Script, TooManyCommands
+from .sessions.guests import Guests
 from .sessions.session import Session, Sessions
 from .sessions.turn import Turn
 from .turns.approvals import is_open, parked_turn, reminder
@@ -26,7 +27,7 @@ class Desk:
         self._sessions = sessions
         self._conversation = conversation
         self._commands = commands
-        self._peers = peers
+        self._guests = Guests(sessions, self._limits, peers)
 
     async def serve(self, running: Turn, caller: Caller, turn: ChatTurn) -> None:
         """Answers `turn` into the reply of `running`. Raises `AgentError` or `CancelledError`."""
@@ -36,15 +37,23 @@ class Desk:
             running.reply.say(str(problem))
             running.reply.finish()
             return
+        talks = bool(script.prompt or turn.images or not script.commands)
         session = self._sessions.get(caller.session_id)
-        if session is None and self._full():
-            running.reply.say(
-                f"There are already {self._limits.max_users} users here, as many as the operator allows. "
-                "Try again later."
-            )
+        is_new = talks and not (session is not None and session.is_user)
+        if is_new and (refusal := self._guests.refusal(caller)) is not None:
+            running.reply.say(refusal)
             running.reply.finish()
             return
-        session = self._sessions.obtain(caller)
+        session = self._sessions.obtain(caller, talks)
+        try:
+            await self._answer(session, running, script, turn)
+        finally:
+            # What agents ask leaves no session behind, as they may be many; the store has it.
+            if caller.depth and session.is_at_rest:
+                self._sessions.drop(session)
+        self._guests.tidy()
+
+    async def _answer(self, session: Session, running: Turn, script: Script, turn: ChatTurn) -> None:
         at_once, later = self._commands.split(script.commands)
         if at_once and not later and not script.prompt:
             await self._load(session, running)
@@ -66,9 +75,6 @@ class Desk:
                 session.end()
         finally:
             session.turns.remove(running)
-
-    def _full(self) -> bool:
-        return 0 < self._limits.max_users <= self._peers.live_in_all()
 
     async def _load(self, session: Session, running: Turn) -> None:
         await self._sessions.load(session, self._limits.history_max_ctx)

@@ -68,6 +68,12 @@ class Busy(AgentError):
     status, code, retry_after = 429, "queue_full", 5
 
 
+class Crowded(AgentError):
+    """Too much of one kind is under way for everybody together."""
+
+    status, code, retry_after = 503, "overloaded", 5
+
+
 class Continued(AgentError):
     """The same message came again on another connection, where its answer goes on."""
 

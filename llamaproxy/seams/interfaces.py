@@ -138,10 +138,11 @@ class IAgent(Interface):
         its beginning. So does, for a while, another try of one whose turn has ended.
         """
 
-    def aside(turn: ChatTurn, system: str = "") -> Deferred[str]:
+    def aside(caller: Caller, turn: ChatTurn, system: str = "") -> Deferred[str]:
         """One completion outside any session, without history, tools or commands, by the model sessions start with.
 
-        Fires with its text, "" for none. Fails with an `AgentError`. Cancelling it stops the model.
+        Fires with its text, "" for none. Fails with an `AgentError`, also where the caller has too many of them
+        under way. Cancelling it stops the model.
         """
 
     def models() -> Sequence[ModelInfo]:
@@ -205,6 +206,8 @@ class IPeer(Interface):
 class IPeers(Interface):
     """The server's other processes, if there are any. Each session belongs to one process alone."""
 
+    processes = Attribute("How many there are, this one included.")
+
     def join(peer: IPeer) -> None:
         """Makes this process known to the others; called once, before its first turn."""
 
@@ -212,10 +215,10 @@ class IPeers(Interface):
         """The short ids that this process may give, endlessly."""
 
     def tell_live(number: int) -> None:
-        """So many sessions are in memory here now."""
+        """So many users have sessions in memory here now."""
 
     def live_in_all() -> int:
-        """How many are, here and elsewhere."""
+        """How many have, here and elsewhere."""
 
     def rule(ruling: Ruling) -> Deferred[None]:
         """Has every process obey, this one too; fires once they do."""

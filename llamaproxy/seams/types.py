@@ -36,7 +36,8 @@ class Caller(Struct, frozen=True, kw_only=True):
 
     `owner` is set for the person who runs the server: they come from its own machine, or with a key that is
     theirs. A few commands are for them alone. `named_by` says in words what decided whose session it is.
-    `depth` counts the delegations above the request: 0 for a person's own, more for another agent's.
+    `depth` counts the delegations above the request: 0 for a person's own, more for another agent's. `source` is
+    what shares limits: the name of the key that came along, or else the address.
     """
 
     session_id: str
@@ -45,6 +46,7 @@ class Caller(Struct, frozen=True, kw_only=True):
     rights: Rights = "all"
     owner: bool = False
     depth: int = 0
+    source: str = ""
 
 
 class Options(Struct, frozen=True, kw_only=True):

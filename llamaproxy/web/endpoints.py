@@ -94,13 +94,14 @@ class Endpoints:
     async def _converse(self, request: Intake, parsed: ChatRequest, encoder: Encoder) -> bytes:
         """Takes the turn to the agent and carries the reply back. This is cancelled when the client leaves."""
         assert parsed.turn is not None
-        if task := self._housekeeper.task(request, parsed):
-            return self._say(request, parsed, encoder, await self._housekeeper.answer(task, parsed))
+        caller = self._guard.caller(request)
+        if task := self._housekeeper.task(request, parsed, caller):
+            return self._say(request, parsed, encoder, await self._housekeeper.answer(task, parsed, caller))
         quirks = quirks_of(request, request.plain_path)
         outlet = self._stream(request, encoder, quirks) if parsed.stream else self._whole(request, encoder)
         with request.channel.site.meters.turn():
             turn = replace(parsed.turn, attempt=_attempt(request), shows_history=quirks.shows_history)
-            await outlet.carry(self._agent.turn(self._guard.caller(request), turn))
+            await outlet.carry(self._agent.turn(caller, turn))
         return b""
 
     def _say(self, request: Intake, parsed: ChatRequest, encoder: Encoder, text: str) -> bytes:

@@ -128,6 +128,7 @@ class Guard:
             rights=rights,
             owner=rights == "all" and (own == "all" or (at_the_server and _speaks_for_itself(request))),
             depth=depth,
+            source=f"key {key}" if key else text,
         )
 
     def key_name(self, request: IRequest) -> str | None:

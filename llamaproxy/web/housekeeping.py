@@ -8,6 +8,7 @@ from ..dialects.base import ChatRequest
 from ..dialects.housekeeping import Task, answer, recognise, suits
 from ..seams.errors import AgentError
 from ..seams.interfaces import IAgent
+from ..seams.types import Caller
 from .site import Intake
 
 # For Open WebUI's custom header with the template {{TASK}}.
@@ -25,13 +26,16 @@ class Housekeeper:
         self._agent = agent
         self._mode = mode
 
-    def task(self, request: Intake, parsed: ChatRequest) -> Task | None:
-        """What errand the request is; None if it is to be answered as chat."""
-        if self._mode == "off":
+    def task(self, request: Intake, parsed: ChatRequest, caller: Caller) -> Task | None:
+        """What errand the request is; None if it is to be answered as chat.
+
+        A model of another server has none: what it passes on may well look like one, again and again.
+        """
+        if self._mode == "off" or caller.depth:
             return None
         return recognise(parsed, (request.getHeader(TASK_HEADER) or b"").decode("latin-1"))
 
-    async def answer(self, task: Task, parsed: ChatRequest) -> str:
+    async def answer(self, task: Task, parsed: ChatRequest, caller: Caller) -> str:
         """The answer, in the form that the app wants.
 
         A few errands (merging several answers, say) take a model in any mode; only those can fail, with its error.
@@ -47,7 +51,8 @@ class Housekeeper:
             think=False if options.think is None else options.think,
         )
         try:
-            text = await self._agent.aside(replace(parsed.turn, options=thrifty), parsed.lone_system or "")
+            asked = replace(parsed.turn, options=thrifty)
+            text = await self._agent.aside(caller, asked, parsed.lone_system or "")
         except AgentError as error:
             if ready is None:
                 raise

@@ -110,7 +110,7 @@ class Peers:
         self._link = link
         self._tally = tally
         self._worker = worker
-        self._workers = workers
+        self._workers = self.processes = workers
 
     def join(self, peer: IPeer) -> None:
         """See `IPeers`."""

@@ -302,15 +302,11 @@ class SharedStateTests(WorkersCase):
             self.assertIn(f"llama-{address}: m, 2 messages", listed)
         self.assertIn("Sessions: 4 of 50", await self.say("!get_system_info", theirs[0]))
 
-        await self.say("!maxusers 4", ours[0])
-        self.assertIn("already 4 users", await self.say("hello", addresses(1, 3)[-1]))
-
         full = f"llama-{theirs[0]}"
         self.assertEqual(await self.say(f"!session {full} delete", ours[0]), f"Deleted: {full}")
         (short,) = re.findall(rf"(\d+) llama-{re.escape(theirs[1])}:", listed)
         self.assertEqual(await self.say(f"!session {short} delete", ours[0]), f"Deleted: llama-{theirs[1]}")
         self.assertIn("no session", await self.say("!session 99999 delete", ours[0]))
-        await self.say("!maxusers 50", ours[0])
         self.assertEqual([await self.say("hello", address) for address in theirs], ["0", "0"])
 
     async def test_metrics_of_either_worker_tell_of_both_and_of_what_a_dead_one_has_done(self) -> None:

@@ -31,6 +31,12 @@ class GuardTests(SynchronousTestCase):
         self.assertEqual(self.rights(guard, "192.168.1.2", authorization="Bearer b"), ("safe", False))
         self.assertEqual(self.rights(guard, "192.168.1.2", authorization="Bearer a"), ("all", True))
 
+    def test_limits_are_shared_by_those_with_one_key_or_else_one_address(self) -> None:
+        guard, request = Guard(api_keys={"anna": "a"}), self.asking(None)
+        self.assertEqual(guard.caller(request).source, "192.168.1.2")
+        request.requestHeaders.setRawHeaders(b"Authorization", [b"Bearer a"])
+        self.assertEqual(guard.caller(request).source, "key anna")
+
     def test_depth_of_delegation_is_read_and_nonsense_refused(self) -> None:
         for sent, depth in ((None, 0), ("0", 0), ("2", 2)):
             self.assertEqual(Guard().caller(self.asking(depth=sent)).depth, depth)

@@ -8,8 +8,9 @@ from twisted.internet.error import ConnectionLost
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
+from llamaproxy.agent.errands import MOST_OF_ALL, MOST_OF_ONE
 from llamaproxy.seams.errors import ModelUnavailable
-from tests.support import Front, House, Response, ScriptedModel
+from tests.support import Front, House, Response, ScriptedModel, Wire
 
 CHATS = ("/api/chat", "/v1/chat/completions")
 TITLE = (
@@ -108,6 +109,44 @@ class LocalTests(HousekeepingCase):
             self.assertEqual(wire.response().code, 502)
             self.assertIn(b"the model is down", wire.response().body)
         self.assert_no_trace()
+
+
+class BoundTests(HousekeepingCase):
+    """Errands give the model away as it is, so nobody has more than a few of them at the same time."""
+
+    def ask(self, address: str, path: str = CHATS[0], **headers: str) -> Wire:
+        return self.front.connect(address).send("POST", path, ask(MERGE), **headers)
+
+    def test_one_caller_has_a_few_at_a_time_and_others_have_theirs(self) -> None:
+        raw = {"x-llamaproxy-task": "anything_at_all"}
+        wires = [self.ask("192.168.1.20", CHATS[number % 2], **raw) for number in range(60)]
+        refused = [wire.response() for wire in wires if wire.transport.value()]
+        self.assertEqual((len(self.house.calls), len(refused)), (MOST_OF_ONE, 60 - MOST_OF_ONE))
+        self.assertEqual({(r.code, r.headers["retry-after"]) for r in refused}, {(429, "5")})
+        self.ask("192.168.1.21", **raw)
+        self.assertEqual(len(self.house.calls), MOST_OF_ONE + 1)
+        self.house.calls[0].answer("done")
+        self.ask("192.168.1.20", **raw)
+        self.assertEqual(len(self.house.calls), MOST_OF_ONE + 2)
+
+    def test_all_callers_together_have_some_more(self) -> None:
+        wires = [self.ask(f"192.168.1.{number}", CHATS[1]) for number in range(60)]
+        self.assertEqual(len(self.house.calls), MOST_OF_ALL)
+        last = wires[-1].response()
+        self.assertEqual((last.code, last.json()["error"]["code"]), (503, "overloaded"))
+
+    def test_who_leaves_makes_room(self) -> None:
+        wires = [self.ask("192.168.1.20") for _ in range(MOST_OF_ONE)]
+        wires[0].channel.connectionLost(Failure(ConnectionLost()))
+        self.ask("192.168.1.20")
+        self.assertEqual(len(self.house.calls), MOST_OF_ONE + 1)
+
+    def test_it_is_one_deeper_than_its_caller_and_no_model_has_one(self) -> None:
+        self.ask("192.168.1.20")
+        self.assertEqual(self.house.calls[0].request.depth, 1)
+        self.ask("192.168.1.20", X_Llamaproxy_Depth="1")
+        self.assertEqual(self.house.calls[1].request.messages[0].role, "system")
+        self.assertEqual(len(self.house.agent.parts.sessions), 1)
 
 
 class ModelTests(HousekeepingCase):

@@ -21,7 +21,9 @@ async def get_system_info(call: Call) -> str:
             f"Time: {datetime.now().astimezone():%A, %d %B %Y, %H:%M:%S %Z}",
             f"Server: llamaproxy {__version__}, Python {platform.python_version()}, {platform.system()}",
             f"Up: {uptime}",
-            f"Sessions: {call.peers.live_in_all()} of {call.limits.max_users or 'any number'}",
+            # Whoever only sends commands is no user yet, and still counts oneself.
+            f"Sessions: {call.peers.live_in_all() + (not call.session.is_user)} of "
+            f"{call.limits.max_users or 'any number'}",
             f"Model: {call.session.model} ({len(call.backends)} enabled)",
         ]
     )

@@ -16,6 +16,7 @@ from ...seams.types import SessionCard
 class Alone:
     """There are none."""
 
+    processes = 1
     _live = 0
 
     def join(self, peer: IPeer) -> None:

@@ -1,5 +1,6 @@
 """Sessions in memory: who is talking, with which model, and what was said; loaded when their owner returns."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -20,13 +21,16 @@ class Session:
 
     `lock` is held by the turn that may touch the history, `running` is that turn and `latest` the last that was;
     `turns` are those that run or wait, in the order in which they came. `messages` are the newest ones, at most the
-    agent's ceiling; `message_count` is the whole history. `meter` counts its tool calls.
+    agent's ceiling; `message_count` is the whole history. `meter` counts its tool calls. `source` is the caller's;
+    `is_user` says whether somebody has talked here, and not only sent commands.
     """
 
-    def __init__(self, session_id: str, short_id: int, address: str, seconds: Callable[[], float]) -> None:
-        self.session_id = session_id
+    def __init__(self, caller: Caller, short_id: int, seconds: Callable[[], float]) -> None:
+        self.session_id = caller.session_id
         self.short_id = short_id
-        self.address = address
+        self.address = caller.address
+        self.source = caller.source or caller.address
+        self.is_user = False
         self.created_at = self.last_active = seconds()
         self.model = ""
         self.settings: dict[str, Any] = {}
@@ -62,6 +66,11 @@ class Session:
             self.messages = without_old_images(list(stored.messages))
             self.message_count = stored.message_count
         self.loaded = True
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether nothing happens in it, and nothing waits to."""
+        return not (self.turns or self.lock.locked or self.loading.locked)
 
     def enter(self, turn: "Turn") -> None:
         """Takes `turn` in, and ends those that went on only in case that their clients come again."""
@@ -128,7 +137,7 @@ class Session:
 
 
 class Sessions:
-    """The live sessions, by full and short id. Those at rest cost no memory. `peers` hear how many live here."""
+    """The live sessions, by full and short id. Those at rest cost no memory. `peers` hear how many users live here."""
 
     def __init__(self, store: ISessionStore, seconds: Callable[[], float], peers: IPeers) -> None:
         self._store = store
@@ -137,6 +146,7 @@ class Sessions:
         self._live: dict[str, Session] = {}
         self._by_short_id: dict[str, Session] = {}
         self._short_ids = peers.short_ids()
+        self._users: Counter[str] = Counter()
 
     def __len__(self) -> int:
         return len(self._live)
@@ -148,13 +158,18 @@ class Sessions:
         """The live session of that full or short id."""
         return self._live.get(session_id) or self._by_short_id.get(session_id)
 
-    def obtain(self, caller: Caller) -> Session:
-        """The caller's session, made if it is not live; not loaded yet then. Marks it as active."""
+    def obtain(self, caller: Caller, talks: bool = True) -> Session:
+        """The caller's session, made if it is not live; not loaded yet then. Marks it as active.
+
+        One that `talks`, and does not only send commands, is a user from then on.
+        """
         session = self._live.get(caller.session_id)
         if session is None:
-            session = Session(caller.session_id, next(self._short_ids), caller.address, self._seconds)
+            session = Session(caller, next(self._short_ids), self._seconds)
             self._live[caller.session_id] = self._by_short_id[str(session.short_id)] = session
-            self._peers.tell_live(len(self))
+        if talks and not session.is_user:
+            session.is_user = True
+            self._count(session, 1)
         session.last_active = self._seconds()
         return session
 
@@ -184,7 +199,7 @@ class Sessions:
         """Lets a session go from memory, with its short id."""
         if self.is_live(session):
             del self._live[session.session_id], self._by_short_id[str(session.short_id)]
-            self._peers.tell_live(len(self))
+            self._count(session, -session.is_user)
 
     def is_live(self, session: Session) -> bool:
         """Whether messages that come now belong to this session, and not to one that has taken its place."""
@@ -193,8 +208,20 @@ class Sessions:
     def idle(self, seconds: float) -> list[Session]:
         """The sessions in which nothing happens and that were last active longer ago than that."""
         limit = self._seconds() - seconds
-        return [
-            session
-            for session in self
-            if session.last_active < limit and not session.turns and not session.lock.locked
-        ]
+        return [session for session in self if session.last_active < limit and session.is_at_rest]
+
+    @property
+    def users(self) -> int:
+        """How many of them are users'."""
+        return self._users.total()
+
+    def users_from(self, source: str) -> int:
+        """How many of those came from one address, or with one key."""
+        return self._users[source]
+
+    def _count(self, session: Session, more: int) -> None:
+        if more:
+            self._users[session.source] += more
+            if not self._users[session.source]:
+                del self._users[session.source]
+            self._peers.tell_live(self.users)
