@@ -10,6 +10,7 @@ from twisted.logger import Logger
 
 from ..config import ConfigError, Home, ModelEntry, ModelRegistry
 from ..seams.interfaces import IEmbedder, IModel, IModelType
+from ..sockets.eager import LimitedReceiving
 from .agent import AgentChat, RemoteAgent
 from .anthropic import AnthropicChat, anthropic_headers
 from .embedded.keeper import AnyKeeper
@@ -22,6 +23,9 @@ from .remote import RemoteEmbedder, RemoteModel, locator, who_is
 from .upstream.bare import BareClient
 from .upstream.client import Endpoints, Http, PlainClient
 from .upstream.upstream import Upstream, bearer
+
+# Bytes that the kernel keeps (nearly) of a stream that is held.
+KERNEL_BUFFER = 16 * 1024
 
 _log = Logger()
 
@@ -46,7 +50,8 @@ class ModelContext(Struct, frozen=True, kw_only=True):
         if entry.plain_http or urlsplit(entry.host).scheme == "https":
             client: Http = PlainClient(self.reactor, entry.connect_timeout)
         else:
-            client = BareClient(self.reactor, Endpoints(self.reactor, entry.connect_timeout).endpointForURI)
+            narrow = LimitedReceiving(self.reactor, KERNEL_BUFFER)
+            client = BareClient(self.reactor, Endpoints(narrow, entry.connect_timeout).endpointForURI)
         self.clients.append(client)
         return client
 

@@ -4,11 +4,13 @@ With `polling`, the only place that looks into a transport.
 """
 
 import socket
+from typing import Any, cast
 
-from twisted.internet.interfaces import ITransport
+from twisted.internet.interfaces import IConnector, ITransport
 from twisted.internet.main import CONNECTION_DONE
 from twisted.internet.tcp import Connection, Port
 from twisted.python.failure import Failure
+from zope.interface import directlyProvides, providedBy
 
 
 def write(transport: ITransport, data: bytes) -> None:
@@ -54,10 +56,29 @@ def release(transport: ITransport) -> None:
     transport.connectionLost(Failure(CONNECTION_DONE))
 
 
-def limit_receiving(transport: ITransport, size: int) -> None:
-    """Has the kernel keep at most about twice `size` bytes that were received and not read, instead of megabytes."""
-    if isinstance(transport, Connection):
-        transport.getHandle().setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size)
+class LimitedReceiving:
+    """A reactor on whose connections the kernel keeps about twice `size` bytes that were not read, not megabytes.
+
+    The limit is set before a connection is made, so that the other side hears of it with the first packet. One that
+    shrinks the window of a connection that stands leaves less room in it than a segment of the loopback interface
+    takes, for which the other side waits until a timer of 200 ms lets it send what little there is room for.
+    """
+
+    def __init__(self, reactor: Any, size: int) -> None:
+        self._reactor = reactor
+        self._size = size
+        directlyProvides(self, providedBy(reactor))
+
+    def connectTCP(self, *address: Any, **how: Any) -> IConnector:
+        """See `IReactorTCP`. The socket is there when this returns, and connects in the reactor's next turn."""
+        connector = self._reactor.connectTCP(*address, **how)
+        transport = getattr(connector, "transport", None)
+        if isinstance(transport, Connection):
+            transport.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._size)
+        return cast(IConnector, connector)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._reactor, name)
 
 
 def limit_unsent(port: object, size: int) -> None:

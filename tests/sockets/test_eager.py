@@ -4,11 +4,13 @@ import socket
 from typing import Any
 
 from twisted.internet import reactor as _reactor
-from twisted.internet.protocol import Protocol
+from twisted.internet.endpoints import TCP4ClientEndpoint, TCP4ServerEndpoint
+from twisted.internet.interfaces import IReactorTCP
+from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.tcp import Connection
 from twisted.trial.unittest import TestCase
 
-from llamaproxy.sockets.eager import waiting, write
+from llamaproxy.sockets.eager import LimitedReceiving, waiting, write
 
 reactor: Any = _reactor
 PIECE = b"0123456789abcdef" * 1024
@@ -49,3 +51,33 @@ class EagerTests(TestCase):
         self.there.close()
         write(self.transport, b"to nobody")
         self.assertEqual(waiting(self.transport), len(b"to nobody"))
+
+
+class LimitedReceivingTests(TestCase):
+    async def test_limit_holds_before_the_connection_is_made(self) -> None:
+        port = await TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1").listen(
+            Factory.forProtocol(Protocol)
+        )
+        self.addCleanup(port.stopListening)
+        size, sizes = 16 * 1024, []
+
+        class Noting(LimitedReceiving):
+            def connectTCP(self, *address: Any, **how: Any) -> Any:
+                connector = super().connectTCP(*address, **how)
+                transport: Any = connector.transport  # type: ignore[attr-defined]
+                sizes.append((transport.connected, buffer_of(transport.socket)))
+                return connector
+
+        limited = Noting(reactor, size)
+        self.assertTrue(IReactorTCP.providedBy(limited))
+        endpoint = TCP4ClientEndpoint(limited, "127.0.0.1", port.getHost().port)
+        connected: Any = await endpoint.connect(Factory.forProtocol(Protocol))
+        self.addCleanup(connected.transport.abortConnection)
+        # Linux doubles what it is told, for what it needs itself.
+        doubled = buffer_of(connected.transport.socket)
+        self.assertEqual(sizes, [(False, doubled)])
+        self.assertIn(doubled, (size, 2 * size))
+
+
+def buffer_of(each: socket.socket) -> int:
+    return each.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)

@@ -22,7 +22,7 @@ from twisted.web.client import ResponseDone, ResponseFailed
 from twisted.web.http import PotentialDataLoss
 from twisted.web.http_headers import Headers
 
-from ...sockets.eager import limit_receiving, waiting, write
+from ...sockets.eager import waiting, write
 from ...sockets.polling import Poll
 from .client import Response
 
@@ -33,9 +33,8 @@ MAX_HEAD = 64 * 1024
 MAX_INFORMATIONAL = 16
 # A line of the chunked framing: a size with its extension, or a trailer.
 MAX_LINE = 16 * 1024
-# Bytes that are read at a time, and (nearly) that the kernel keeps of a stream that is held.
+# Bytes that are read at a time.
 SEGMENT = 16 * 1024
-KERNEL_BUFFER = 16 * 1024
 
 _STATUS = re.compile(rb"HTTP/1\.([01]) +(\d{3})(?=[ \r\n])")
 _BLANK_LINE = re.compile(rb"\r?\n\r?\n")
@@ -104,7 +103,6 @@ class Connection(Protocol):
     def connectionMade(self) -> None:
         """Takes the place of whatever stands between the transport and this."""
         self.transport.protocol = self
-        limit_receiving(self.transport, KERNEL_BUFFER)
         self._reading = self._poll.reading(self.transport, self, SEGMENT)
 
     def send(self, request: bytes) -> Deferred[Response]:
