@@ -90,12 +90,16 @@ class ChatTurn(Struct, frozen=True, kw_only=True):
         return mine == (other.text, other.trail, other.images, other.material)
 
 
-class ToolCall(Struct, frozen=True, kw_only=True):
-    """A finished tool call of a model; `arguments` is JSON text as the model wrote it."""
+class ToolCall(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A finished tool call of a model; `arguments` is JSON text as the model wrote it.
+
+    `extra` is what the model's server wants back with the call (a signature, say), by back end; see `Message`.
+    """
 
     id: str
     name: str
     arguments: str
+    extra: dict[str, dict[str, Any]] = {}
 
 
 class Access(Struct, frozen=True, kw_only=True):
@@ -145,7 +149,8 @@ class Message(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `interrupted` marks an assistant's text that ended early: the client left, the user said `!stop`, or the
     model failed in the middle. `mark` is only on messages of the user, and so is `material`, which was sent beside
-    their words.
+    their words. `extra` is what the server of an assistant's message wants back with it (its thoughts with their
+    signatures, say), by back end: no other server ever sees it.
     """
 
     role: Role
@@ -156,6 +161,7 @@ class Message(Struct, frozen=True, kw_only=True, omit_defaults=True):
     tool_call_id: str | None = None
     interrupted: bool = False
     mark: Mark | None = None
+    extra: dict[str, dict[str, Any]] = {}
 
 
 class Text(Struct, frozen=True, gc=False):
@@ -219,7 +225,7 @@ class ModelResult(Struct, frozen=True, kw_only=True):
 
     `usage` is None when the provider reports none. `stop_sequence` is the text of `Options.stop` that ended it, from
     the few providers that say so. `load_seconds` is what it took to have the model ready
-    (starting the embedded one), 0 for a model that is always there.
+    (starting the embedded one), 0 for a model that is always there. `extra` is that of the `Message` to be made of it.
     """
 
     finish_reason: Finish = "stop"
@@ -227,6 +233,7 @@ class ModelResult(Struct, frozen=True, kw_only=True):
     tool_calls: tuple[ToolCall, ...] = ()
     stop_sequence: str | None = None
     load_seconds: float = 0.0
+    extra: dict[str, dict[str, Any]] = {}
 
 
 class ReplyEnd(Struct, frozen=True, kw_only=True):

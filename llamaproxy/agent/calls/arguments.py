@@ -8,10 +8,8 @@ written.
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from json import JSONDecoder, dumps
 from typing import Any
 
-import msgspec
 from jsonschema import Draft4Validator, Draft7Validator, Draft202012Validator, FormatChecker
 from jsonschema.exceptions import SchemaError, ValidationError, best_match
 from jsonschema.protocols import Validator
@@ -19,7 +17,7 @@ from jsonschema.validators import extend, validator_for
 from referencing import Registry
 from referencing.exceptions import Unresolvable
 
-from ...seams.surrogates import joined
+from ...seams.arguments import read_arguments, read_json
 
 # No reference in a schema is ever fetched from the network.
 _OFFLINE: Registry[Any] = Registry()
@@ -34,7 +32,6 @@ _SMALLEST, _LARGEST = -(2**63), 2**63 - 1
 _NUMBER = re.compile(r"[+-]?(?:\d{1,40})(?:\.\d{1,40})?(?:[eE][+-]?\d{1,3})?")
 _NOTHING = frozenset({"", "null", "none"})
 _MISSING = object()
-_kind_json = JSONDecoder(strict=False)
 
 
 class BadArguments(Exception):
@@ -69,37 +66,11 @@ class Terms:
 
 
 def decoded(text: str) -> dict[str, Any]:
-    """The object that a model wrote; also if it is encoded twice, in a list by itself, or holds half an emoji.
-
-    Raises `BadArguments`.
-    """
+    """The object that a model wrote. Raises `BadArguments`."""
     try:
-        value = _json(text)
-        if isinstance(value, str):
-            value = _json(value)
-    except (ValueError, RecursionError) as error:
-        raise BadArguments(f"the arguments are not JSON ({error})") from None
-    if isinstance(value, list) and len(value) == 1:
-        value = value[0]
-    if value is None:
-        return {}
-    if not isinstance(value, dict):
-        raise BadArguments("the arguments must be a JSON object")
-    return value
-
-
-def _json(text: str) -> Any:
-    text = text.strip()
-    if not text:
-        return None
-    try:
-        return msgspec.json.decode(text)
-    except (msgspec.DecodeError, UnicodeEncodeError):
-        # Line ends in strings, and halves of characters, which msgspec does not take.
-        value, end = _kind_json.raw_decode(text)
-        if text[end:].strip():
-            raise
-        return msgspec.json.decode(joined(dumps(value, ensure_ascii=False)))
+        return read_arguments(text)
+    except ValueError as problem:
+        raise BadArguments(str(problem)) from None
 
 
 # -- schemas
@@ -252,8 +223,8 @@ def _converted(value: Any, kind: str) -> Any:
     shape = {"object": dict, "array": list}.get(kind)
     if shape is not None and text[:1] in ("{", "["):
         try:
-            inner = _json(text)
-        except (ValueError, RecursionError):
+            inner = read_json(text)
+        except ValueError:
             return _MISSING
         return inner if isinstance(inner, shape) else _MISSING
     return _MISSING

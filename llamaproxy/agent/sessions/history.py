@@ -82,8 +82,16 @@ def without_old_images(messages: list[Message]) -> list[Message]:
     """
     newest = max((i for i, message in enumerate(messages) if message.images), default=-1)
     return [
-        replace(message, images=(), content=f"{message.content}\n[picture]".lstrip())
-        if message.images and index != newest
-        else message
-        for index, message in enumerate(messages)
+        message if index == newest else _without_images(message) for index, message in enumerate(messages)
     ]
+
+
+def without_images(messages: Sequence[Message]) -> list[Message]:
+    """Leaves no pictures, and says where there was one."""
+    return [_without_images(message) for message in messages]
+
+
+def _without_images(message: Message) -> Message:
+    if not message.images:
+        return message
+    return replace(message, images=(), content=f"{message.content}\n[picture]".lstrip())

@@ -1,7 +1,10 @@
 """One turn's share of the history while it grows: the user's message, rounds of tool calls, the answer."""
 
+from typing import Any
+
 from msgspec import Struct, field
 
+from ...seams.arguments import read_arguments
 from ...seams.types import Message, Options, ToolCall
 
 INTERRUPTED = "[interrupted before it had a result]"
@@ -11,9 +14,9 @@ class Exchange(Struct, kw_only=True):
     """What a turn adds to the history, and what the loop needs to go on with it.
 
     `messages` begins with the user's and holds complete rounds only. `calls` and `results` (by call id) are the
-    round under way, `said` the model's words before its calls. `last` says that the model is to answer without
-    tools now. `depth` counts the delegations above the turn. All of it can be stored, so that a turn can be taken up
-    again.
+    round under way, `said` the model's words before its calls. `extra` is that of the model's newest answer (see
+    `Message`). `last` says that the model is to answer without tools now. `depth` counts the delegations above the
+    turn. All of it can be stored, so that a turn can be taken up again.
     """
 
     key: str
@@ -23,6 +26,7 @@ class Exchange(Struct, kw_only=True):
     rounds: int = 0
     last: bool = False
     said: str = ""
+    extra: dict[str, dict[str, Any]] = {}
     calls: tuple[ToolCall, ...] = ()
     results: dict[str, str] = field(default_factory=dict)
     # The calls of the round before, as (name, arguments).
@@ -41,6 +45,12 @@ class Exchange(Struct, kw_only=True):
         """The calls of the round that have no result yet."""
         return [call for call in self.calls if call.id not in self.results]
 
+    def settle_cut(self, result: str) -> set[str]:
+        """Gives this result to every call that cannot be whole if the answer was cut off; the names of their tools."""
+        cut = [call for call in self.calls if not _is_whole(call, call is self.calls[-1])]
+        self.results.update((call.id, result) for call in cut)
+        return {call.name for call in cut}
+
     def settle(self, result: str) -> None:
         """Gives every pending call this result."""
         self.results.update((call.id, result) for call in self.pending())
@@ -49,20 +59,35 @@ class Exchange(Struct, kw_only=True):
         """Makes the round under way part of the messages; a call without a result counts as interrupted."""
         if not self.calls:
             return
-        self.messages.append(Message(role="assistant", content=self.said, tool_calls=self.calls))
+        self.messages.append(
+            Message(role="assistant", content=self.said, tool_calls=self.calls, extra=self.extra)
+        )
         self.messages += [
             Message(role="tool", content=self.results.get(call.id, INTERRUPTED), tool_call_id=call.id)
             for call in self.calls
         ]
-        self.said, self.calls, self.results = "", (), {}
+        self.said, self.calls, self.results, self.extra = "", (), {}, {}
 
     def conclude(self, answer: str, interrupted: bool = False) -> list[Message]:
         """All messages of the turn, closed by the answer; empty if it has neither an answer nor a round."""
         self.close()
         if not answer and len(self.messages) == 1:
             return []
-        content = answer or "[no answer]"
         return [
             *self.messages,
-            Message(role="assistant", content=content, interrupted=interrupted or not answer),
+            Message(
+                role="assistant",
+                content=answer or "[no answer]",
+                interrupted=interrupted or not answer,
+                # Servers want back what belongs to a turn with tools, and no other.
+                extra=self.extra if len(self.messages) > 1 else {},
+            ),
         ]
+
+
+def _is_whole(call: ToolCall, is_last: bool) -> bool:
+    """Whether the arguments can have been written to their end; none at all may be none yet."""
+    try:
+        return bool(read_arguments(call.arguments)) or not is_last
+    except ValueError:
+        return False

@@ -14,7 +14,7 @@ from twisted.logger import Logger
 
 from ...seams.errors import ContextTooLong, ModelError
 from ...seams.gates import Need
-from ...seams.types import Message, ModelRequest, ToolCall
+from ...seams.types import Message, ModelRequest, ModelResult, ToolCall
 from ..backends import Backends
 from ..calls.arguments import BadArguments
 from ..calls.delegation import Delegation
@@ -30,6 +30,7 @@ from ..sessions.history import (
     prompt_budget,
     window,
     with_short_results,
+    without_images,
 )
 from ..sessions.session import Session
 from ..sessions.turn import Turn
@@ -43,6 +44,10 @@ CALLS_AT_ONCE = 16
 
 REPEATED = "You have just made this very call; its result is above. Answer now, without tools."
 TOO_MANY = f"Not run: only {CALLS_AT_ONCE} calls are run at a time. Make this one again if you still need it."
+CUT = (
+    "The call was not made: your answer reached its length limit, and the call was cut off in the middle. "
+    "Make a shorter one, or several, or answer without it."
+)
 WRONG = "The call was not made: {problem}. Correct the call, or answer without it."
 
 
@@ -83,7 +88,8 @@ class ToolLoop:
             return waiting
         exchange.close()
         while True:
-            calls = await self._ask()
+            result = await self._ask()
+            exchange.extra, calls = result.extra, result.tool_calls
             tools_were_offered = not self._is_last
             if calls and tools_were_offered:
                 if reply.transcript:
@@ -92,8 +98,11 @@ class ToolLoop:
                     exchange.last = True
                     exchange.settle(REPEATED)
                     self._runner.display.remarks("the same call twice; no more tools for this answer")
-                elif waiting := await self._run_calls(exchange.pending()):
-                    return waiting
+                else:
+                    if result.finish_reason == "length":
+                        self._note_wrong(exchange.settle_cut(CUT))
+                    if waiting := await self._run_calls(exchange.pending()):
+                        return waiting
                 exchange.close()
             elif exchange.rounds and tools_were_offered and not reply.transcript:
                 exchange.last = True
@@ -119,9 +128,14 @@ class ToolLoop:
         exchange = self._exchange
         for call in calls[CALLS_AT_ONCE:]:
             exchange.results[call.id] = TOO_MANY
-        exchange.last = exchange.last or bool(wrong & exchange.corrected)
-        exchange.corrected |= wrong
+        self._note_wrong(wrong)
         return waiting
+
+    def _note_wrong(self, names: set[str]) -> None:
+        """Calls of these tools could not be made as they were; the second time for a tool ends the rounds."""
+        exchange = self._exchange
+        exchange.last = exchange.last or bool(names & exchange.corrected)
+        exchange.corrected |= names
 
     async def _run_call(
         self, call: ToolCall, approved: bool, waiting: list[tuple[ToolCall, list[Need]]], wrong: set[str]
@@ -146,7 +160,7 @@ class ToolLoop:
     def _context_length(self) -> int:
         return self._model.info().context_length
 
-    async def _ask(self) -> Sequence[ToolCall]:
+    async def _ask(self) -> ModelResult:
         """One answer of the model; if it refuses the prompt for its length, once more with a shorter one."""
         request = ModelRequest(
             messages=await self._prompt(),
@@ -175,6 +189,9 @@ class ToolLoop:
         system = await self._means.prompts.message(key)
         most = self._limits.messages(key)
         history = [shown(message) for message in (*self._session.messages, *self._exchange.messages)]
+        if not self._model.info().vision:
+            # Of a picture that was sent to another model, say.
+            history = without_images(history)
         if not length:
             return [system, *window(history, most)]
         budget = prompt_budget(length) - estimate_tokens(system) - len(json.encode(self._definitions)) // 3
@@ -183,13 +200,13 @@ class ToolLoop:
             *with_short_results(window(history, most, budget), max(0, budget)),
         ]
 
-    async def _complete(self, request: ModelRequest) -> Sequence[ToolCall]:
+    async def _complete(self, request: ModelRequest) -> ModelResult:
         reply = self._turn.reply
         reply.asking()
         if not self._tools:
             result = await self._model.chat(request, reply)
             reply.answered(result, estimate_all(request.messages))
-            return ()
+            return replace(result, tool_calls=())
         written = TextCalls(reply, self._tools)
         try:
             result = await self._model.chat(request, written)
@@ -198,7 +215,7 @@ class ToolLoop:
             raise
         written.finish()
         reply.answered(result, estimate_all(request.messages))
-        return result.tool_calls or written.calls
+        return result if result.tool_calls else replace(result, tool_calls=tuple(written.calls))
 
 
 def _result_limit(context_length: int) -> int:
@@ -221,8 +238,9 @@ def _distinct(calls: Sequence[ToolCall]) -> tuple[ToolCall, ...]:
 def _shorter(messages: Sequence[Message], refusal: ContextTooLong) -> list[Message]:
     """What is tried after a refusal: by the server's own numbers, or else the last turn at half its length."""
     system, history = messages[0], list(messages[1:])
-    if refusal.prompt_tokens and refusal.context_length:
-        share = prompt_budget(refusal.context_length) / refusal.prompt_tokens
+    if limit := refusal.context_length:
+        asked = refusal.prompt_tokens or max(estimate_all(messages), limit)
+        share = prompt_budget(limit) / asked
         budget = int(estimate_all(history) * share * SAFETY)
         history = window(history, len(history), budget)
     else:
