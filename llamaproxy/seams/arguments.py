@@ -16,7 +16,7 @@ _LAYERS = 3
 
 
 def read_arguments(text: str) -> dict[str, Any]:
-    """The object; empty if nothing was written. Raises `ValueError`, in words, if there is no telling what was meant."""
+    """The object; empty if nothing was written. Raises `ValueError`, in words, if nobody can tell what was meant."""
     value: Any = text
     for _ in range(_LAYERS):
         if isinstance(value, str):
@@ -43,7 +43,7 @@ def arguments_text(text: str) -> str:
     try:
         if isinstance(json.decode(text), dict):
             return text
-    except (DecodeError, RecursionError):
+    except (DecodeError, UnicodeEncodeError, RecursionError):
         pass
     return json.encode(arguments_object(text)).decode()
 
@@ -54,11 +54,11 @@ def read_json(text: str) -> Any:
         return None
     try:
         return json.decode(text)
-    except (DecodeError, RecursionError) as error:
+    except (DecodeError, UnicodeEncodeError, RecursionError) as error:
         problem = f"the arguments are not JSON ({error})"
     try:
-        # Line breaks in strings, half a character, NaN: what comes of it is plain JSON again.
-        value = lenient.loads(text, strict=False, parse_constant=str)
+        # Line breaks in strings, half a character: what comes of it is plain JSON again.
+        value = lenient.loads(text, strict=False)
         return json.decode(joined(lenient.dumps(value, ensure_ascii=False)))
     except (ValueError, RecursionError):
         raise ValueError(problem) from None

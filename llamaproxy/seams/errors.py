@@ -93,9 +93,15 @@ class StoreError(AgentError):
 
 
 class ModelError(AgentError):
-    """The model's back end failed; the message names the model and what its server said."""
+    """The model's back end failed; the message names the model and what its server said.
+
+    `said` is all that the server said, for who can learn from it, and not for the user. `refused` says that it heard
+    the whole question and refused it as it stands: put otherwise, the same question may be answered.
+    """
 
     status, code = 502, "model_error"
+    said = ""
+    refused = False
 
 
 class ModelUnavailable(ModelError):

@@ -1,6 +1,7 @@
 from typing import Any
 
 from msgspec import json
+from msgspec.structs import replace
 
 from llamaproxy.seams.errors import ContextTooLong, ModelError, ModelTimeout, ModelUnavailable
 from llamaproxy.seams.types import (
@@ -18,6 +19,7 @@ from llamaproxy.seams.types import (
 from .fakes import KEY, Call, Connection
 from .upstream.test_upstream import UpstreamTestCase
 
+NOTHING: dict[str, Any] = {"type": "object", "properties": {}}
 THINK = ModelRequest(messages=[Message(role="user", content="hello")], options=Options(think=True))
 CLOCK = ToolCall(id="toolu_1", name="clock", arguments='{"zone":"UTC"}')
 ASK, CALL_CLOCK, NOON = (
@@ -141,7 +143,7 @@ class RequestTests(AnthropicTestCase):
         late = Message(role="tool", content="late", tool_call_id="t2")
         body = self.asked(ASK, twice, NOON, late, tools=[tool])
         self.assertEqual(
-            body["tools"], [{"name": "clock", "description": "the time", "input_schema": {"type": "object"}}]
+            body["tools"], [{"name": "clock", "description": "the time", "input_schema": NOTHING}]
         )
         _, assistant, results = body["messages"]
         self.assertEqual(
@@ -167,7 +169,7 @@ class RequestTests(AnthropicTestCase):
         body = self.asked(ASK, CALL_CLOCK, NOON)
         self.assertEqual(
             (body["tools"], body["tool_choice"]),
-            ([{"name": "clock", "input_schema": {"type": "object"}}], {"type": "none"}),
+            ([{"name": "clock", "input_schema": NOTHING}], {"type": "none"}),
         )
         self.assertNotIn("tools", self.asked(ASK))
 
@@ -203,9 +205,11 @@ class ThinkingTests(AnthropicTestCase):
 
     def test_thoughts_are_streamed_and_go_back_with_the_calls_that_they_led_to(self) -> None:
         call, _ = self.answered(start(input_tokens=3), THOUGHT, CALLED, request=THINK)
-        self.assertEqual(self.result_of(call).tool_calls, (CLOCK,))
+        result = self.result_of(call)
+        self.assertEqual(result.tool_calls, (CLOCK,))
         self.assertEqual(call.listener.segments[0], [Reasoning("let me "), Reasoning("look")])
-        request = ModelRequest(messages=[ASK, CALL_CLOCK, NOON], options=Options(think=True))
+        called = replace(CALL_CLOCK, extra=result.extra)
+        request = ModelRequest(messages=[ASK, called, NOON], options=Options(think=True))
         call.model.chat(request, call.listener)
         body = self.network.accept().body
         self.assertIn("thinking", body)
@@ -216,11 +220,12 @@ class ThinkingTests(AnthropicTestCase):
 
     def test_redacted_thoughts_go_back_as_they_came(self) -> None:
         call, _ = self.answered(block(0, "redacted_thinking", data="eHl6") + CALLED, request=THINK)
-        call.model.chat(ModelRequest(messages=[ASK, CALL_CLOCK, NOON]), call.listener)
+        called = replace(CALL_CLOCK, extra=self.result_of(call).extra)
+        call.model.chat(ModelRequest(messages=[ASK, called, NOON]), call.listener)
         body = self.network.accept().body
         self.assertEqual(body["messages"][1]["content"][0], {"type": "redacted_thinking", "data": "eHl6"})
 
-    def test_turn_whose_thoughts_are_forgotten_goes_on_without_thinking(self) -> None:
+    def test_turn_that_began_with_another_model_goes_on_without_thinking(self) -> None:
         self.assertNotIn("thinking", self.asked(ASK, CALL_CLOCK, NOON, options=Options(think=True)))
 
     def test_thoughts_of_earlier_turns_are_not_needed(self) -> None:

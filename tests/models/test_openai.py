@@ -18,7 +18,7 @@ from llamaproxy.seams.types import (
 from .fakes import DONE, KEY, event, finish
 from .upstream.test_upstream import UpstreamTestCase
 
-TOOL = {"name": "clock", "description": "the time", "parameters": {"type": "object"}}
+TOOL = {"name": "clock", "description": "the time", "parameters": {"type": "object", "properties": {}}}
 
 
 def delta(**fields: object) -> bytes:

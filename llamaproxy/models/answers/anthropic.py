@@ -8,10 +8,11 @@ from typing import Any
 from msgspec import Struct
 
 from ...seams.types import Finish, ModelDelta, ModelResult, Reasoning, Text, Usage
-from ..anthropic_prompt import Thoughts
+from ..requests.vendors import BLOCKS
 from ..upstream.sse import OVERHEAD, EventSplitter, TooLongError
 from .calls import CallCollector
 from .ends import finish_of
+from .extras import kept
 from .faults import fault, fault_in, no_stream
 from .kindly import anything, count, reader
 from .parts import words_of
@@ -76,15 +77,15 @@ _decode = reader(_Event)
 
 
 class EventDecoder:
-    """The `streaming.Decoder` of this format. `thoughts` keeps what the API wants back with its tool calls.
+    """The `streaming.Decoder` of this format. `back_end` is whose answer it is, see `Message.extra`.
 
     What an event holds says what it is; its type does so as well, and is not needed.
     """
 
-    def __init__(self, who: str, thoughts: Thoughts) -> None:
+    def __init__(self, who: str, back_end: str) -> None:
         self.finished = False
         self._who = who
-        self._thoughts = thoughts
+        self._back_end = back_end
         self._events = EventSplitter()
         self._calls = CallCollector()
         # The calls under way: the input that they began with, None once a piece of it came.
@@ -125,7 +126,18 @@ class EventDecoder:
             usage=Usage(sum(map(count, prompt)), count(usage.output_tokens)),
             tool_calls=calls,
             stop_sequence=self._stop_sequence,
+            extra=self._extra(bool(calls)),
         )
+
+    def _extra(self, called: bool) -> dict[str, dict[str, Any]]:
+        """The thoughts as the API wants them back: none at all must be told apart from forgotten ones."""
+        blocks = [
+            {"type": kind, **{name: "".join(pieces) for name, pieces in fields.items()}}
+            for kind, fields in self._blocks.values()
+        ]
+        # A thought that was cut off has no signature; what led to a call is whole.
+        whole = [block for block in blocks if called or block.get("signature") or "data" in block]
+        return kept(self._back_end, {BLOCKS: whole}) if whole or called else {}
 
     def _read(self, events: list[bytes], deltas: list[ModelDelta]) -> None:
         for data in events:
@@ -216,12 +228,6 @@ class EventDecoder:
         for index, arguments in self._inputs.items():
             if arguments:
                 self._calls.add(index, "", "", arguments)
-        if calls := self._calls.finished():
-            blocks = [
-                {"type": kind, **{name: "".join(pieces) for name, pieces in fields.items()}}
-                for kind, fields in self._blocks.values()
-            ]
-            self._thoughts.keep(calls, blocks)
 
 
 def _text_of(event: _Event) -> str | None:

@@ -11,6 +11,7 @@ from ...seams.types import Finish, ModelDelta, ModelResult, Reasoning, Text, Usa
 from ..upstream.sse import BYTE_ORDER_MARK, LineSplitter, Pieces
 from .calls import CallCollector
 from .ends import finish_of
+from .extras import Extras
 from .faults import fault, fault_in, is_fault, no_stream
 from .kindly import anything, count, reader
 from .parts import deltas_of, words_of
@@ -48,11 +49,15 @@ _decode = reader(_Line)
 
 
 class LineDecoder:
-    """The `streaming.Decoder` of this format. A tool call comes whole, its arguments as an object."""
+    """The `streaming.Decoder` of this format. A tool call comes whole, its arguments as an object.
 
-    def __init__(self, who: str) -> None:
+    `back_end` is whose answer it is, see `Message.extra`.
+    """
+
+    def __init__(self, who: str, back_end: str) -> None:
         self.finished = False
         self._who = who
+        self._extras = Extras(back_end)
         self._lines = LineSplitter()
         # The lines of an object that was written over several.
         self._whole = Pieces()
@@ -88,6 +93,7 @@ class LineDecoder:
             finish_reason="tool_calls" if calls and self._finish == "stop" else self._finish,
             usage=self._usage,
             tool_calls=calls,
+            extra=self._extras.of_message(),
         )
 
     def _read(self, line: bytes, deltas: list[ModelDelta]) -> None:
@@ -118,6 +124,7 @@ class LineDecoder:
         self._said = True
         if thought := words_of(message.thinking):
             deltas.append(Reasoning(thought))
+            self._extras.think("thinking", thought)
         if isinstance(message.content, str):
             if message.content:
                 deltas.append(Text(message.content))

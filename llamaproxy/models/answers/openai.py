@@ -8,12 +8,14 @@ of parts, some of them thoughts; Moonshot puts the usage into the choice, Groq a
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from ...seams.types import Finish, ModelDelta, ModelResult, Reasoning, Text, Usage
 from ..upstream.repeats import Repeats
 from ..upstream.sse import EventSplitter
 from .calls import CallCollector
 from .ends import finish_of
+from .extras import Extras
 from .faults import fault, fault_in, is_fault, no_stream
 from .kindly import anything, count, reader
 from .parts import deltas_of, words_of
@@ -32,15 +34,27 @@ class _CallPiece(Struct):
     function: _Function | None = None
     name: str | None = None
     arguments: Any = None
+    extra_content: Any = None
+    provider_specific_fields: Any = None
 
 
 class _Delta(Struct, frozen=True):
+    """What is not text, thought or call is kept for the server as it is, see `Extras`."""
+
     content: Any = None
     reasoning_content: Any = None
     reasoning: Any = None
     refusal: Any = None
     tool_calls: list[_CallPiece] | None = None
     function_call: _Function | None = None
+    extra_content: Any = None
+    reasoning_details: Any = None
+    thinking_blocks: Any = None
+
+    @property
+    def has_extras(self) -> bool:
+        """Whether there is anything of that kind."""
+        return bool(self.extra_content or self.reasoning_details or self.thinking_blocks)
 
 
 class _Usage(Struct):
@@ -89,17 +103,20 @@ def _text_of(chunk: _Chunk) -> str | None:
         return None
     if delta.reasoning_content or delta.reasoning or delta.refusal or delta.tool_calls or delta.function_call:
         return None
+    if delta.has_extras:
+        return None
     return delta.content if isinstance(delta.content, str) else None
 
 
 class ChunkDecoder:
-    """The `streaming.Decoder` of this format."""
+    """The `streaming.Decoder` of this format. `back_end` is whose answer it is, see `Message.extra`."""
 
     __slots__ = (
         "_at_start",
         "_calls",
         "_choice",
         "_events",
+        "_extras",
         "_finish",
         "_repeats",
         "_said",
@@ -109,8 +126,9 @@ class ChunkDecoder:
         "finished",
     )
 
-    def __init__(self, who: str) -> None:
+    def __init__(self, who: str, back_end: str) -> None:
         self.finished = False
+        self._extras = Extras(back_end)
         self._at_start = True
         # Whether anything of an answer has come.
         self._said = False
@@ -151,13 +169,17 @@ class ChunkDecoder:
         """See `streaming.Decoder`. A finish reason is enough; not every server sends `[DONE]`."""
         if not (self.finished or self._finish):
             return None
-        calls = self._calls.finished()
+        calls = tuple(
+            replace(call, extra=self._extras.of_call(place))
+            for place, call in enumerate(self._calls.finished())
+        )
         finish = self._finish or "stop"
         return ModelResult(
             finish_reason="tool_calls" if calls and finish == "stop" else finish,
             usage=self._usage,
             tool_calls=calls,
             stop_sequence=self._stop_sequence,
+            extra=self._extras.of_message(),
         )
 
     def _read(self, events: list[bytes], deltas: list[ModelDelta]) -> None:
@@ -219,6 +241,13 @@ class ChunkDecoder:
     def _take_words(self, said: _Delta, deltas: list[ModelDelta]) -> None:
         if thought := words_of(said.reasoning_content) or words_of(said.reasoning):
             deltas.append(Reasoning(thought))
+            self._extras.think("reasoning_content" if said.reasoning_content else "reasoning", thought)
+        if said.has_extras:
+            self._extras.add(
+                extra_content=said.extra_content,
+                reasoning_details=said.reasoning_details,
+                thinking_blocks=said.thinking_blocks,
+            )
         if isinstance(said.content, str):
             if said.content:
                 deltas.append(Text(said.content))
@@ -228,8 +257,12 @@ class ChunkDecoder:
             deltas.append(Text(refusal))
         for piece in said.tool_calls or ():
             function = piece.function or _Function(piece.name, piece.arguments)
-            deltas.append(
-                self._calls.add(piece.index, piece.id or "", function.name or "", function.arguments)
+            added = self._calls.add(piece.index, piece.id or "", function.name or "", function.arguments)
+            deltas.append(added)
+            self._extras.add_to_call(
+                added.index,
+                extra_content=piece.extra_content,
+                provider_specific_fields=piece.provider_specific_fields,
             )
         if old := said.function_call:
             deltas.append(self._calls.add(None, "", old.name or "", old.arguments))

@@ -18,11 +18,11 @@ from ...seams.types import Embeddings, ModelInfo, ModelRequest, ModelResult
 from ..card import card
 from ..embedding import Embedding, read_openai
 from ..openai import OpenAIChat
+from ..requests.words import in_words
 from ..upstream.client import Http
 from ..upstream.upstream import Upstream
 from .gguf import Weights, read_weights
 from .keeper import AnyKeeper, Keeper
-from .toolwords import in_words
 
 # Tokens per reply when the entry does not say: the memory for them is taken when the model is loaded.
 CONTEXT_LENGTH = 4096

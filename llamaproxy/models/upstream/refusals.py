@@ -13,6 +13,7 @@ from msgspec import DecodeError, json
 from twisted.web.http_headers import Headers
 
 from ...seams.errors import ContextTooLong, ModelError, ModelRateLimited, ModelUnavailable
+from .overflow import counts, is_overflow
 
 # What decoding raises for bytes that are no JSON, no UTF-8, or nested more deeply than anybody means.
 UNREADABLE = (DecodeError, UnicodeDecodeError, RecursionError)
@@ -24,33 +25,16 @@ _OVERLOADED = (502, 503, 504, 529)
 MAX_BODY = 64 * 1024
 MAX_MESSAGE = 300
 
-# Where an error has its words; what is told first explains most.
-_WORDS = (
-    *(
-        "message",
-        "detail",
-        "error_description",
-        "error_message",
-        "error_msg",
-        "errorMessage",
-        "msg",
-        "status_msg",
-    ),
-    *("error", "errors", "description", "reason", "title"),
-)
-
-# llama.cpp and OpenAI have a word for it; the others only a sentence, each its own.
-_TOO_LONG = re.compile(
-    r"exceed_context_size|context_length_exceeded|maximum (?:context|prompt) length|"
-    r"context (?:length|size|window|limit)|prompt (?:is )?too long|input token count .* exceeds",
-    re.IGNORECASE,
-)
-_ASKED = re.compile(
-    r"(?:requested|resulted in|contains|total length|count \(|too long:|context limit:)\s*(\d+)",
-    re.IGNORECASE,
-)
 _SECONDS = re.compile(r"\d+(?:\.\d*)?", re.ASCII)
-_LIMIT = re.compile(r"(?:length(?: is| of only)?|tokens allowed \(|>)\s*(\d+)", re.IGNORECASE)
+
+# Refusals of the question, and not of who asks; 500 is what a template's own error comes as.
+_OF_THE_QUESTION = (400, 404, 405, 406, 409, 413, 415, 422, 500, 501)
+# Where error bodies have words, what explains most first. What else they have may be the whole question once more.
+_SPOKEN = ("message", "detail", "error_description", "error_message", "error_msg", "errorMessage", "msg", "status_msg",
+           "error", "errors", "description", "reason", "title")  # fmt: skip
+_WORDS = (*_SPOKEN, "details", "param", "code", "type", "loc", "field", "fieldViolations", "metadata", "raw")
+# In characters, and in parts.
+MAX_SAID, MAX_PARTS = 4000, 64
 
 
 def refusal(
@@ -65,13 +49,13 @@ def refusal(
     if status in (401, 403):
         hint = f"set the environment variable {env_key}" if env_key else "give its entry an env_key"
         return ModelError(f"{who} refused the API key ({status}); {hint}. {said}".rstrip())
-    if status == 429:
+    if status == 429 and not is_overflow([said], status):
         limited = ModelRateLimited(f"{who} asks for patience (429). {said}".rstrip())
         limited.retry_after = _retry_after(headers, now)
         return limited
     if status == 200:
         return ModelError(f"{who} answered with something other than a stream: {said}")
-    return error_of(who, details, said, status)
+    return error_of(who, body.decode("utf-8", "replace") if details is None else details, said, status)
 
 
 def error_of(who: str, details: Any, said: str, status: int = 0) -> ModelError:
@@ -80,15 +64,39 @@ def error_of(who: str, details: Any, said: str, status: int = 0) -> ModelError:
     `details` is the decoded error object, as far as there is one.
     """
     known = details if isinstance(details, dict) else {}
-    signs = (known.get("type"), known.get("code"), said)
-    if _TOO_LONG.search(" ".join(sign for sign in signs if isinstance(sign, str))):
-        return ContextTooLong(
-            f"The conversation is too long for {who}: {said}",
-            _count(known.get("n_prompt_tokens"), _ASKED, said),
-            _count(known.get("n_ctx"), _LIMIT, said),
-        )
-    kind = ModelUnavailable if status in _OVERLOADED else ModelError
-    return kind(f"{who} answered {status}: {said}" if status else f"{who} failed: {said}")
+    words = words_of(details)
+    error: ModelError
+    if is_overflow([words, said], status):
+        needs, fits = counts(said, known.get("n_prompt_tokens"), known.get("n_ctx"))
+        error = ContextTooLong(f"The conversation is too long for {who}: {said}", needs, fits)
+    else:
+        kind = ModelUnavailable if status in _OVERLOADED else ModelError
+        error = kind(f"{who} answered {status}: {said}" if status else f"{who} failed: {said}")
+    error.said = f"{said}\n{words}"[:MAX_SAID]
+    error.refused = not status or status in _OF_THE_QUESTION
+    return error
+
+
+def words_of(details: Any) -> str:
+    """All that an error object says, a line for each part."""
+    lines: list[str] = []
+    left = [details]
+    while left and len(lines) < MAX_PARTS:
+        part = left.pop()
+        if isinstance(part, dict):
+            left += [_part(name, part[name]) for name in _WORDS if part.get(name)][::-1]
+        elif isinstance(part, list):
+            left += part[:MAX_PARTS][::-1]
+        elif isinstance(part, str | int):
+            lines.append(str(part)[:MAX_SAID])
+    return "\n".join(lines)
+
+
+def _part(name: str, value: Any) -> Any:
+    """A part with its name where that says more; the place of an error as a path."""
+    if name == "loc" and isinstance(value, list):
+        return "param: " + ".".join(str(step) for step in value[:MAX_PARTS] if step != "body")
+    return f"param: {value}" if name in ("param", "field") and isinstance(value, str) else value
 
 
 def first_line(text: str) -> str:
@@ -99,10 +107,24 @@ def first_line(text: str) -> str:
 
 def message_of(details: Any) -> str:
     """The server's own words in a decoded error; empty if there are none."""
-    while isinstance(details, dict | list):
-        found = details if isinstance(details, list) else map(details.get, _WORDS)
-        details = next((each for each in found if each), None)
+    for _ in range(MAX_PARTS):
+        if isinstance(details, dict):
+            details = _inner(details)
+        elif isinstance(details, list):
+            details = next((each for each in details if each), None)
     return first_line(details) if isinstance(details, str) else ""
+
+
+def _inner(details: dict[str, Any]) -> Any:
+    """What an error object says, or the next object inside of it."""
+    if isinstance(metadata := details.get("metadata"), dict) and (raw := metadata.get("raw")):
+        # OpenRouter hands the words of whom it asked on inside of its own.
+        with suppress(*UNREADABLE):
+            raw = json.decode(raw) if isinstance(raw, str) else raw
+        return raw
+    if isinstance(loc := details.get("loc"), list) and isinstance(words := details.get("msg"), str):
+        return f"{'.'.join(str(step) for step in loc[:MAX_PARTS])}: {words}"
+    return next((found for name in _SPOKEN if (found := details.get(name))), None)
 
 
 def _details(body: bytes) -> Any:
@@ -113,7 +135,9 @@ def _details(body: bytes) -> Any:
         return None
     if isinstance(decoded, list) and decoded:
         decoded = decoded[0]
-    return (decoded.get("error") or decoded) if isinstance(decoded, dict) else decoded
+    if isinstance(decoded, dict) and isinstance(decoded.get("error"), dict):
+        return decoded["error"]
+    return decoded
 
 
 def _message(details: Any, headers: Headers, body: bytes) -> str:
@@ -126,13 +150,6 @@ def is_html(headers: Headers) -> bool:
     """Whether something that talks to browsers answered: a proxy, a captive portal, a wrong port."""
     content_type = headers.getRawHeaders("content-type") or [""]
     return content_type[0].lower().startswith("text/html")
-
-
-def _count(given: Any, pattern: re.Pattern[str], said: str) -> int:
-    if isinstance(given, int):
-        return given
-    found = pattern.search(said)
-    return int(found[1]) if found else 0
 
 
 def _retry_after(headers: Headers, now: float) -> int | None:

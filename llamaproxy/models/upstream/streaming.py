@@ -223,6 +223,8 @@ class DeltaStream(Protocol):
                 self._begin()
             self._receiver.deltasReceived(deltas)
         if error is not None:
+            # What has been heard of an answer must not come twice.
+            error.refused = error.refused and not self._begun
             self._settle(error)
             self._socket.stopProducing()
         elif self._decoder.finished:

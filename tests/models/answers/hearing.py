@@ -8,7 +8,6 @@ from msgspec import Struct, json
 from llamaproxy.models.answers.anthropic import EventDecoder
 from llamaproxy.models.answers.ollama import LineDecoder
 from llamaproxy.models.answers.openai import ChunkDecoder
-from llamaproxy.models.anthropic_prompt import Thoughts
 from llamaproxy.models.upstream.streaming import Decoder
 from llamaproxy.seams.types import ModelDelta, ModelResult, Reasoning, Text
 
@@ -31,10 +30,10 @@ class Heard(Struct):
 def decoder(kind: str) -> Decoder:
     match kind:
         case "OPENAI":
-            return ChunkDecoder("Model 'm'")
+            return ChunkDecoder("Model 'm'", "m")
         case "OLLAMA":
-            return LineDecoder("Model 'm'")
-    return EventDecoder("Model 'm'", Thoughts())
+            return LineDecoder("Model 'm'", "m")
+    return EventDecoder("Model 'm'", "m")
 
 
 def hear(kind: str, *segments: bytes) -> Heard:

@@ -2,7 +2,7 @@
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from llamaproxy.models.embedded.toolwords import in_words
+from llamaproxy.models.requests.words import in_words
 from llamaproxy.seams.types import Message, ModelRequest, ToolCall
 
 CLOCK = {"name": "clock", "description": "The time.", "parameters": {"type": "object", "properties": {}}}

@@ -1,0 +1,142 @@
+"""What a server was found to refuse, and how that is found out: by being refused, once for each entry.
+
+A refusal that blames something which can be left out, or put otherwise, costs that and not the turn. What was learned
+is kept once the server has taken the request that was made by it; a wrong guess is forgotten with its request.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
+from twisted.internet.defer import CancelledError
+from twisted.logger import Logger
+
+from ...seams.errors import ContextTooLong, ModelError
+from ...seams.types import ModelRequest, ModelResult
+from ..upstream.wire import encode
+
+# Refusals of one request, each for another reason, before it is given up.
+MOST_REFUSALS = 24
+# That most servers take.
+MOST_TOOLS = 128
+
+Body = dict[str, Any]
+
+
+class Lessons(Struct, frozen=True, kw_only=True):
+    """How the requests for one server are made.
+
+    - `without`: fields of a request, or of a message, that are left out.
+    - `limits`: names of the field for the longest answer, by preference; `least_tokens` and `most_tokens` bound it.
+    - `efforts`: the words for an effort that are known, None for all; `by_budget`: thinking is asked for in tokens.
+    - `forms`: types of `response_format` that are known.
+    - `short_ids`: calls have ids of nine letters and digits.
+    - `reasoning`, `signatures`: messages with calls must have `reasoning_content`, calls a `thought_signature`.
+    - `no_limit`: answers have no limit, for one request only, as its prompt leaves no room for it.
+    - `no_extras`: nothing goes back of what the server added itself; for one request only, as that lies in it.
+    - `no_images`, `no_system`, `no_null`: no pictures, no system message, no `null` for a text that is not there.
+    - `most_tools`; `tools_out`: those left out, as `name` and digest of the definition; `tools_plain`: without the
+      finer parts of their schemas; `tools_in_words`: the model is told of them in its prompt.
+    """
+
+    without: frozenset[str] = frozenset()
+    limits: tuple[str, ...] = ("max_tokens", "max_completion_tokens")
+    least_tokens: int = 0
+    most_tokens: int = 2**31
+    efforts: frozenset[str] | None = None
+    by_budget: bool = False
+    forms: frozenset[str] = frozenset({"json_object", "json_schema"})
+    short_ids: bool = False
+    reasoning: bool = False
+    signatures: bool = False
+    no_extras: bool = False
+    no_limit: bool = False
+    no_images: bool = False
+    no_system: bool = False
+    no_null: bool = False
+    most_tools: int = MOST_TOOLS
+    tools_out: frozenset[str] = frozenset()
+    tools_plain: bool = False
+    tools_in_words: bool = False
+
+
+class Learned(Struct, frozen=True):
+    """What follows from a refusal, with a line for the operator."""
+
+    lessons: Lessons
+    note: str
+
+
+# What a refusal (all that the server said of it) of a body teaches, if anything.
+Rule = Callable[[str, Body, Lessons], Learned | None]
+# Makes the body of a request.
+Maker = Callable[[ModelRequest, Lessons], Body]
+# Sends what it is given the maker of.
+Post = Callable[[Callable[[], bytes]], Awaitable[ModelResult]]
+
+
+class Pupil:
+    """Asks the server of one entry, and learns; `who` names the model."""
+
+    _log = Logger()
+
+    def __init__(self, who: str, rules: Sequence[Rule], lessons: Lessons) -> None:
+        self.lessons = lessons
+        self._who = who
+        self._rules = rules
+
+    async def ask(self, request: ModelRequest, make: Maker, post: Post) -> ModelResult:
+        """Has `post` send the request as it is made by what is known, and again as long as its refusal teaches more."""
+        learned: list[Learned] = []
+        while True:
+            lessons = learned[-1].lessons if learned else self.lessons
+
+            def text(lessons: Lessons = lessons) -> bytes:
+                return encode(make(request, lessons))
+
+            try:
+                result = await post(text)
+            except ModelError as error:
+                teaches = error.refused and not isinstance(error, ContextTooLong)
+                more = self._learn(error.said, make(request, lessons), lessons) if teaches else None
+                if more is None or len(learned) >= MOST_REFUSALS:
+                    if not teaches:
+                        self._keep(learned)
+                    raise
+                learned.append(more)
+            except CancelledError:
+                self._keep(learned)
+                raise
+            else:
+                self._keep(learned)
+                return result
+
+    def _learn(self, said: str, body: Body, lessons: Lessons) -> Learned | None:
+        for rule in self._rules:
+            learned = rule(said, body, lessons)
+            if learned is not None and learned.lessons != lessons:
+                return learned
+        return None
+
+    def _keep(self, learned: Sequence[Learned]) -> None:
+        """Takes over what was learned, beside what another request may have taught meanwhile."""
+        for each in learned:
+            self._log.warn("{who}: {note}", who=self._who, note=each.note)
+        if learned:
+            self.lessons = replace(
+                _merged(self.lessons, learned[-1].lessons), no_extras=False, no_limit=False
+            )
+
+
+def _merged(one: Lessons, other: Lessons) -> Lessons:
+    """What either says, where that is less than nothing was known of."""
+    fresh = Lessons()
+    changed = {
+        name: value
+        for name in Lessons.__struct_fields__
+        if (value := getattr(other, name)) != getattr(fresh, name)
+    }
+    for name in ("without", "tools_out"):
+        changed[name] = getattr(one, name) | getattr(other, name)
+    return replace(one, **changed)
