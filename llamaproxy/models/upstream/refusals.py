@@ -95,8 +95,12 @@ def words_of(details: Any) -> str:
 def _part(name: str, value: Any) -> Any:
     """A part with its name where that says more; the place of an error as a path."""
     if name == "loc" and isinstance(value, list):
-        return "param: " + ".".join(str(step) for step in value[:MAX_PARTS] if step != "body")
+        return f"param: {_path(value)}"
     return f"param: {value}" if name in ("param", "field") and isinstance(value, str) else value
+
+
+def _path(loc: list[Any]) -> str:
+    return ".".join(str(step) for step in loc[:MAX_PARTS] if step != "body")
 
 
 def first_line(text: str) -> str:
@@ -123,7 +127,8 @@ def _inner(details: dict[str, Any]) -> Any:
             raw = json.decode(raw) if isinstance(raw, str) else raw
         return raw
     if isinstance(loc := details.get("loc"), list) and isinstance(words := details.get("msg"), str):
-        return f"{'.'.join(str(step) for step in loc[:MAX_PARTS])}: {words}"
+        where = _path(loc)
+        return f"{where}: {words}" if where else words
     return next((found for name in _SPOKEN if (found := details.get(name))), None)
 
 
