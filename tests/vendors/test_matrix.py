@@ -14,9 +14,10 @@ from llamaproxy.agent.prompts import PromptFiles
 from llamaproxy.config import Home, ModelEntry, ModelRegistry
 from llamaproxy.models.registry import ModelContext, build_models
 from llamaproxy.models.upstream.client import Http
-from llamaproxy.seams.types import Caller, ChatTurn, Message, Options, StoredSession
+from llamaproxy.seams.types import Caller, ChatTurn, Message, Options, Spot, StoredSession
 from llamaproxy.store.database import Database
-from tests.support import Listener, MemoryStore, ScriptedTool, immediately
+from tests.stores import MemoryStore
+from tests.support import Listener, ScriptedTool, immediately
 
 from .anthropic import Anthropic
 from .deepseek import DeepSeek
@@ -61,9 +62,10 @@ class FileStore(MemoryStore):
     def load(self, session_id: str, limit: int) -> Deferred[StoredSession | None]:
         return succeed(self.database.load(session_id, limit))
 
-    def append(self, session_id: str, messages: Sequence[Message]) -> Deferred[None]:
-        self.database.append(session_id, messages)
-        return succeed(None)
+    def append(
+        self, session_id: str, messages: Sequence[Message], after: Spot | None = None
+    ) -> Deferred[int]:
+        return succeed(self.database.append(session_id, messages, after))
 
     def close(self) -> Deferred[None]:
         self.database.close()
