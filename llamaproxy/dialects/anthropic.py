@@ -15,8 +15,11 @@ from ..seams.errors import AgentError, BadRequest
 from ..seams.types import AgentEvent, Message, ModelInfo, Options, Reasoning, ReplyEnd, Text, Usage
 from .base import EVENT_STREAM, BlockEncoder, ChatRequest, message_of, named_event, quote, to_json
 from .body import Name, decode_body
+from .fields import CommonFields, identity_of, ignored_of, is_there
 from .options import stop_texts
-from .parsing import WireMessage, last_user_turn, size_of
+from .outline import Outline
+from .parsing import WireMessage, has_system, last_user_turn, size_of
+from .schemas import checked
 
 JSON_TYPE = b"application/json"
 
@@ -42,7 +45,19 @@ class _Thinking(Struct):
     type: Literal["enabled", "disabled", "adaptive"]
 
 
-class _Body(Struct):
+class _Format(Struct):
+    """`format` of `output_config`, and the older `output_format`."""
+
+    type: Name = ""
+    schema: dict[str, Any] | None = None
+
+
+class _OutputConfig(Struct):
+    format: _Format | None = None
+    effort: Name | None = None
+
+
+class _Body(CommonFields):
     """Body of POST /v1/messages, as far as it is read; the system prompt and the tools are the agent's own."""
 
     model: Name | None = None
@@ -51,6 +66,9 @@ class _Body(Struct):
     stream: bool | None = None
     stop_sequences: list[str] | None = None
     thinking: _Thinking | None = None
+    system: Raw = Raw()
+    output_config: _OutputConfig | None = None
+    output_format: _Format | None = None
 
 
 class _CountBody(Struct):
@@ -74,10 +92,17 @@ def parse(body: bytes) -> ChatRequest:
     options = Options(
         max_tokens=asked.max_tokens,
         stop=stop_texts(asked.stop_sequences),
-        think=None if asked.thinking is None else asked.thinking.type != "disabled",
+        json_schema=_schema(asked),
+        think=_think(asked),
     )
+    messages = _messages(asked)
     return ChatRequest(
-        turn=last_user_turn(_messages(asked), options), model=_model(asked), stream=bool(asked.stream)
+        turn=last_user_turn(messages, options),
+        model=_model(asked),
+        stream=bool(asked.stream),
+        outline=Outline(messages, system=asked.system, tools=is_there(asked.tools)),
+        ignored=ignored_of(asked, ("system", is_there(asked.system) or has_system(messages))),
+        identity=identity_of(asked),
     )
 
 
@@ -91,6 +116,23 @@ def parse_count(body: bytes) -> list[Message]:
         *(Message(role="system", content=bytes(raw).decode()) for raw in (asked.system, asked.tools) if raw),
         *(size_of(message, f"messages[{n}]") for n, message in enumerate(_messages(asked))),
     ]
+
+
+def _schema(asked: _Body) -> dict[str, Any] | None:
+    form = (asked.output_config.format if asked.output_config else None) or asked.output_format
+    if form is None or form.type != "json_schema":
+        return None
+    if form.schema is None:
+        raise BadRequest("output_config.format: a schema is needed with the type json_schema")
+    return checked(form.schema, "output_config.format.schema")
+
+
+def _think(asked: _Body) -> bool | str | None:
+    """Whether to think, and how hard where the client says so."""
+    if asked.thinking is not None and asked.thinking.type == "disabled":
+        return False
+    effort = asked.output_config.effort if asked.output_config else None
+    return effort or (None if asked.thinking is None else True)
 
 
 def _model(asked: _Body | _CountBody) -> str:

@@ -10,19 +10,20 @@ from collections.abc import Sequence
 from json.encoder import encode_basestring_ascii
 from typing import Any, Literal, Protocol
 
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from ..seams.errors import AgentError
 from ..seams.types import AgentEvent, ChatTurn, ReplyEnd, Text
+from .outline import Outline
 
 
 class ChatRequest(Struct, frozen=True, kw_only=True):
     """What a client asked for.
 
     `model` is its own spelling, which replies echo; "" if it named none. With `lifecycle`, `turn` is None:
-    Ollama's requests to load or unload a model say nothing to the agent and touch no session. `lone_system` is the
-    system prompt beside a single user message ("" if there is none), None if the client sent more than that; it is
-    there for `housekeeping` to look at, and for nothing else.
+    Ollama's requests to load or unload a model say nothing to the agent and touch no session. `outline` is there for
+    `housekeeping` to look at, and for nothing else. `ignored` names what the client sent and nobody uses, `identity`
+    holds what it says of itself, its user and its conversation, by field.
     """
 
     turn: ChatTurn | None
@@ -30,7 +31,9 @@ class ChatRequest(Struct, frozen=True, kw_only=True):
     stream: bool
     include_usage: bool = False
     lifecycle: Literal["load", "unload"] | None = None
-    lone_system: str | None = None
+    outline: Outline = Outline()
+    ignored: tuple[str, ...] = ()
+    identity: dict[str, Raw] = {}
 
 
 class Encoder(Protocol):

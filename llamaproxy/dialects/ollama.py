@@ -15,10 +15,13 @@ from ..seams.errors import AgentError, BadRequest
 from ..seams.types import ChatTurn, Options, ReplyEnd
 from .base import ChatRequest, FrameEncoder, message_of, quote, to_json
 from .body import Name, decode_body
+from .fields import CommonFields, identity_of, ignored_of, is_there
 from .ollama_models import rfc3339
 from .options import stop_texts, token_limit
-from .parsing import WireMessage, last_user_turn, system_beside
+from .outline import Outline
+from .parsing import WireMessage, has_system, last_user_turn, turn_of
 from .pictures import pictures
+from .schemas import checked
 
 JSON_TYPE = b"application/json; charset=utf-8"
 LINES_TYPE = b"application/x-ndjson"
@@ -36,7 +39,7 @@ class _OptionsBody(Struct):
     stop: list[str] | str | None = None
 
 
-class _TurnBody(Struct):
+class _TurnBody(CommonFields):
     """What the bodies of both endpoints have in common."""
 
     model: Name | None = None
@@ -74,7 +77,8 @@ def parse_chat(body: bytes) -> ChatRequest:
     if chat.messages is None:
         raise BadRequest("messages: a list of messages is needed")
     turn = last_user_turn(chat.messages, _options(chat)) if chat.messages else None
-    return _request(chat, turn, system_beside(chat.messages))
+    outline = Outline(chat.messages, tools=is_there(chat.tools))
+    return _request(chat, turn, outline, has_system(chat.messages))
 
 
 def parse_generate(body: bytes) -> ChatRequest:
@@ -83,14 +87,21 @@ def parse_generate(body: bytes) -> ChatRequest:
     images = pictures(generate.images or (), "images")
     text = generate.prompt or ""
     options = _options(generate)
-    turn = ChatTurn(text=text, images=images, options=options) if text.strip() or images else None
-    return _request(generate, turn, generate.system or "")
+    turn = turn_of(text, options, images) if text.strip() or images else None
+    return _request(generate, turn, Outline(prompt=text, system=generate.system or ""), bool(generate.system))
 
 
-def _request(body: _TurnBody, turn: ChatTurn | None, system: str | None) -> ChatRequest:
+def _request(body: _TurnBody, turn: ChatTurn | None, outline: Outline, system: bool) -> ChatRequest:
     model, stream = body.model or "", body.stream is not False
     if turn is not None:
-        return ChatRequest(turn=turn, model=model, stream=stream, lone_system=system)
+        return ChatRequest(
+            turn=turn,
+            model=model,
+            stream=stream,
+            outline=outline,
+            ignored=ignored_of(body, ("system", system)),
+            identity=identity_of(body),
+        )
     lifecycle: Literal["load", "unload"] = "unload" if _is_zero(body.keep_alive) else "load"
     return ChatRequest(turn=None, model=model, stream=stream, lifecycle=lifecycle)
 
@@ -107,7 +118,7 @@ def _options(body: _TurnBody) -> Options:
 
 def _schema(form: dict[str, Any] | str | None) -> dict[str, Any] | None:
     if isinstance(form, dict):
-        return form
+        return checked(form, "format")
     if form and form != "json":
         raise BadRequest(f"format: invalid format '{form[:40]}'; it can be 'json' or a JSON schema")
     return {} if form else None

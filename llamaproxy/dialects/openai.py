@@ -17,8 +17,10 @@ from ..seams.errors import AgentError, BadRequest
 from ..seams.types import ModelInfo, ReplyEnd, Usage
 from .base import COMMENT, EVENT_STREAM, ChatRequest, FrameEncoder, message_of, to_json
 from .body import Name, decode_body
+from .fields import CommonFields, identity_of, ignored_of, is_there
 from .options import Format, Reasoning, read_options
-from .parsing import WireMessage, last_user_turn, system_beside
+from .outline import Outline
+from .parsing import WireMessage, has_system, last_user_turn
 
 JSON_TYPE = b"application/json"
 
@@ -34,7 +36,7 @@ class StreamOptions(Struct):
     include_usage: bool | None = None
 
 
-class _ChatBody(Struct):
+class _ChatBody(CommonFields):
     """Body of POST /v1/chat/completions, as far as it is read."""
 
     model: Name | None = None
@@ -68,7 +70,9 @@ def parse_chat(body: bytes) -> ChatRequest:
         model=chat.model or "",
         stream=bool(chat.stream),
         include_usage=bool(chat.stream_options and chat.stream_options.include_usage),
-        lone_system=system_beside(chat.messages),
+        outline=Outline(chat.messages, tools=is_there(chat.tools)),
+        ignored=ignored_of(chat, ("system", has_system(chat.messages))),
+        identity=identity_of(chat),
     )
 
 

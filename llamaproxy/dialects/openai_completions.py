@@ -5,19 +5,19 @@ Source: https://platform.openai.com/docs/api-reference/completions
 
 from typing import Any
 
-from msgspec import Struct
 from msgspec.json import Decoder
 
 from ..seams.errors import BadRequest
-from ..seams.types import ChatTurn
 from .base import ChatRequest
 from .body import Name, decode_body
+from .fields import CommonFields, identity_of, ignored_of
 from .openai import ChunkEncoder, StreamOptions
 from .options import read_options
-from .parsing import texts_of
+from .outline import Outline
+from .parsing import texts_of, turn_of
 
 
-class _Body(Struct):
+class _Body(CommonFields):
     """Body of POST /v1/completions, as far as it is read; there is always one choice, whatever `n` asks for."""
 
     model: Name | None = None
@@ -38,10 +38,13 @@ def parse(body: bytes) -> ChatRequest:
     if len(texts) != 1 or not texts[0].strip():
         raise BadRequest("prompt: exactly one text is needed")
     return ChatRequest(
-        turn=ChatTurn(text=texts[0], options=read_options(max_tokens=asked.max_tokens, stop=asked.stop)),
+        turn=turn_of(texts[0], read_options(max_tokens=asked.max_tokens, stop=asked.stop)),
         model=asked.model or "",
         stream=bool(asked.stream),
         include_usage=bool(asked.stream_options and asked.stream_options.include_usage),
+        outline=Outline(prompt=texts[0]),
+        ignored=ignored_of(asked),
+        identity=identity_of(asked),
     )
 
 

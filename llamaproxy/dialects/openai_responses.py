@@ -12,12 +12,14 @@ from msgspec import Raw, Struct
 from msgspec.json import Decoder
 
 from ..seams.errors import AgentError, BadRequest
-from ..seams.types import AgentEvent, ChatTurn, Reasoning, ReplyEnd, Text, Usage
+from ..seams.types import AgentEvent, Reasoning, ReplyEnd, Text, Usage
 from .base import COMMENT, EVENT_STREAM, BlockEncoder, ChatRequest, message_of, named_event, quote, to_json
-from .body import Name, decode_body
+from .body import Name, decode, decode_body
+from .fields import CommonFields, identity_of, ignored_of, is_there
 from .options import Format, read_options
 from .options import Reasoning as ReasoningOptions
-from .parsing import WireMessage, last_user_turn, system_beside
+from .outline import Outline
+from .parsing import WireMessage, has_system, last_user_turn, turn_of
 
 
 class _TextOptions(Struct):
@@ -32,7 +34,7 @@ class _Item(Struct):
     content: Raw = Raw(b"null")
 
 
-class _Body(Struct):
+class _Body(CommonFields):
     """Body of POST /v1/responses, as far as it is read or given back."""
 
     model: Name | None = None
@@ -43,12 +45,13 @@ class _Body(Struct):
     reasoning: ReasoningOptions | None = None
     instructions: Raw = Raw(b"null")
     previous_response_id: Name | None = None
-    metadata: dict[str, str] | None = None
     temperature: float | None = None
     top_p: float | None = None
 
 
 _body = Decoder(_Body)
+_NOTHING = Raw(b"null")
+_metadata: Decoder[dict[str, str] | None] = Decoder(dict[str, str] | None)
 
 # Why a response may be incomplete.
 _INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter", "refusal": "content_filter"}
@@ -68,25 +71,29 @@ def parse(body: bytes) -> ResponseRequest:
         form=asked.text.format if asked.text else None,
         effort=asked.reasoning.effort if asked.reasoning else None,
     )
-    lone_system: str | None = ""
+    messages: list[WireMessage] = []
     if isinstance(asked.input, str):
         if not asked.input.strip():
             raise BadRequest("input: the message is empty")
-        turn = ChatTurn(text=asked.input, options=options)
+        turn, prompt = turn_of(asked.input, options), asked.input
     else:
         items = [item for item in asked.input or () if item.type == "message"]
         if not items:
             raise BadRequest("input: a message is needed")
         messages = [WireMessage(item.role, item.content) for item in items]
-        turn, lone_system = last_user_turn(messages, options, "input"), system_beside(messages)
+        turn, prompt = last_user_turn(messages, options, "input"), ""
     return ResponseRequest(
         turn=turn,
         model=asked.model or "",
         stream=bool(asked.stream),
-        lone_system=lone_system,
+        outline=Outline(messages, prompt=prompt, system=asked.instructions, tools=is_there(asked.tools)),
+        ignored=ignored_of(
+            asked, ("instructions", is_there(asked.instructions)), ("system", has_system(messages))
+        ),
+        identity=identity_of(asked),
         echo={
             "max_output_tokens": asked.max_output_tokens,
-            "metadata": asked.metadata or {},
+            "metadata": decode(asked.metadata or _NOTHING, _metadata, "metadata") or {},
             "previous_response_id": asked.previous_response_id,
             "temperature": asked.temperature,
             "text": {"format": {"type": "text"}},
@@ -143,7 +150,9 @@ class ResponseEncoder(BlockEncoder):
     def fail(self, reason: AgentError) -> bytes:
         """The response as far as it came, as failed, with the reason."""
         frames = self._turn_to(None)
-        code = "rate_limit_exceeded" if reason.status == 429 else "server_error"
+        # codex asks five times more after a failure that it has no name for.
+        code = "invalid_prompt" if 400 <= reason.status < 500 else "server_error"
+        code = "rate_limit_exceeded" if reason.status == 429 else code
         failed = {
             **self._response,
             "status": "failed",

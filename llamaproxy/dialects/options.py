@@ -7,6 +7,7 @@ from msgspec import Struct
 from ..seams.errors import BadRequest
 from ..seams.types import Options
 from .body import Name
+from .schemas import checked
 
 
 class JsonSchema(Struct):
@@ -63,4 +64,4 @@ def _json_schema(form: Format) -> dict[str, Any] | None:
     schema = form.json_schema.schema if form.json_schema else form.schema
     if schema is None:
         raise BadRequest("response_format: a schema is needed with the type json_schema")
-    return schema
+    return checked(schema, "response_format")

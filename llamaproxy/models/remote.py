@@ -85,7 +85,8 @@ def locator(
     def look() -> Server:
         secret = (environ(entry.env_key) or "").strip() if entry.env_key else ""
         if entry.env_key and not secret:
-            raise ModelError(f"{who_is(key)} needs an API key; set the environment variable {entry.env_key}")
+            what = f"{who_is(key)} needs an API key; set the environment variable {entry.env_key}"
+            raise ModelError(what).for_good()
         return Server(entry.host, secret)
 
     return lambda: execute(look)

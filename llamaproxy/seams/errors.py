@@ -5,6 +5,7 @@ and a message written for the person in front of the app. They become bytes in o
 """
 
 from copy import copy
+from typing import Self
 
 
 class AgentError(Exception):
@@ -74,12 +75,6 @@ class Crowded(AgentError):
     status, code, retry_after = 503, "overloaded", 5
 
 
-class Repeating(AgentError):
-    """The same message came over and over; not with a status that clients answer by sending it again."""
-
-    status, code = 400, "repeated_message"
-
-
 class Continued(AgentError):
     """The same message came again on another connection, where its answer goes on."""
 
@@ -108,6 +103,14 @@ class ModelError(AgentError):
     status, code = 502, "model_error"
     said = ""
     refused = False
+
+    def for_good(self) -> Self:
+        """Marks it as a refusal of what will be refused again: a wrong key, a model that is not there.
+
+        Its status is none that programs repeat by themselves.
+        """
+        self.status, self.code = 424, "model_refused"
+        return self
 
 
 class ModelUnavailable(ModelError):

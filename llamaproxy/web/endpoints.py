@@ -11,6 +11,7 @@ from typing import Any
 from klein import Klein
 from klein.resource import KleinResource
 from msgspec.structs import replace
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
@@ -24,6 +25,7 @@ from ..seams.types import Embeddings, ModelInfo, ReplyEnd, Text
 from . import errors
 from .guard import Guard
 from .housekeeping import Housekeeper
+from .notices import Notices
 from .paced import PacedReply
 from .quirks import Quirks, quirks_of
 from .site import Intake
@@ -61,6 +63,7 @@ class Endpoints:
         self._heartbeat = heartbeat
         self._now = now
         self._housekeeper = Housekeeper(agent, housekeeping)
+        self._notices = Notices(now)
 
     def resource(self) -> KleinResource:
         """Where requests come in."""
@@ -95,10 +98,14 @@ class Endpoints:
         """Takes the turn to the agent and carries the reply back. This is cancelled when the client leaves."""
         assert parsed.turn is not None
         caller = self._guard.caller(request)
-        if task := self._housekeeper.task(request, parsed, caller):
-            return self._say(request, parsed, encoder, await self._housekeeper.answer(task, parsed, caller))
+        self._notices.tell(request, parsed.ignored)
         quirks = quirks_of(request, request.plain_path)
         outlet = self._stream(request, encoder, quirks) if parsed.stream else self._whole(request, encoder)
+        if task := self._housekeeper.task(request, parsed, caller):
+            if (text := self._housekeeper.ready(task, parsed)) is not None:
+                return self._say(request, parsed, encoder, text)
+            await outlet.carry(Deferred.fromCoroutine(self._housekeeper.ask(task, parsed, caller)))
+            return b""
         with request.channel.site.meters.turn():
             turn = replace(parsed.turn, attempt=_attempt(request), shows_history=quirks.shows_history)
             await outlet.carry(self._agent.turn(caller, turn))

@@ -89,5 +89,7 @@ def farewell(request: PlacedRequest, error: AgentError) -> bytes:
 def _status(error: AgentError, quirks: Quirks) -> int:
     if error.status == 401:
         return quirks.unauthorized
+    if error.code == "model_refused":
+        return quirks.refused
     repeated = error.retry_after is None and (error.status in (408, 409, 429) or error.status >= 500)
     return quirks.no_retry_status if repeated and quirks.no_retry_status else error.status

@@ -2,19 +2,26 @@
 
 from msgspec.structs import replace
 from twisted.logger import Logger
+from zope.interface import implementer
 
 from ..config.schema import Housekeeping
 from ..dialects.base import ChatRequest
-from ..dialects.housekeeping import Task, answer, recognise, suits
+from ..dialects.errands import Task
+from ..dialects.housekeeping import answer, recognise, suits
+from ..dialects.outline import Outline
 from ..seams.errors import AgentError
-from ..seams.interfaces import IAgent
-from ..seams.types import Caller
+from ..seams.interfaces import IAgent, IReply, IReplyConsumer
+from ..seams.types import Caller, ReplyEnd, Text
 from .site import Intake
 
 # For Open WebUI's custom header with the template {{TASK}}.
 TASK_HEADER = b"x-llamaproxy-task"
 # What a model may take for an errand where the app sets no limit.
 ANSWER_TOKENS = 2000
+# What it may take where the app sets its usual limit, which is that of its largest answers.
+MOST_TOKENS = 8000
+# Characters of the app's system prompt that go with an errand; those of coding clients are far longer.
+MOST_SYSTEM = 4000
 
 
 class Housekeeper:
@@ -33,29 +40,64 @@ class Housekeeper:
         """
         if self._mode == "off" or caller.depth:
             return None
-        return recognise(parsed, (request.getHeader(TASK_HEADER) or b"").decode("latin-1"))
+        said = (request.getHeader(TASK_HEADER) or b"").decode("latin-1")
+        return recognise(parsed, said, (request.getHeader(b"user-agent") or b"").decode("latin-1"))
 
-    async def answer(self, task: Task, parsed: ChatRequest, caller: Caller) -> str:
-        """The answer, in the form that the app wants.
+    def ready(self, task: Task, parsed: ChatRequest) -> str | None:
+        """The answer that needs no model, in the form that the app wants; None if one is to be asked."""
+        return answer(task, parsed.outline) if self._mode == "local" else None
+
+    async def ask(self, task: Task, parsed: ChatRequest, caller: Caller) -> IReply:
+        """A model's answer, asked apart from any session; what the app cannot use is replaced by one without a model.
 
         A few errands (merging several answers, say) take a model in any mode; only those can fail, with its error.
         """
         assert parsed.turn is not None
-        ready = answer(task, parsed.turn.text)
-        if ready is not None and self._mode == "local":
-            return ready
-        options = parsed.turn.options
+        ready, options, outline = answer(task, parsed.outline), parsed.turn.options, parsed.outline
         thrifty = replace(
             options,
-            max_tokens=options.max_tokens or ANSWER_TOKENS,
+            max_tokens=min(options.max_tokens or ANSWER_TOKENS, MOST_TOKENS),
             think=False if options.think is None else options.think,
         )
+        question = replace(parsed.turn, text=_question(outline), material=(), options=thrifty)
         try:
-            asked = replace(parsed.turn, options=thrifty)
-            text = await self._agent.aside(caller, asked, parsed.lone_system or "")
+            text = await self._agent.aside(caller, question, outline.system[:MOST_SYSTEM])
         except AgentError as error:
             if ready is None:
                 raise
             self.log.warn("{task}: {error}; answered without a model", task=task.value, error=str(error))
-            return ready
-        return text if ready is None or suits(task, text) else ready
+            return Said(ready)
+        return Said(text if ready is None or suits(task, text) else ready)
+
+
+def _question(outline: Outline) -> str:
+    """The errand with what it is about, if that is the chat that the app shows."""
+    about = outline.conversation()
+    wish = outline.last_system or outline.text
+    return f"This is a conversation:\n<conversation>\n{about}\n</conversation>\n\n{wish}" if about else wish
+
+
+@implementer(IReply)
+class Said:
+    """A reply that is there already."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def deliverTo(self, consumer: IReplyConsumer) -> None:
+        """All of it, at once."""
+        if self._text:
+            consumer.eventsReceived([Text(self._text)])
+        consumer.replyFinished(ReplyEnd())
+
+    def pauseProducing(self) -> None:
+        """Nothing more comes."""
+
+    def resumeProducing(self) -> None:
+        """Nothing more comes."""
+
+    def stopProducing(self) -> None:
+        """Nothing more comes."""
+
+    def leaveUnheard(self) -> None:
+        """Nothing more comes."""

@@ -23,6 +23,7 @@ class Quirks:
     - `unauthorized`: the status that a missing or wrong key becomes.
     - `no_retry_header`: an error after which the same request would act twice says `x-should-retry: false`.
     - `no_retry_status`: the status such an error gets where only a status stops a client from sending again.
+    - `refused`: the status that a refusal for good of the model's server becomes.
     - `openai_errors`: errors have OpenAI's form, whatever the endpoint.
     - `shows_history`: each message comes with all of its chat, so that one without any before it is a chat's first.
     """
@@ -34,6 +35,7 @@ class Quirks:
     unauthorized: int = 401
     no_retry_header: bool = False
     no_retry_status: int | None = None
+    refused: int = 424
     openai_errors: bool = False
     shows_history: bool = False
 
@@ -72,6 +74,8 @@ TABLE = (
     _row(r"", r"^/v1/", no_retry_header=True),
     # Vercel's AI SDK does so too, and knows no header against it.
     _row(r"(^|\s)(ai-sdk|ai)/", r"", no_retry_status=424),
+    # codex asks five times more after every status but a few that it has names for.
+    _row(r"^codex", r"^/v1/responses$", refused=400),
     # Of its Ollama provider's errors it shows only the reason phrase, unless they have OpenAI's form.
     _row(r"(^|\s)(ai-sdk|ai)/", r"^/api/", openai_errors=True),
     # Chat apps that cannot go without their own history; the same first message once more is a regenerated one there.

@@ -1,12 +1,17 @@
 """Errands of apps told from questions of people, and the answers to them; the prompts have the real ones' shapes."""
 
 import json
-from typing import Any
+import sys
+from typing import Any, NamedTuple
 
+from msgspec import Raw
 from twisted.trial.unittest import SynchronousTestCase
 
 from llamaproxy.dialects.base import ChatRequest
-from llamaproxy.dialects.housekeeping import Task, answer, recognise, suits
+from llamaproxy.dialects.errands import Task
+from llamaproxy.dialects.housekeeping import answer, recognise, suits
+from llamaproxy.dialects.outline import Outline
+from llamaproxy.dialects.parsing import WireMessage
 from llamaproxy.seams.types import ChatTurn, Image, Options
 
 HISTORY = (
@@ -49,13 +54,32 @@ REINS_SYSTEM = "You are a title generator for a chat application. Make a title."
 REINS = "You are a title generator for a chat application. Now make one for this message: tell me of dragons"
 
 
-def request(text: str, *, system: str | None = "", stream: bool = False, **turn: Any) -> ChatRequest:
-    return ChatRequest(turn=ChatTurn(text=text, **turn), model="m", stream=stream, lone_system=system)
+def messages(*texts: str) -> list[WireMessage]:
+    """Messages of a user and an assistant by turns, the last of them the user's."""
+    roles = ("user", "assistant") if len(texts) % 2 else ("assistant", "user")
+    return [WireMessage(roles[n % 2], Raw(json.dumps(text).encode())) for n, text in enumerate(texts)]
+
+
+def request(
+    text: str,
+    *,
+    system: str = "",
+    stream: bool = False,
+    before: tuple[str, ...] = (),
+    tools: bool = False,
+    **turn: Any,
+) -> ChatRequest:
+    outline = Outline(messages(*before, text), system=system, tools=tools)
+    return ChatRequest(turn=ChatTurn(text=text, **turn), model="m", stream=stream, outline=outline)
+
+
+def said(text: str) -> Outline:
+    return Outline(prompt=text)
 
 
 class RecogniseTests(SynchronousTestCase):
-    def check(self, asked: ChatRequest, expected: Task | None, header: str = "") -> None:
-        self.assertIs(recognise(asked, header), expected, asked)
+    def check(self, asked: ChatRequest, expected: Task | None, header: str = "", agent: str = "") -> None:
+        self.assertIs(recognise(asked, header, agent), expected, asked.turn)
 
     def test_default_prompts_are_known_by_their_shape(self) -> None:
         for text, expected in [
@@ -100,17 +124,17 @@ class RecogniseTests(SynchronousTestCase):
         ]:
             self.check(asked, None)
 
-    def test_what_streams_or_has_a_history_or_a_picture_is_no_default_prompt(self) -> None:
-        self.check(request(TITLE, stream=True), None)
-        self.check(request(TITLE, system=None), None)
+    def test_what_has_a_history_or_a_picture_is_no_default_prompt(self) -> None:
+        self.check(request(TITLE, before=("hello", "hi")), None)
         self.check(request(TITLE, images=(Image("AAAA"),)), None)
 
     def test_merging_and_naming_may_stream(self) -> None:
         self.check(request(MERGE, stream=True), Task.MERGE)
+        self.check(request(TITLE, stream=True), Task.TITLE)
         self.check(request(CHATBOX, stream=True), Task.NAME)
 
     def test_a_header_says_it_of_any_message(self) -> None:
-        for asked in (request("hello", stream=True), request(WRAPPED), request("x", system=None)):
+        for asked in (request("hello", stream=True), request(WRAPPED), request("x", before=("hello", "hi"))):
             self.check(asked, Task.TAGS, "tags_generation")
             self.check(asked, Task.OTHER, "haiku_generation")
 
@@ -122,6 +146,369 @@ class RecogniseTests(SynchronousTestCase):
     def test_loading_a_model_is_no_task(self) -> None:
         load = ChatRequest(turn=None, model="m", stream=True, lifecycle="load")
         self.check(load, None, "title_generation")
+
+
+CONVERSATION = "User: how do I bake bread?\nAI: Like so.\n"
+CHAT = ("how do I bake bread?", "Like so.")
+TITLED = {"type": "object", "properties": {"title": {"type": "string"}}, "required": ["title"]}
+
+
+class Row(NamedTuple):
+    """A client's errand, what it is taken for, and what it is answered without a model."""
+
+    client: str
+    asked: ChatRequest
+    task: Task
+    answer: str | None
+    agent: str = ""
+
+
+BREAD = "How do I bake bread?"
+CLIENTS = (
+    Row(
+        "Claude Code, title",
+        request(
+            "<session>\nhow do I bake bread?\n</session>\n\nWrite the title in its language.",
+            system="x-billing: 1\nYou are Claude Code.\nYou are naming a coding session so the user can find it.",
+            options=Options(max_tokens=128_000, json_schema=TITLED),
+            stream=True,
+        ),
+        Task.TITLE,
+        f'{{"title": "{BREAD}"}}',
+    ),
+    Row("Claude Code, quota", request("quota", options=Options(max_tokens=1)), Task.PROBE, "OK"),
+    Row(
+        "Claude Code, /compact",
+        request(
+            "CRITICAL: Respond with TEXT ONLY. Do NOT call any tools.\n- x",
+            before=CHAT,
+            tools=True,
+            stream=True,
+        ),
+        Task.SUMMARY,
+        None,
+    ),
+    Row(
+        "Claude Code, a page for it to read",
+        request("Web page content:\n---\nx\n---\nSum it up.", system="You are Claude Code.", stream=True),
+        Task.OTHER,
+        None,
+        "claude-cli/2.1.332 (external, cli)",
+    ),
+    Row(
+        "Claude Code, a suggestion",
+        request(
+            "[SUGGESTION MODE: Suggest what the user might naturally type next.]", before=CHAT, tools=True
+        ),
+        Task.HINT,
+        "go on",
+    ),
+    Row(
+        "codex, title",
+        request(
+            "Generate a concise, single-line task title of 36 characters.\n\nUser prompt:\nhow do I bake bread?",
+            options=Options(json_schema=TITLED),
+            tools=True,
+            stream=True,
+        ),
+        Task.TITLE,
+        f'{{"title": "{BREAD}"}}',
+    ),
+    Row(
+        "codex, /compact",
+        request(
+            "You are performing a CONTEXT CHECKPOINT COMPACTION. Create a handoff.", before=CHAT, stream=True
+        ),
+        Task.SUMMARY,
+        None,
+    ),
+    Row(
+        "opencode, title",
+        ChatRequest(
+            turn=ChatTurn(text='"how do I bake bread?"'),
+            model="m",
+            stream=True,
+            outline=Outline(
+                [
+                    WireMessage("user", Raw(b'"Generate a title for this conversation:\\n"')),
+                    WireMessage("user", Raw(b'"\\"how do I bake bread?\\""')),
+                ],
+                system="You are a title generator. You output ONLY a thread title. Nothing else.",
+            ),
+        ),
+        Task.NAME,
+        BREAD,
+    ),
+    Row(
+        "opencode, compaction",
+        request("Provide a detailed prompt for continuing our conversation above.", before=CHAT, stream=True),
+        Task.SUMMARY,
+        None,
+    ),
+    Row(
+        "aider, commit message",
+        request(
+            "\nUSER: fix it\n# Diffs:\n-a\n+b",
+            system="You are an expert software engineer that generates concise, one-line Git commit messages based on",
+        ),
+        Task.OTHER,
+        None,
+    ),
+    Row(
+        "aider, summary",
+        request("# USER\nx", system="*Briefly* summarize this partial conversation about programming.\n"),
+        Task.SUMMARY,
+        None,
+    ),
+    Row(
+        "qwen-code, memory",
+        request("Managed memory has TWO directories. Choose which one", before=CHAT, tools=True, stream=True),
+        Task.NOTE,
+        "There is nothing to keep.",
+    ),
+    Row(
+        "LibreChat",
+        request(
+            f"Provide a concise, 5-word-or-less title for the conversation.\n\nConversation:\n{CONVERSATION}"
+        ),
+        Task.NAME,
+        BREAD,
+    ),
+    Row(
+        "Cherry Studio",
+        request(
+            '[{"role":"user","mainText":"how do I bake bread?"}]',
+            system="You are an assistant skilled in conversation. You need to summarize the conversation into a title",
+            stream=True,
+        ),
+        Task.NAME,
+        BREAD,
+    ),
+    Row(
+        "LobeChat",
+        request(
+            "user: how do I bake bread?\nassistant: Like so.",
+            system="You are a professional conversation summarizer. Generate a concise title that captures",
+            stream=True,
+        ),
+        Task.NAME,
+        BREAD,
+    ),
+    Row(
+        "big-AGI",
+        request(
+            "Analyze the given short conversation (every line is truncated) and\n\n"
+            "```\n- user: how do I bake bread?\n- assistant: Like so.\n```",
+            system="You are an AI conversation titles assistant who specializes in creating expressive titles.",
+            stream=True,
+        ),
+        Task.NAME,
+        BREAD,
+    ),
+    Row(
+        "NextChat, title",
+        request(
+            "Please generate a four to five word title summarizing our conversation without", before=CHAT
+        ),
+        Task.NAME,
+        BREAD,
+    ),
+    Row(
+        "NextChat, summary",
+        ChatRequest(
+            turn=ChatTurn(text="x"),
+            model="m",
+            stream=True,
+            outline=Outline(
+                [
+                    *messages("how do I bake bread?"),
+                    WireMessage(
+                        "system", Raw(b'"Summarize the discussion briefly in 200 words or less to use"')
+                    ),
+                ]
+            ),
+        ),
+        Task.SUMMARY,
+        None,
+    ),
+    Row(
+        "Page Assist",
+        request(
+            "Here is the query:\n\n--------------\n\nhow do I bake bread?\n\n--------------\n\nCreate a phrase "
+            "as a title for the previous query. RESPOND ONLY WITH THE TITLE TEXT.\n\n\nExamples of titles:\n\nFun",
+            stream=True,
+        ),
+        Task.NAME,
+        BREAD,
+    ),
+    Row(
+        "Zed, title",
+        request(
+            "Generate a concise 3-7 word title for this conversation, omitting punctuation.",
+            before=CHAT,
+            stream=True,
+        ),
+        Task.NAME,
+        BREAD,
+    ),
+    Row(
+        "Zed, summary",
+        request("Generate a detailed summary of this conversation. Include:\n1. x", before=CHAT, stream=True),
+        Task.SUMMARY,
+        None,
+    ),
+    Row(
+        "Continue",
+        request(
+            "Given the following... please reply with a title for the chat that is 3-4 words in length, no more text "
+            "or explanation, you don't need ending punctuation.\n\nhow do I bake bread?",
+            options=Options(max_tokens=16),
+        ),
+        Task.NAME,
+        BREAD,
+    ),
+    Row(
+        "VS Code",
+        request(
+            "how do I bake bread?",
+            system="You are an expert in crafting pithy titles for chatbot conversations.",
+        ),
+        Task.NAME,
+        BREAD,
+    ),
+    Row(
+        "some program, a title by schema",
+        request("Dune, by Herbert", options=Options(json_schema=TITLED)),
+        Task.OTHER,
+        None,
+    ),
+    Row("some program, a sign of life", request("hi", options=Options(max_tokens=1)), Task.OTHER, None),
+    Row(
+        "some app, an instruction about a conversation",
+        request(f"Suggest a short title for this conversation.\n\n{CONVERSATION}"),
+        Task.OTHER,
+        None,
+    ),
+)
+
+# What people ask, and programs on their behalf, that looks like an errand.
+NEAR_MISSES = (
+    request(f"Suggest a short title for this conversation.\n\n{CONVERSATION}", stream=True),
+    request("give this conversation a title", before=CHAT, stream=True),
+    request("please summarize our conversation so far", before=CHAT, stream=True),
+    request("what does 'You are a title generator' do in a system prompt?", stream=True),
+    request("ten titles for my video on bread", system="You are a title generator for YouTube.", stream=True),
+    request("ten titles", system="You are a title generator. The user has a channel on bread.", stream=True),
+    request(
+        "ten titles", system="You help me to find titles for my books. Keep the chat friendly.", stream=True
+    ),
+    request("write tags for this post: bread", stream=True),
+    request("What are follow_ups in Open WebUI?", stream=True),
+    request("yes or no: is bread baked?", options=Options(max_tokens=16)),
+    request("yes or no?", before=CHAT, options=Options(max_tokens=1)),
+    request(
+        "the city of this text: Rome",
+        options=Options(json_schema={"properties": {"city": {"type": "string"}}}),
+    ),
+    request(
+        "the book in this text: Dune",
+        options=Options(
+            json_schema={"properties": {"title": {"type": "string"}, "year": {"type": "integer"}}}
+        ),
+    ),
+    request("any JSON", options=Options(json_schema={})),
+    request("Given the following code, please explain it.\n\nx = 1"),
+    request("Here is the query:\nSELECT 1\nWhy is it slow?"),
+    request("Your task is to create a detailed plan of my garden", stream=True),
+    request("Analyze this conversation and provide feedback:\nUser: hi\nAI: hello", stream=True),
+    request("Managed memory: what is it?", stream=True),
+    request("Generate a concise 3-7 word slogan for this shop", stream=True),
+    request("quota", stream=True),
+)
+
+
+class ClientTests(SynchronousTestCase):
+    """The errands of each client, and what people ask that is like them."""
+
+    def test_each_client_gets_what_it_wants(self) -> None:
+        for row in CLIENTS:
+            self.assertIs(recognise(row.asked, "", row.agent), row.task, row.client)
+            self.assertEqual(answer(row.task, row.asked.outline), row.answer, row.client)
+
+    def test_what_people_ask_is_theirs(self) -> None:
+        for asked in NEAR_MISSES:
+            self.assertIsNone(recognise(asked, ""), asked.outline.text)
+
+    def test_message_of_a_person_in_a_client_that_sends_tools_is_theirs(self) -> None:
+        reminded = "<system-reminder>\nx\n</system-reminder>\nhello"
+        for agent, asked in (
+            ("claude-cli/2.1", request("hello", tools=True, stream=True)),
+            ("claude-cli/2.1", request(reminded, stream=True)),
+            ("claude-cli/2.1", request("hello", before=CHAT, stream=True)),
+            ("QwenCode/0.24", request(reminded, stream=True)),
+            ("codex_exec/0.171", request("hello", tools=True, stream=True)),
+            ("Mozilla/5.0", request("hello", stream=True)),
+        ):
+            self.assertIsNone(recognise(asked, "", agent), (agent, asked.outline.text))
+
+    def test_odd_texts_take_no_longer_per_character_than_short_ones(self) -> None:
+        beginnings = (
+            "",
+            "### Task:\n",
+            "Here is the query:",
+            "Provide a concise, 5-word-or-less title for the conversation",
+        )
+        pieces = (
+            *(
+                "x```\n",
+                "\n```",
+                "<chat_history>",
+                "USER: ",
+                "\nUSER: x",
+                "<session>",
+                "</session>",
+                "user:",
+                "\nuser :",
+            ),
+            *(
+                "title of the ",
+                "summarize the conversation ",
+                " " * 7,
+                "\t\n",
+                "### Task:",
+                '"title"',
+                "--------------\n",
+            ),
+        )
+        for beginning in beginnings:
+            for piece in pieces:
+                steps = [
+                    self.steps(f"conversation {beginning}{piece * count}The name is:")
+                    for count in (500, 1000)
+                ]
+                self.assertLess(steps[1], 2.2 * steps[0] + 100, (beginning, piece))
+                # Of what a pattern does no steps are counted; a hundred times as much would not come to an end.
+                self.steps(f"conversation {beginning}{piece * 50_000}The name is:")
+
+    def steps(self, text: str) -> int:
+        """How many lines of Python a text costs."""
+        count = 0
+
+        def trace(frame: Any, event: str, argument: Any) -> Any:
+            nonlocal count
+            count += event == "line"
+            return trace
+
+        asked = request(text, options=Options(json_schema=TITLED), system=text)
+        before = sys.gettrace()
+        sys.settrace(trace)
+        try:
+            task = recognise(asked, "")
+            for each in (task or Task.OTHER, Task.NAME, Task.TITLE, Task.QUERIES):
+                answer(each, asked.outline)
+        finally:
+            sys.settrace(before)
+        return count
 
 
 class AnswerTests(SynchronousTestCase):
@@ -137,22 +524,22 @@ class AnswerTests(SynchronousTestCase):
             (Task.TOOLS, "Query: x", {"tool_calls": []}),
             (Task.MEMORY, "x", {"operations": []}),
         ]:
-            made = answer(kind, text)
+            made = answer(kind, said(text))
             assert made is not None
             self.assertEqual(json.loads(made), expected)
             self.assertTrue(suits(kind, made))
 
     def test_plain_answers(self) -> None:
-        self.assertEqual(answer(Task.NAME, CHATBOX), "How do I bake bread?")
-        self.assertEqual(answer(Task.NAME, REINS), "Tell me of dragons")
-        self.assertEqual(answer(Task.EMOJI, EMOJI), "🙂")
+        self.assertEqual(answer(Task.NAME, said(CHATBOX)), "How do I bake bread?")
+        self.assertEqual(answer(Task.NAME, said(REINS)), "Tell me of dragons")
+        self.assertEqual(answer(Task.EMOJI, said(EMOJI)), "🙂")
 
     def test_what_only_a_model_can_write_is_left_to_one(self) -> None:
         for kind in (Task.MERGE, Task.SUMMARY, Task.OTHER):
-            self.assertIsNone(answer(kind, "x"))
+            self.assertIsNone(answer(kind, said("x")))
 
     def test_a_title_is_made_of_the_first_thing_said(self) -> None:
-        for said, expected in [
+        for words, expected in [
             ("hi", "Hi"),
             ("# Plan\n- one", "Plan - one"),
             ("", "New chat"),
@@ -164,21 +551,24 @@ class AnswerTests(SynchronousTestCase):
             ("a" * 10 + " " * 5000 + "b", "A" * 1 + "a" * 9),
         ]:
             made = answer(
-                Task.TITLE, f"### Task:\nx\n<chat_history>\nUSER: {said}\nASSISTANT: y\n</chat_history>"
+                Task.TITLE,
+                said(f"### Task:\nx\n<chat_history>\nUSER: {words}\nASSISTANT: y\n</chat_history>"),
             )
-            self.assertEqual(json.loads(made or ""), {"title": expected}, said)
+            self.assertEqual(json.loads(made or ""), {"title": expected}, words)
 
     def test_a_query_is_the_last_thing_said(self) -> None:
         text = "<chat_history>\nUSER: one\nASSISTANT: two\nUSER: three\n</chat_history>"
-        self.assertEqual(answer(Task.QUERIES, text), '{"queries": ["three"]}')
+        self.assertEqual(answer(Task.QUERIES, said(text)), '{"queries": ["three"]}')
 
     def test_a_query_has_no_brace_that_the_app_would_begin_to_read_from(self) -> None:
-        made = answer(Task.QUERIES, "<chat_history>\nUSER: what is { in {json: 1}?\n</chat_history>") or ""
+        made = (
+            answer(Task.QUERIES, said("<chat_history>\nUSER: what is { in {json: 1}?\n</chat_history>")) or ""
+        )
         self.assertEqual(json.loads(made[made.rfind("{") :]), {"queries": ["what is in json: 1}?"]})
 
     def test_a_prompt_that_quotes_no_history_makes_no_title_of_itself(self) -> None:
-        self.assertEqual(answer(Task.TITLE, "Write a title."), '{"title": "New chat"}')
-        self.assertEqual(answer(Task.QUERIES, "Write queries."), '{"queries": []}')
+        self.assertEqual(answer(Task.TITLE, said("Write a title.")), '{"title": "New chat"}')
+        self.assertEqual(answer(Task.QUERIES, said("Write queries.")), '{"queries": []}')
 
     def test_a_models_answer_suits_if_the_app_can_read_it(self) -> None:
         for kind, text, expected in [

@@ -149,6 +149,104 @@ class BoundTests(HousekeepingCase):
         self.assertEqual(len(self.house.agent.parts.sessions), 1)
 
 
+SCHEMA = {"type": "object", "properties": {"title": {"type": "string"}}, "required": ["title"]}
+NAMING = "<session>\nbake me a cake\n</session>\n\nWrite the title"
+HISTORY = [
+    {"role": "user", "content": "bake me a cake"},
+    {"role": "assistant", "content": "Sure"},
+]
+
+
+class EveryDialectTests(HousekeepingCase):
+    """The same errands at each endpoint, streamed and whole, with no header that says what they are."""
+
+    PATHS = (
+        "/api/chat",
+        "/api/generate",
+        "/v1/chat/completions",
+        "/v1/completions",
+        "/v1/responses",
+        "/v1/messages",
+    )
+
+    def body(self, path: str, text: str, stream: bool) -> dict[str, Any]:
+        if path in ("/api/generate", "/v1/completions"):
+            return {"model": "m", "prompt": text, "stream": stream}
+        if path == "/v1/responses":
+            return {"model": "m", "input": [{"role": "user", "content": text}], "stream": stream}
+        return ask(text, stream=stream, **({"max_tokens": 100} if path == "/v1/messages" else {}))
+
+    def test_open_webuis_own_prompt_is_known(self) -> None:
+        for path in self.PATHS:
+            for stream in (True, False):
+                response = self.front.ask("POST", path, self.body(path, TITLE, stream))
+                self.assertEqual(response.code, 200, path)
+                self.assertIn(b"Bake me a cake", response.body, (path, stream))
+        self.assertEqual(self.house.calls, [])
+        self.assert_no_trace()
+
+    def test_title_that_is_asked_for_by_a_schema_is_known(self) -> None:
+        for path, more in (
+            ("/api/chat", {"format": SCHEMA}),
+            (
+                "/v1/chat/completions",
+                {"response_format": {"type": "json_schema", "json_schema": {"schema": SCHEMA}}},
+            ),
+            ("/v1/responses", {"text": {"format": {"type": "json_schema", "name": "t", "schema": SCHEMA}}}),
+            ("/v1/messages", {"output_config": {"format": {"type": "json_schema", "schema": SCHEMA}}}),
+        ):
+            for stream in (True, False):
+                asked = {**self.body(path, NAMING, stream), **more}
+                response = self.front.ask("POST", path, asked)
+                self.assertIn(b"Bake me a cake", response.body, (path, stream))
+        self.assertEqual(self.house.calls, [])
+        self.assert_no_trace()
+
+    def test_two_messages_under_a_title_generators_prompt_are_an_errand(self) -> None:
+        users = [{"role": "user", "content": each} for each in ("Generate a title:\n", '"bake me a cake"')]
+        for path, system in (("/api/chat", True), ("/v1/chat/completions", True), ("/v1/messages", False)):
+            prompt = "You are a title generator"
+            asked = ask("", stream=True, max_tokens=100)
+            asked["messages"] = [{"role": "system", "content": prompt}, *users] if system else users
+            response = self.front.ask("POST", path, asked if system else {**asked, "system": prompt})
+            self.assertIn(b"Bake me a cake", response.body, path)
+        self.assertEqual(self.house.calls, [])
+        self.assert_no_trace()
+
+    def test_title_that_comes_with_the_chat_while_the_next_turn_runs_touches_nothing(self) -> None:
+        wish = {"role": "user", "content": "Generate a concise 3-7 word title for this conversation"}
+        self.front.connect().send("POST", CHATS[1], ask("bake me a cake", stream=True))
+        self.house.calls[0].answer("Sure")
+        again = {"role": "user", "content": "and a pie"}
+        self.front.connect().send("POST", CHATS[1], {**ask("", stream=True), "messages": [*HISTORY, again]})
+        title = self.front.ask("POST", CHATS[1], {**ask(""), "messages": [*HISTORY, wish]})
+        self.assertEqual(text_of(title), "Bake me a cake")
+        self.house.calls[1].answer("With apples")
+        kept = [message.content for message in self.house.store.messages["llama-192.168.1.20"]]
+        self.assertEqual(kept, ["bake me a cake", "Sure", "and a pie", "With apples"])
+
+    def test_summary_is_made_by_a_model_apart_of_the_chat_that_the_app_shows(self) -> None:
+        wish = {"role": "user", "content": "You are performing a CONTEXT CHECKPOINT COMPACTION. Go."}
+        for stream in (False, True):
+            asked = {"model": "m", "input": [*HISTORY, wish], "stream": stream, "max_output_tokens": 128_000}
+            wire = self.front.connect().send("POST", "/v1/responses", asked)
+            request = self.house.calls[-1].request
+            self.assertIn("USER: bake me a cake\n\nASSISTANT: Sure", request.messages[-1].content)
+            self.assertTrue(request.messages[-1].content.endswith("COMPACTION. Go."))
+            self.assertEqual((request.session_id, request.tools, request.options.max_tokens), ("", (), 8000))
+            self.house.clock.advance(8)
+            self.assertIs(b"keep-alive" in wire.transport.value(), stream)
+            self.house.calls[-1].answer("A cake was baked.")
+            self.assertIn(b"A cake was baked.", wire.response().body)
+        self.assert_no_trace()
+
+    def test_client_that_leaves_ends_what_a_model_was_asked_for_it(self) -> None:
+        for stream in (False, True):
+            wire = self.front.connect().send("POST", CHATS[1], ask(MERGE, stream=stream))
+            wire.channel.connectionLost(Failure(ConnectionLost()))
+            self.assertTrue(self.house.calls[-1].cancelled)
+
+
 class ModelTests(HousekeepingCase):
     mode = "model"
 

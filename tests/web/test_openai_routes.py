@@ -19,7 +19,7 @@ from .surfaces import SurfaceCase
 CHAT, COMPLETIONS = "/v1/chat/completions", "/v1/completions"
 RESPONSES, EMBEDDINGS = "/v1/responses", "/v1/embeddings"
 EVENT: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)
-SCHEMA = {"type": "object", "properties": {"title": {"type": "string"}}}
+SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}}
 
 
 def user(text: str = "hello") -> dict[str, Any]:

@@ -20,6 +20,8 @@ UNREADABLE = (DecodeError, UnicodeDecodeError, RecursionError)
 
 # Another try may succeed. 529 is Anthropic's own.
 _OVERLOADED = (502, 503, 504, 529)
+# Time-outs, conflicts and haste; all others of their hundred are said for good.
+_FOR_NOW = (408, 409, 423, 425, 429)
 
 # The beginning of an error body that is read, in bytes, and of its message that is shown, in characters.
 MAX_BODY = 64 * 1024
@@ -48,7 +50,7 @@ def refusal(
     said = _message(details, headers, body)
     if status in (401, 403):
         hint = f"set the environment variable {env_key}" if env_key else "give its entry an env_key"
-        return ModelError(f"{who} refused the API key ({status}); {hint}. {said}".rstrip())
+        return ModelError(f"{who} refused the API key ({status}); {hint}. {said}".rstrip()).for_good()
     if status == 429 and not is_overflow([said], status):
         limited = ModelRateLimited(f"{who} asks for patience (429). {said}".rstrip())
         limited.retry_after = _retry_after(headers, now)
@@ -73,8 +75,15 @@ def error_of(who: str, details: Any, said: str, status: int = 0) -> ModelError:
         kind = ModelUnavailable if status in _OVERLOADED else ModelError
         error = kind(f"{who} answered {status}: {said}" if status else f"{who} failed: {said}")
     error.said = f"{said}\n{words}"[:MAX_SAID]
+    if _is_final(status) and not isinstance(error, ContextTooLong):
+        error.for_good()
     error.refused = not status or status in _OF_THE_QUESTION
     return error
+
+
+def _is_final(status: int) -> bool:
+    """Whether the same request would be refused again."""
+    return 400 <= status < 500 and status not in _FOR_NOW
 
 
 def words_of(details: Any) -> str:

@@ -1,0 +1,76 @@
+"""Fields that requests of several dialects have in common: an app's own tools, and who the app says it speaks for."""
+
+from typing import Any
+
+from msgspec import Raw, Struct
+from msgspec.json import Decoder
+
+from ..seams.errors import BadRequest
+from .body import decode
+
+_NOTHING = (b"", b"null", b"[]", b"{}", b'""')
+_choice: Decoder[Any] = Decoder(Any)
+
+# What forces no tool: Anthropic's and OpenAI's words for it, bare or as a `type` or `mode`.
+_FREE = ("auto", "none", "validated", None)
+
+
+class CommonFields(Struct, kw_only=True):
+    """What a body may hold beside its messages."""
+
+    tools: Raw = Raw()
+    tool_choice: Raw = Raw()
+    functions: Raw = Raw()
+    function_call: Raw = Raw()
+    user: Raw = Raw()
+    safety_identifier: Raw = Raw()
+    prompt_cache_key: Raw = Raw()
+    conversation: Raw = Raw()
+    metadata: Raw = Raw()
+
+
+def ignored_of(body: CommonFields, *others: tuple[str, bool]) -> tuple[str, ...]:
+    """The names of what the client sent and nobody here uses; `others` are further ones, and whether they are there.
+
+    Raises `BadRequest` where the client forces a tool of its own: it cannot work without that call.
+    """
+    forced(body.tool_choice, "tool_choice")
+    forced(body.function_call, "function_call")
+    sent = ("tools", body.tools), ("functions", body.functions)
+    chosen = ("tool_choice", body.tool_choice), ("function_call", body.function_call)
+    names = [name for name, raw in (*sent, *chosen) if is_there(raw)]
+    return (*names, *(name for name, there in others if there))
+
+
+def identity_of(body: CommonFields) -> dict[str, Raw]:
+    """What the client says of itself, its user and its conversation."""
+    each = {
+        "user": body.user,
+        "safety_identifier": body.safety_identifier,
+        "prompt_cache_key": body.prompt_cache_key,
+        "conversation": body.conversation,
+        "metadata": body.metadata,
+    }
+    return {name: raw for name, raw in each.items() if is_there(raw)}
+
+
+def is_there(raw: Raw) -> bool:
+    """Whether a field holds anything."""
+    return bytes(raw).strip() not in _NOTHING
+
+
+def forced(raw: Raw, field: str) -> None:
+    """Raises `BadRequest` if the client's choice of a tool forces one."""
+    if not is_there(raw):
+        return
+    choice = decode(raw, _choice, field)
+    if isinstance(choice, dict):
+        # OpenAI may name a few tools that are allowed, and force one of them or none.
+        choice = (
+            choice.get("mode") if choice.get("type") == "allowed_tools" else choice.get("type", "function")
+        )
+    if choice not in _FREE:
+        raise BadRequest(
+            f"{field}: an app's own tools are not called here, since the agent uses tools of its own; so none can be "
+            f"forced. Leave {field} out, or set it to auto."
+        )

@@ -1,0 +1,128 @@
+"""The errands of apps by their shape: what is asked of the answer, and what only a program would ask.
+
+A shape that a person's question may have as well makes it an errand that takes a model (`Task.OTHER`), so that whoever
+asked gets a good answer. In doubt it is a person's.
+"""
+
+import re
+from typing import Any
+
+from ..seams.types import Options
+from .errands import HEAD, Task
+from .outline import Outline
+from .quotes import HISTORY, quoted
+
+# In tokens; no answer to a person is that short, and no emoji longer than twice that.
+HANDFUL = 4
+
+# The key that the app looks for in the answer. Of a prompt that names several the first in this order counts.
+KEYS = {
+    Task.FOLLOW_UPS: "follow_ups",
+    Task.QUERIES: "queries",
+    Task.TAGS: "tags",
+    Task.TITLE: "title",
+    Task.IMAGE_PROMPT: "prompt",
+    Task.AUTOCOMPLETE: "text",
+    Task.TOOLS: "tool_calls",
+    Task.MEMORY: "operations",
+}
+_BY_KEY = (
+    Task.FOLLOW_UPS,
+    Task.QUERIES,
+    Task.TAGS,
+    Task.TITLE,
+    Task.IMAGE_PROMPT,
+    Task.AUTOCOMPLETE,
+)
+# The only property of a schema, without its underscores.
+_BY_PROPERTY = {"title": Task.TITLE, "tags": Task.TAGS, "followups": Task.FOLLOW_UPS}
+
+_MERGE = re.compile(r"responses from various models to the (?:latest )?user query")
+# A title of a conversation, and not one of a book.
+_OF_CHAT = re.compile(
+    r"\b(?:titles?|headlines?|names?) (?:for|of|to|summari[sz]ing|that summari[sz]es?|that captures?) "
+    r"(?:(?:an?|the|this|our|their|each|users?) )?(?:\w+ )?(?:conversation|chat|thread|session|dialogue)s?\b"
+    r"|\b(?:conversation|chat|thread|session)(?:'s)? titles?\b"
+    r"|\b(?:summari[sz]e|name) (?:\w+ ){0,3}(?:conversation|chat|thread|session)s? "
+    r"(?:into|in|as|with) (?:\w+ ){0,2}titles?\b",
+    re.IGNORECASE,
+)
+# Clients that send tools with every message of a person, and what such a message has if they do not.
+_ALWAYS_WITH_TOOLS = (
+    ("claude-cli/", "<system-reminder>"),
+    ("codex", "<environment_context>"),
+    ("QwenCode/", "<system-reminder>"),
+)
+
+
+def by_template(outline: Outline) -> Task | None:
+    """Open WebUI's default prompts: instructions that show the JSON wanted, then the history in tags."""
+    if outline.answers or outline.questions > 1:
+        return None
+    text, system = outline.text.strip(), outline.system.strip()
+    if _MERGE.search(text[:200]):
+        return Task.MERGE
+    if system.startswith("Available Tools:") and text.startswith(("History:", "Query:")):
+        return Task.TOOLS
+    if '"operations"' in system and "memor" in system[:HEAD].lower():
+        return Task.MEMORY
+    if not text.startswith("### Task:"):
+        return None
+    head, tag, _ = text.partition(HISTORY)
+    if "<context>" in head:
+        return None  # a question wrapped for attached files, whatever the files hold
+    if tag:
+        return next((task for task in _BY_KEY if f'"{KEYS[task]}"' in head), None)
+    # Without a history in tags it is the compaction of a long chat, or nothing that is known here.
+    return Task.SUMMARY if "summar" in head[:300].lower() and "compacted" in head else None
+
+
+def by_shape(outline: Outline, options: Options, stream: bool, agent: str) -> Task | None:
+    """What only a program would ask, in whatever words; `agent` is its User-Agent."""
+    if task := _by_schema(options.json_schema):
+        # A program may well want the title of a book in this form, which only a model can give.
+        return task if quoted(outline.text) is not None else Task.OTHER
+    if outline.answers:
+        return None
+    if outline.questions == 2 and outline.system.startswith("You are a title generator"):
+        return Task.NAME
+    if outline.questions > 1:
+        return None
+    if task := _by_length(outline, options.max_tokens):
+        return task
+    if _lacks_tools(outline, agent):
+        return Task.OTHER
+    # A person may quote a conversation as well, and ask for its title; but a person is answered in a stream.
+    is_about_a_chat = _OF_CHAT.search(outline.system[:HEAD]) or (not stream and _asks_for_title(outline.text))
+    return Task.OTHER if is_about_a_chat and quoted(outline.text) is not None else None
+
+
+def _by_schema(schema: dict[str, Any] | None) -> Task | None:
+    """By the only property of the schema that the answer must follow."""
+    properties = (schema or {}).get("properties")
+    if not isinstance(properties, dict) or len(properties) != 1:
+        return None
+    [name] = properties
+    return _BY_PROPERTY.get(str(name).lower().replace("_", ""))
+
+
+def _by_length(outline: Outline, limit: int | None) -> Task | None:
+    """By an answer too short for a person: an emoji, or a sign of life."""
+    if limit is None or limit > 2 * HANDFUL:
+        return None
+    if "facial expression" in outline.text and "emoji" in outline.text:
+        return Task.EMOJI
+    if limit > HANDFUL:
+        return None
+    # Claude Code asks so whether its quota is used up.
+    return Task.PROBE if outline.text.strip() == "quota" else Task.OTHER
+
+
+def _asks_for_title(text: str) -> bool:
+    return any(map(_OF_CHAT.search, (text[:HEAD], text[-HEAD:])))
+
+
+def _lacks_tools(outline: Outline, agent: str) -> bool:
+    """Whether a client that sends tools with each message of a person sent none, nor anything else of such a one."""
+    sign = next((sign for client, sign in _ALWAYS_WITH_TOOLS if agent.startswith(client)), None)
+    return sign is not None and not outline.tools and sign not in outline.text

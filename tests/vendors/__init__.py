@@ -1,1 +1,0 @@
-"""Model servers of many vendors, each of which refuses what that vendor refuses, in its words; all in memory."""
