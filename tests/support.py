@@ -24,21 +24,18 @@ from llamaproxy.seams.interfaces import (
     IModel,
     IPeers,
     IReplyConsumer,
-    ISessionStore,
     ITool,
 )
 from llamaproxy.seams.types import (
     Access,
     AgentEvent,
     Embeddings,
-    Message,
     ModelDelta,
     ModelInfo,
     ModelRequest,
     ModelResult,
     Reasoning,
     ReplyEnd,
-    StoredSession,
     Text,
     ToolCall,
     ToolContext,
@@ -47,6 +44,8 @@ from llamaproxy.seams.types import (
 from llamaproxy.web.guard import Guard
 from llamaproxy.web.routes import Routes
 from llamaproxy.web.site import FrontChannel, FrontSite
+
+from .stores import MemoryStore
 
 UNGATED = Access(operation=None)
 
@@ -196,76 +195,6 @@ class ScriptedTool:
         if not self.held:
             self.running[-1].callback(self.result)
         return self.running[-1]
-
-
-@implementer(ISessionStore)
-class MemoryStore:
-    """A store that can be told to wait: with `held` set, an append fires when the test calls `release`."""
-
-    def __init__(self) -> None:
-        self.messages: dict[str, list[Message]] = {}
-        self.settings: dict[str, tuple[str, dict[str, Any]]] = {}
-        self.held = False
-        self.failure: Exception | None = None
-        self._waiting: list[Deferred[None]] = []
-
-    def open(self) -> Deferred[None]:
-        return succeed(None)
-
-    def close(self) -> Deferred[None]:
-        return succeed(None)
-
-    def load(self, session_id: str, limit: int) -> Deferred[StoredSession | None]:
-        if session_id not in self.messages and session_id not in self.settings:
-            return succeed(None)
-        model, settings = self.settings.get(session_id, ("", {}))
-        messages = self.messages.get(session_id, [])
-        return succeed(
-            StoredSession(
-                session_id=session_id,
-                model=model,
-                settings=settings,
-                messages=tuple(messages[-limit:]),
-                message_count=len(messages),
-                created_at=0.0,
-                last_active=0.0,
-            )
-        )
-
-    def append(self, session_id: str, messages: Sequence[Message]) -> Deferred[None]:
-        if self.failure is not None:
-            return fail(self.failure)
-        gate: Deferred[None] = Deferred()
-        gate.addCallback(lambda _: self.messages.setdefault(session_id, []).extend(messages))
-        self._waiting.append(gate)
-        if not self.held:
-            self.release()
-        return gate
-
-    def release(self) -> None:
-        self.held = False
-        waiting, self._waiting = self._waiting, []
-        for waiter in waiting:
-            waiter.callback(None)
-
-    def save_settings(self, session_id: str, model: str, settings: dict[str, Any]) -> Deferred[None]:
-        self.settings[session_id] = (model, settings)
-        return succeed(None)
-
-    def clear(self, session_id: str) -> Deferred[int]:
-        return succeed(len(self.messages.pop(session_id, [])))
-
-    def rewind(self, session_id: str, keep: int) -> Deferred[int]:
-        messages = self.messages.get(session_id, [])
-        gone = len(messages[keep:])
-        del messages[keep:]
-        return succeed(gone)
-
-    def delete(self, session_id: str) -> Deferred[bool]:
-        existed = session_id in self.messages or session_id in self.settings
-        self.messages.pop(session_id, None)
-        self.settings.pop(session_id, None)
-        return succeed(existed)
 
 
 @implementer(IReplyConsumer)

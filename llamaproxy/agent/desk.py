@@ -60,6 +60,8 @@ class Desk:
             running.reply.say(await self._commands.run(at_once, session, running))
             running.reply.finish()
             return
+        if script.prompt or turn.images:
+            session.repeats.check(turn)
         session.enter(running)
         try:
             if at_once:
@@ -116,4 +118,15 @@ class Desk:
             reply.say(f"Usage: @{key} <text>")
             reply.finish()
         else:
-            await self._conversation.ask(session, key, script.prompt, turn, running)
+            await self._conversation.ask(session, key, script.prompt, self._without_commands(turn), running)
+
+    def _without_commands(self, turn: ChatTurn) -> ChatTurn:
+        """The message without unanswered ones that were commands, and so are nothing for a model."""
+        prompts = [each for each in turn.unanswered if not self._is_command(each.text)]
+        return replace(turn, unanswered=tuple(prompts)) if prompts != [*turn.unanswered] else turn
+
+    def _is_command(self, text: str) -> bool:
+        try:
+            return bool(self._commands.read(text).commands)
+        except TooManyCommands:
+            return True

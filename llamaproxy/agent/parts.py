@@ -14,6 +14,7 @@ from .commands.table import Call
 from .desk import Desk
 from .prompts import ModelPrompts
 from .rulings import Rules
+from .sessions.branches import Branches
 from .sessions.eraser import Eraser
 from .sessions.session import Sessions
 from .turns.conversation import Conversation
@@ -52,7 +53,8 @@ def assemble(
     sessions = Sessions(store, clock.seconds, peers)
     eraser = Eraser(sessions, store, backends, peers)
     means = Means(backends=backends, prompts=prompts, bench=bench, delegation=delegation)
-    conversation = Conversation(means, store, eraser)
+    branches = Branches(store, backends, bench.limits)
+    conversation = Conversation(means, store, branches)
     call = partial(
         Call,
         backends=backends,
@@ -63,6 +65,7 @@ def assemble(
         conversation=conversation,
         sessions=sessions,
         eraser=eraser,
+        branches=branches,
         peers=peers,
         store=store,
         clock=clock,

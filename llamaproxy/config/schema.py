@@ -44,10 +44,11 @@ class FrontDoor(Struct, frozen=True, kw_only=True):
     from `trusted_proxies` and from holders of a key. (Open WebUI sends its own with
     ENABLE_FORWARD_USER_INFO_HEADERS=true.)
 
-    `follow_edits` takes a session back to the message that its user edits or regenerates in the app. `new_chat` says
-    what the first message of a new chat in the app does with the session: `continue` or `reset` it. (`reset` is not for
-    programs that send only their newest message.) The turn of a client that hung up before it heard anything, and that
-    is known to send a message again then, waits `retry_wait` for it (0: not at all).
+    `follow_edits` takes a session back to the message that its user edits or regenerates in the app. `chats` says what
+    becomes of several chats in the app: `one` conversation goes on through all of them, or they are `separate`, each a
+    branch of its own. (That is not for programs that send only their newest message.) `new_chat` is an older key for
+    it: `reset` is `separate`. The turn of a client that hung up before it heard anything, and that is known to send a
+    message again then, waits `retry_wait` for it (0: not at all).
 
     `commands` says which chat commands callers may use, `key_commands` the same for single API keys by name; a
     key that has `all` there is the operator's own, and so may also do what is for the operator only, as may
@@ -76,11 +77,17 @@ class FrontDoor(Struct, frozen=True, kw_only=True):
     queue_limit: int = 8
     housekeeping: Housekeeping = "local"
     follow_edits: bool = True
+    chats: Literal["one", "separate"] = "one"
     new_chat: Literal["continue", "reset"] = "continue"
     retry_wait: float = 10.0
     session_by: tuple[SessionBy, ...] = ("chat_header", "user_header", "api_key")
     chat_headers: tuple[str, ...] = ("X-Llamaproxy-Chat", "X-OpenWebUI-Chat-Id")
     user_headers: tuple[str, ...] = ("X-Llamaproxy-User", "X-OpenWebUI-User-Id")
+
+    @property
+    def has_separate_chats(self) -> bool:
+        """Whether each chat in the app is a branch of its own."""
+        return self.chats == "separate" or self.new_chat == "reset"
 
 
 class RateLimit(Struct, frozen=True, kw_only=True):

@@ -5,22 +5,20 @@ pictures costs one scan of its bytes.
 """
 
 from collections.abc import Sequence
-from hashlib import blake2b
 from typing import Any
 
-from msgspec import DecodeError, Raw, Struct, ValidationError
-from msgspec.json import Decoder, encode
+from msgspec import Raw, Struct
+from msgspec.json import Decoder
 
 from ..seams.errors import BadRequest
-from ..seams.types import ChatTurn, Image, Message, Options
+from ..seams.types import ChatTurn, Image, Material, Message, Options, Unanswered
 from .body import Name, decode
-from .content import read_said
+from .content import Said, read_said
 from .pictures import pictures
-from .provenance import own_words, sort
+from .provenance import sort
+from .trail import read_trail
 
 _ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "function"})
-# Of an app's history, how many messages back an edit is followed.
-MAX_TRAIL = 64
 
 _NULL = Raw(b"null")
 _PLAIN = Options()
@@ -34,74 +32,64 @@ class WireMessage(Struct):
     images: Raw = _NULL
 
 
-class _TextPart(Struct):
-    """What `_Part` has to read."""
-
-    text: str | None = None
-
-
-_texts: Decoder[str | list[_TextPart] | None] = Decoder(str | list[_TextPart] | None)
 _images: Decoder[list[str] | None] = Decoder(list[str] | None)
 
 
 def last_user_turn(
     messages: Sequence[WireMessage], options: Options = _PLAIN, field: str = "messages"
 ) -> ChatTurn:
-    """What the last user message says; others may follow it, as when an app has the assistant continue.
+    """What the user says last; an answer may follow it, as when an app has the assistant continue.
 
-    `field` is what the list is called in errors.
+    Messages without an answer between them belong together: an app whose first message found no server, or that puts
+    one of its own before the user's. `field` is what the list is called in errors.
     """
-    latest = None
+    latest: list[int] = []
+    speaks = False
     for index, message in enumerate(messages):
         role = message.role.lower()
         if role not in _ROLES:
             raise BadRequest(f"{field}[{index}].role: unknown role '{message.role}'")
         if role == "user":
-            latest = index
-    if latest is None:
+            if not speaks:
+                latest.clear()
+            latest.append(index)
+        speaks = role == "user" or (speaks and role != "assistant")
+    if not latest:
         raise BadRequest(f"{field}: there is no user message")
-    at = f"{field}[{latest}]"
-    said = read_said(messages[latest].content, f"{at}.content")
-    sent = decode(messages[latest].images, _images, f"{at}.images") or ()
-    images = (*said.images, *pictures(sent, f"{at}.images"))
-    if not said.text.strip() and not images and not said.material:
-        raise BadRequest(f"{at}.content: the message is empty")
+    trail = read_trail(messages)
+    typed: list[tuple[Said, str]] = []
+    material: list[Material] = []
+    images: list[Image] = []
+    for index, place in zip(latest, trail.steps, strict=True):
+        try:
+            said, shown = _said(messages[index], f"{field}[{index}]")
+        except BadRequest:
+            # Of an earlier one the app was told when it was sent, and goes on showing it.
+            if index == latest[-1]:
+                raise
+            continue
+        typed += [(said, place)] if said.text.strip() else []
+        material += said.material
+        images += shown
+    if not (typed or images or material):
+        raise BadRequest(f"{field}[{latest[-1]}].content: the message is empty")
+    newest = typed[-1][0] if typed else None
     return ChatTurn(
-        text=said.text,
-        material=said.material,
-        commandable=said.pieces <= 1,
-        images=images,
+        text=newest.text if newest else "",
+        material=tuple(material),
+        commandable=newest is None or newest.pieces <= 1,
+        unanswered=tuple([Unanswered(said.text, place) for said, place in typed[:-1]]),
+        images=tuple(images),
         options=options,
-        trail=_trail(messages),
+        trail=trail.places,
+        shown=trail.shown,
     )
 
 
-def _trail(messages: Sequence[WireMessage]) -> tuple[str, ...]:
-    """See `ChatTurn.trail`. None where the assistant is to continue: that is no new message of the user."""
-    if messages[-1].role.lower() != "user":
-        return ()
-    users = [message for message in messages if message.role.lower() == "user"]
-    old = max(0, len(users) + 1 - MAX_TRAIL)
-    digest = blake2b(digest_size=8)
-    trail = [] if old else [""]
-    for index, message in enumerate(users):
-        digest.update(_text_only(message.content))
-        if index + 1 >= old:
-            trail.append(digest.hexdigest())
-    return tuple(trail)
-
-
-def _text_only(content: Raw) -> bytes:
-    """The person's words as JSON, which says itself where it ends.
-
-    Pictures are skipped over, a history may be full of them. So is what an app wraps around its newest message only.
-    """
-    try:
-        said = _texts.decode(content)
-    except (ValidationError, DecodeError):
-        return bytes(content)
-    pieces = [said] if isinstance(said, str) else [part.text for part in said or () if part.text]
-    return encode("\n".join(filter(None, map(own_words, pieces))))
+def _said(message: WireMessage, at: str) -> tuple[Said, list[Image]]:
+    said = read_said(message.content, f"{at}.content")
+    sent = decode(message.images, _images, f"{at}.images") or ()
+    return said, [*said.images, *pictures(sent, f"{at}.images")]
 
 
 def size_of(message: WireMessage, at: str) -> Message:

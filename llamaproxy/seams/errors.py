@@ -75,6 +75,12 @@ class Crowded(AgentError):
     status, code, retry_after = 503, "overloaded", 5
 
 
+class Repeating(AgentError):
+    """The same message came over and over; not with a status that clients answer by sending it again."""
+
+    status, code = 400, "repeated_message"
+
+
 class Continued(AgentError):
     """The same message came again on another connection, where its answer goes on."""
 

@@ -16,6 +16,7 @@ from .limits import Ruling
 from .types import (
     Access,
     AgentEvent,
+    Branch,
     Caller,
     ChatTurn,
     Embeddings,
@@ -26,8 +27,10 @@ from .types import (
     ModelResult,
     ReplyEnd,
     SessionCard,
+    Spot,
     StoredSession,
     ToolContext,
+    Trace,
 )
 
 
@@ -163,7 +166,11 @@ class IAgent(Interface):
 
 
 class ISessionStore(Interface):
-    """Sessions at rest. Every method returns once the change is durable against a crash of the process."""
+    """Sessions at rest. Every method returns once the change is durable against a crash of the process.
+
+    A conversation is a tree that only grows: each branch shares its beginning with another one, and one of them is
+    active, at first branch 1. Only `clear` and `delete` remove words.
+    """
 
     def open() -> Deferred[None]:
         """Makes the store ready. Fails with `StoreError`, in words for the operator."""
@@ -172,19 +179,32 @@ class ISessionStore(Interface):
         """Finishes what is under way and lets go of the files or connections."""
 
     def load(session_id: str, limit: int) -> Deferred[StoredSession | None]:
-        """The session with its newest `limit` messages, or None."""
+        """The session with the newest `limit` messages of its active branch, or None."""
 
-    def append(session_id: str, messages: Sequence[Message]) -> Deferred[None]:
-        """Adds one turn's messages in one transaction; its cost does not depend on the history's length."""
+    def append(session_id: str, messages: Sequence[Message], after: Spot | None = None) -> Deferred[int]:
+        """Adds one turn's messages in one transaction; its cost does not depend on the history's length.
+
+        They go to the end of the active branch, or `after` a spot. If that is not the end of its branch, a new branch
+        begins there. Fires with the branch that has them, which is the active one then.
+        """
 
     def save_settings(session_id: str, model: str, settings: dict[str, Any]) -> Deferred[None]:
         """Keeps the session's active model and its other settings; makes the session if it is new."""
 
-    def clear(session_id: str) -> Deferred[int]:
-        """Forgets the session's messages, keeps its settings; fires with the number of messages that went."""
+    def branches(session_id: str) -> Deferred[Sequence[Branch]]:
+        """All branches, by their numbers."""
 
-    def rewind(session_id: str, keep: int) -> Deferred[int]:
-        """Forgets all but the oldest `keep` messages; fires with the number of messages that went."""
+    def take_up(session_id: str, branch: int) -> Deferred[bool]:
+        """Makes a branch the active one; fires with whether there is such a branch."""
+
+    def step_back(session_id: str) -> Deferred[int | None]:
+        """Makes the branch active that was so before the active one; fires with its number, None if there was none."""
+
+    def find(session_id: str, openings: Sequence[str]) -> Deferred[Sequence[Trace]]:
+        """The answers on any branch that began like one of these, a few hundred at most, the newest first."""
+
+    def clear(session_id: str) -> Deferred[int]:
+        """Forgets the messages of all branches, keeps the settings; fires with the number of messages that went."""
 
     def delete(session_id: str) -> Deferred[bool]:
         """Forgets the session; fires with whether it existed."""

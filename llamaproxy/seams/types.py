@@ -62,25 +62,37 @@ class Options(Struct, frozen=True, kw_only=True):
     think: bool | str | None = None
 
 
+class Unanswered(Struct, frozen=True):
+    """An earlier message of the user to which the app shows no answer, and the place behind it in the app's history."""
+
+    text: str
+    place: str
+
+
 class ChatTurn(Struct, frozen=True, kw_only=True):
     """One user message on its way to the agent, whatever dialect it came in.
 
     `text` is what the person typed, `material` what their app put beside it; only the person's words may be commands.
-    They are not `commandable` where they came in several pieces, of which one may be a file's.
+    They are not `commandable` where they came in several pieces, of which one may be a file's. Messages that stand
+    `unanswered` before it in the app belong to it.
 
-    `trail` is the shape of the app's own history: a digest of the user's messages up to each point of it, the last
-    one with this message and the one before without it. "" stands for none; a long one lacks its beginning. Empty
-    if the app shows no history. `attempt` counts the tries of a client that sends a message again when it gets no
-    answer: 0 for the first; None if the client does not say, which most do not. `shows_history` says that the client is
-    known to be an app that sends its history with every message.
+    `trail` is the shape of the app's own history: a digest of the user's messages up to each place in it where it was
+    somebody else's turn, the last one with this message and the one before without it. "" stands for none; a long
+    one lacks its beginning. Empty if the app shows no history. `shown` says of each of these places how the answer
+    begins that the app shows there (see `Given.opening`), None where it shows none; behind this message it is an answer
+    that is to go on. `attempt` counts the tries of a client that sends a message again when it gets no answer: 0 for
+    the first; None if the client does not say, which most do not. `shows_history` says that the client is known to be
+    an app that sends its history with every message.
     """
 
     text: str
     material: tuple[Material, ...] = ()
     commandable: bool = True
+    unanswered: tuple[Unanswered, ...] = ()
     images: tuple[Image, ...] = ()
     options: Options = Options()
     trail: tuple[str, ...] = ()
+    shown: tuple[str | None, ...] = ()
     attempt: int | None = None
     shows_history: bool = False
 
@@ -136,7 +148,7 @@ class ToolContext(Struct, frozen=True, kw_only=True):
 class Mark(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Where a message of the user stood in the app's own history: the `ChatTurn.trail` before and after it.
 
-    `linked` says that this history held the message of the user that is stored before it.
+    `linked` says that this history showed the turn that is stored before it.
     """
 
     before: str
@@ -144,13 +156,24 @@ class Mark(Struct, frozen=True, kw_only=True, omit_defaults=True):
     linked: bool = False
 
 
+class Given(Struct, frozen=True, kw_only=True):
+    """What an app got as an answer: at which place of its history (`ChatTurn.trail`), and how it began.
+
+    `opening` are the first letters and digits of all that was sent, with nothing between them, so that it stays what it
+    is however an app shows it.
+    """
+
+    place: str
+    opening: str
+
+
 class Message(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One entry of a session's history, and of the prompt made from it.
 
     `interrupted` marks an assistant's text that ended early: the client left, the user said `!stop`, or the
     model failed in the middle. `mark` is only on messages of the user, and so is `material`, which was sent beside
-    their words. `extra` is what the server of an assistant's message wants back with it (its thoughts with their
-    signatures, say), by back end: no other server ever sees it.
+    their words; `given` is on the last message of a turn. `extra` is what the server of an assistant's message wants
+    back with it (its thoughts with their signatures, say), by back end: no other server ever sees it.
     """
 
     role: Role
@@ -161,6 +184,7 @@ class Message(Struct, frozen=True, kw_only=True, omit_defaults=True):
     tool_call_id: str | None = None
     interrupted: bool = False
     mark: Mark | None = None
+    given: Given | None = None
     extra: dict[str, dict[str, Any]] = {}
 
 
@@ -293,10 +317,37 @@ class SessionCard(Struct, frozen=True, kw_only=True):
     message_count: int
 
 
-class StoredSession(Struct, frozen=True, kw_only=True):
-    """A session as the store gives it back: `messages` are the newest ones, oldest first.
+class Spot(Struct, frozen=True):
+    """A point of a conversation: after the first `length` messages of one of its branches, counted from its root."""
 
-    `message_count` is the whole history's length; times are Unix seconds.
+    branch: int
+    length: int
+
+
+class Branch(Struct, frozen=True, kw_only=True):
+    """A branch of a conversation: it shares its first `begins` messages with another one, and has `length` in all.
+
+    `words` are the first of its own. `active` is the one that the session goes on with.
+    """
+
+    number: int
+    begins: int
+    length: int
+    words: str
+    active: bool
+
+
+class Trace(Struct, frozen=True):
+    """An answer in the store, and the point right after it."""
+
+    given: Given
+    spot: Spot
+
+
+class StoredSession(Struct, frozen=True, kw_only=True):
+    """A session as the store gives it back: `messages` are the newest ones of its active branch, oldest first.
+
+    `message_count` is the length of the active branch; times are Unix seconds.
     """
 
     session_id: str
@@ -306,3 +357,4 @@ class StoredSession(Struct, frozen=True, kw_only=True):
     message_count: int
     created_at: float
     last_active: float
+    branch: int = 1

@@ -180,7 +180,7 @@ def _limits(settings: Settings, registry: ModelRegistry) -> Limits:
         history_max_ctx=settings.history_max_ctx,
         queue=settings.front_door.queue_limit,
         follow_edits=settings.front_door.follow_edits,
-        new_chat=settings.front_door.new_chat,
+        separate_chats=settings.front_door.has_separate_chats,
         retry_wait=settings.front_door.retry_wait,
         rates={
             category: Rate(rate.calls, rate.window_seconds, rate.auto_disable)

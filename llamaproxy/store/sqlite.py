@@ -18,7 +18,7 @@ from zope.interface import implementer
 
 from ..seams.errors import StoreError
 from ..seams.interfaces import ISessionStore
-from ..seams.types import Message, StoredSession
+from ..seams.types import Branch, Message, Spot, StoredSession, Trace
 from .database import Database
 from .thread import OneThread
 
@@ -53,23 +53,38 @@ class SqliteSessionStore:
         """The session with its newest `limit` messages, or None."""
         return self._ask(lambda database: database.load(session_id, limit))
 
-    def append(self, session_id: str, messages: Sequence[Message]) -> Deferred[None]:
-        """Adds one turn's messages in one transaction."""
+    def append(
+        self, session_id: str, messages: Sequence[Message], after: Spot | None = None
+    ) -> Deferred[int]:
+        """Adds one turn's messages in one transaction; fires with their branch."""
         turn = tuple(messages)
-        return self._ask(lambda database: database.append(session_id, turn))
+        return self._ask(lambda database: database.append(session_id, turn, after))
 
     def save_settings(self, session_id: str, model: str, settings: dict[str, Any]) -> Deferred[None]:
         """Keeps the session's model and settings."""
         kept = json.dumps(settings)
         return self._ask(lambda database: database.save_settings(session_id, model, kept))
 
+    def branches(self, session_id: str) -> Deferred[Sequence[Branch]]:
+        """All branches, by their numbers."""
+        return self._ask(lambda database: database.branches(session_id))
+
+    def take_up(self, session_id: str, branch: int) -> Deferred[bool]:
+        """Makes a branch the active one; fires with whether there is such a branch."""
+        return self._ask(lambda database: database.take_up(session_id, branch))
+
+    def step_back(self, session_id: str) -> Deferred[int | None]:
+        """Makes the branch active that was so before; fires with its number, None if there was none."""
+        return self._ask(lambda database: database.step_back(session_id))
+
+    def find(self, session_id: str, openings: Sequence[str]) -> Deferred[Sequence[Trace]]:
+        """The answers that began like one of these, the newest first."""
+        wanted = tuple(openings)
+        return self._ask(lambda database: database.find(session_id, wanted))
+
     def clear(self, session_id: str) -> Deferred[int]:
         """Forgets the session's messages; fires with how many."""
         return self._ask(lambda database: database.clear(session_id))
-
-    def rewind(self, session_id: str, keep: int) -> Deferred[int]:
-        """Forgets all but the oldest `keep` messages; fires with how many went."""
-        return self._ask(lambda database: database.rewind(session_id, keep))
 
     def delete(self, session_id: str) -> Deferred[bool]:
         """Forgets the session; fires with whether it existed."""

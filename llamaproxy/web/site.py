@@ -14,7 +14,8 @@ from zope.interface import implementer
 
 from ..dialects.detect import is_utf8, normalise, target_host, target_path
 from ..seams.errors import AgentError, BadRequest, TooLarge
-from . import errors
+from . import beginnings, errors
+from .beginnings import HeadTooLarge, SlowRequest
 from .cors import Cors
 from .guard import Guard
 from .inflate import Inflater, inflater
@@ -29,18 +30,6 @@ ALIVE = b"Ollama is running"
 # How much of a body that is over the limit is read and thrown away for the sake of a clean answer.
 PATIENCE = 4
 LINGER_SECONDS = 2.0
-
-
-class HeadTooLarge(TooLarge):
-    """The request's line and headers are over the limit."""
-
-    status, code = 431, "headers_too_large"
-
-
-class SlowRequest(AgentError):
-    """The request did not arrive within the time for it."""
-
-    status, code = 408, "request_timeout"
 
 
 class Intake(PlacedRequest):
@@ -157,14 +146,19 @@ class Intake(PlacedRequest):
 class FrontChannel(EagerChannel):
     """HTTP/1.1 with a time limit for the whole request, and JSON where Twisted would drop the line or send HTML."""
 
-    __slots__ = ("_arriving", "_lingering")
+    # A single LF ends a line as well (RFC 9112, 2.2); a CR before it goes in `lineReceived`.
+    delimiter = b"\n"
+
+    __slots__ = ("_arriving", "_blank_lines", "_lingering", "_started")
 
     site: "FrontSite"
     transport: ITCPTransport
 
     def __init__(self) -> None:
         super().__init__()
-        self._arriving = self._lingering = False
+        # Whether bytes of a request are here, and the line that it begins with.
+        self._arriving = self._started = self._lingering = False
+        self._blank_lines = 0
 
     def connectionMade(self) -> None:
         """Somebody called."""
@@ -190,16 +184,36 @@ class FrontChannel(EagerChannel):
             self._arriving = True
             self.setTimeout(self.timeOut)
         super().dataReceived(data)
+        if not self._started and self.line_mode and self._buffer:
+            self._check_beginning(self._buffer)
 
     def requestDone(self, request: Request) -> None:
         """An answer is out; the next request may come, or is already here."""
-        self._arriving = False
+        self._arriving = self._started = False
+        self._blank_lines = 0
         super().requestDone(request)
 
     def lineReceived(self, line: bytes) -> bool:
         """Parses a line of the head; True stops the parser."""
-        super().lineReceived(line)
+        line = line.removesuffix(b"\r")
+        if not self._started:
+            if not line and self._blank_lines < beginnings.BLANK_LINES:
+                self._blank_lines += 1
+                return False
+            self._started = True
+            self._check_beginning(line)
+        if b"\r" in line:
+            # Alone it ends a line for some who read along, and for others not.
+            self._respondToBadRequestAndDisconnect()
+        if not self._lingering:
+            super().lineReceived(line)
         return self._lingering
+
+    def _check_beginning(self, line: bytes) -> None:
+        """Does not wait for the end of what can never become a request's first line."""
+        if not self._lingering and (refusal := beginnings.refusal(line)) is not None:
+            self._give_up(refusal)
+            self.loseConnection()
 
     def resetTimeout(self) -> None:
         """Bytes that trickle in buy no more time: the limit is for the request as a whole."""

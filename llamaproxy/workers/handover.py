@@ -238,7 +238,7 @@ class MovableChannel(FrontChannel):
 
     def lineReceived(self, line: bytes) -> bool:
         """Parses a line of the head; True stops the parser."""
-        self._head.append(line)
+        self._head.append(line.removesuffix(b"\r"))
         try:
             return super().lineReceived(line)
         except _Moving:

@@ -30,7 +30,8 @@ from llamaproxy.seams.types import (
 from llamaproxy.web.guard import Guard
 from llamaproxy.web.routes import Routes
 from llamaproxy.web.site import FrontSite
-from tests.support import CountingEmbedder, MemoryStore
+from tests.stores import MemoryStore
+from tests.support import CountingEmbedder
 
 reactor: Any = installed_reactor
 CHECKOUT = Path(__file__).parents[2]

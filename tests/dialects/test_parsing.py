@@ -12,7 +12,6 @@ from llamaproxy.dialects import body as body_module
 from llamaproxy.dialects import ollama, ollama_manage, ollama_models, openai
 from llamaproxy.dialects.base import ChatRequest
 from llamaproxy.dialects.body import MAX_ESCAPES
-from llamaproxy.dialects.parsing import MAX_TRAIL
 from llamaproxy.seams.errors import BadRequest
 from llamaproxy.seams.types import ChatTurn, Image, Options
 
@@ -35,7 +34,7 @@ class ParsingCase(SynchronousTestCase):
     def turn(self, parse: Parse, body: bytes) -> ChatTurn:
         turn = parse(body).turn
         assert turn is not None
-        return replace(turn, trail=())
+        return replace(turn, trail=(), shown=())
 
     def refusal(self, parse: Callable[[bytes], object], body: bytes) -> str:
         error = self.assertRaises(BadRequest, parse, body)
@@ -51,13 +50,30 @@ class ChatTests(ParsingCase):
             for messages in [
                 [user("hello")],
                 [{"role": "system", "content": "s"}, user("old"), {"role": "assistant"}, user("hello")],
-                [user("old"), user("hello")],
                 [user("hello"), {"role": "assistant", "content": "a beginning"}],
                 [user("hello"), {"role": "tool", "content": "5", "tool_call_id": "c"}],
                 [{"role": "Developer", "content": "s"}, {"role": "USER", "content": "hello"}],
                 [{"role": "function", "name": "f", "content": None}, user("hello")],
             ]:
                 self.assertEqual(self.turn(parse, chat(*messages)), ChatTurn(text="hello"), messages)
+
+    def test_messages_without_an_answer_between_them_are_one_turn(self) -> None:
+        picture = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PNG}"}}
+        for parse in CHATS:
+            for messages, texts, images in [
+                ([user("Buy milk"), user("and tell me when done")], ["Buy milk", "and tell me when done"], 0),
+                ([user("a"), {"role": "assistant", "content": "x"}, user("b"), user("c")], ["b", "c"], 0),
+                ([user("a"), {"role": "system", "content": "s"}, user("b")], ["a", "b"], 0),
+                ([user("a"), user("  "), user("b")], ["a", "b"], 0),
+                ([user("a"), user("<system-reminder>x</system-reminder>")], ["a"], 0),
+                ([user([picture]), user("what is it?")], ["what is it?"], 1),
+                ([user("a"), user("b"), {"role": "assistant", "content": "so far"}], ["a", "b"], 0),
+                # What could not be read was told when it was sent, and an app goes on showing it.
+                ([user([{"type": "input_audio"}]), user("hello")], ["hello"], 0),
+            ]:
+                turn = self.turn(parse, chat(*messages))
+                said = [*(each.text for each in turn.unanswered), turn.text]
+                self.assertEqual((said, len(turn.images)), (texts, images), messages)
 
     def test_history_is_not_judged(self) -> None:
         odd = {"role": "assistant", "content": {"not": ["text"]}, "images": 5}
@@ -383,41 +399,6 @@ class OllamaTests(ParsingCase):
                 self.assertEqual((seen, outline.text), (expected, "x"), messages)
         generate = ollama.parse_generate(b'{"prompt":"x","system":"be brief"}')
         self.assertEqual((generate.outline.system, generate.outline.text), ("be brief", "x"))
-
-
-class TrailTests(SynchronousTestCase):
-    def trail(self, *messages: Any) -> tuple[str, ...]:
-        trails = set()
-        for parse in CHATS:
-            turn = parse(chat(*messages)).turn
-            assert turn is not None
-            trails.add(turn.trail)
-        (trail,) = trails
-        return trail
-
-    def test_trail_grows_by_one_with_each_message_of_the_user(self) -> None:
-        answer = {"role": "assistant", "content": "b"}
-        one = self.trail({"role": "system", "content": "s"}, user("a"))
-        two = self.trail(user("a"), answer, user("c"))
-        self.assertEqual((one[0], len(one)), ("", 2))
-        self.assertEqual((two[:2], len(two)), (one, 3))
-
-    def test_trail_tells_texts_apart_and_nothing_else(self) -> None:
-        self.assertNotEqual(self.trail(user("a"), user("c")), self.trail(user("b"), user("c")))
-        self.assertNotEqual(self.trail(user("ab"), user("c")), self.trail(user("a"), user("bc")))
-        picture = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PNG}"}}
-        parts = user([{"type": "text", "text": "a"}, picture])
-        self.assertEqual(self.trail(parts), self.trail(user("a")))
-
-    def test_history_that_makes_no_sense_still_has_a_trail(self) -> None:
-        for odd in (5, {"a": 1}, [7], None, "\udcff"):
-            self.assertEqual(len(self.trail(user(odd), user("x"))), 3)
-
-    def test_trail_is_bounded(self) -> None:
-        self.assertEqual(len(self.trail(*[user(str(n)) for n in range(1000)])), MAX_TRAIL)
-
-    def test_assistant_that_is_to_continue_leaves_no_trail(self) -> None:
-        self.assertEqual(self.trail(user("a"), {"role": "assistant", "content": "b"}), ())
 
 
 class OpenAITests(ParsingCase):

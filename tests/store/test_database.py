@@ -7,8 +7,9 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from llamaproxy.seams.errors import StoreError
-from llamaproxy.seams.types import Message
+from llamaproxy.seams.types import Mark, Message, Spot
 from llamaproxy.store.database import Database
+from llamaproxy.store.schema import MIGRATIONS
 
 TURN = (Message(role="user", content="hello"), Message(role="assistant", content="hi"))
 
@@ -40,6 +41,14 @@ class CostTests(SynchronousTestCase):
         load_10_000 = self.steps(lambda: self.database.load("s", 20))
         self.assertEqual((turn_10_000, load_10_000), (turn_10, load_10))
 
+    def test_branches_cost_what_is_read_of_them(self) -> None:
+        self.database.append("s", TURN * 10_000)
+        along = self.steps(lambda: self.database.load("s", 20))
+        for _ in range(200):
+            self.database.append("s", TURN[1:], Spot(1, 19_999))
+        self.assertLess(self.steps(lambda: self.database.load("s", 20)), 2 * along)
+        self.assertLess(self.steps(lambda: self.database.append("s", TURN, Spot(1, 7))), 1_000)
+
     def test_other_sessions_cost_nothing(self) -> None:
         self.database.append("b", TURN * 10)
         alone = self.steps(lambda: self.database.load("b", 10)), self.steps(lambda: self.database.clear("b"))
@@ -65,8 +74,48 @@ class SchemaTests(SynchronousTestCase):
         path = Path(self.mktemp())
         for _ in range(2):
             database = Database(path, lambda: 0.0)
-            self.assertEqual(database.connection.execute("PRAGMA user_version").fetchone(), (1,))
+            self.assertEqual(database.connection.execute("PRAGMA user_version").fetchone(), (2,))
             database.close()
+
+    def test_sessions_of_the_first_schema_stay_what_they_are(self) -> None:
+        path = Path(self.mktemp())
+        with sqlite3.connect(path) as connection:
+            for statement in MIGRATIONS[0]:
+                connection.execute(statement)
+            connection.execute("INSERT INTO sessions VALUES ('s', 'm', '{\"a\": 1}', 4, 1.0, 2.0)")
+            connection.execute("INSERT INTO sessions VALUES ('empty', 'm', '{}', 0, 1.0, 2.0)")
+            mark = '{"mark": {"before": "", "after": "b1", "linked": true}}'
+            connection.executemany(
+                "INSERT INTO messages VALUES ('s', ?, ?, ?, ?)",
+                [
+                    (0, "user", "q1", mark),
+                    (1, "assistant", "a1", None),
+                    (2, "user", "q2", None),
+                    (3, "assistant", "a2", '{"interrupted": true}'),
+                ],
+            )
+            connection.execute("PRAGMA user_version = 1")
+        connection.close()
+        database = Database(path, lambda: 3.0)
+        self.addCleanup(database.close)
+        session = database.load("s", 10)
+        assert session is not None
+        self.assertEqual([message.content for message in session.messages], ["q1", "a1", "q2", "a2"])
+        self.assertEqual(session.messages[0].mark, Mark(before="", after="b1", linked=True))
+        self.assertTrue(session.messages[3].interrupted)
+        self.assertEqual(
+            (session.model, session.settings, session.message_count, session.branch, session.created_at),
+            ("m", {"a": 1}, 4, 1, 1.0),
+        )
+        empty = database.load("empty", 10)
+        assert empty is not None
+        self.assertEqual((empty.messages, empty.message_count), ((), 0))
+        database.append("empty", TURN)
+        self.assertEqual(database.append("s", TURN[1:], Spot(1, 3)), 2)
+        session = database.load("s", 10)
+        assert session is not None
+        self.assertEqual([message.content for message in session.messages], ["q1", "a1", "q2", "hi"])
+        self.assertEqual(database.clear("s"), 5)
 
     def test_a_newer_schema_is_left_alone(self) -> None:
         path = Path(self.mktemp())
@@ -82,8 +131,8 @@ class SchemaTests(SynchronousTestCase):
         self.addCleanup(database.close)
         database.append("s", TURN)
         # Somebody else's row stands where the turn's second message would go.
-        database.connection.execute("INSERT INTO messages VALUES ('s', 3, 'user', 'x', NULL)")
+        database.connection.execute("INSERT INTO messages VALUES ('s', 1, 3, 'user', 'x', NULL, NULL)")
         self.assertRaises(sqlite3.IntegrityError, database.append, "s", TURN)
         session = database.load("s", 10)
         assert session is not None
-        self.assertEqual((session.message_count, len(session.messages)), (2, 3))
+        self.assertEqual((session.message_count, len(session.messages)), (2, 2))

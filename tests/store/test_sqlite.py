@@ -145,18 +145,6 @@ class StoreTests(TestCase):
         await self.store.append("s", turn(2))
         self.assertEqual(contents((await self.session()).messages), ["q2", "a2"])
 
-    async def test_rewind_keeps_the_oldest_messages(self) -> None:
-        for number in (1, 2, 3):
-            await self.store.append("s", turn(number))
-        self.assertEqual(await self.store.rewind("s", 2), 4)
-        session = await self.session()
-        self.assertEqual((contents(session.messages), session.message_count), (["q1", "a1"], 2))
-        await self.store.append("s", turn(4))
-        self.assertEqual(contents((await self.session()).messages), ["q1", "a1", "q4", "a4"])
-        self.assertEqual(await self.store.rewind("s", 9), 0)
-        self.assertEqual((await self.session()).message_count, 4)
-        self.assertEqual(await self.store.rewind("nobody", 1), 0)
-
     async def test_mark_of_a_message_comes_back(self) -> None:
         marked = Message(role="user", content="q", mark=Mark(before="a", after="b", linked=True))
         await self.store.append("s", [marked])
@@ -183,7 +171,8 @@ class StoreTests(TestCase):
 
     async def test_the_caller_may_reuse_what_it_passed(self) -> None:
         messages, settings = turn(1), {"a": 1}
-        appended, saved = self.store.append("s", messages), self.store.save_settings("s", "m", settings)
+        appended: Deferred[Any] = self.store.append("s", messages)
+        saved: Deferred[Any] = self.store.save_settings("s", "m", settings)
         messages.clear()
         settings.clear()
         await gatherResults([appended, saved])
@@ -218,6 +207,10 @@ class FailureTests(TestCase):
             store.load("s", 1),
             store.append("s", turn(1)),
             store.save_settings("s", "m", {}),
+            store.branches("s"),
+            store.take_up("s", 1),
+            store.step_back("s"),
+            store.find("s", ["a"]),
             store.clear("s"),
             store.delete("s"),
         ):

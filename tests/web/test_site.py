@@ -14,7 +14,9 @@ from tests.web.test_routes import OLLAMA, OPENAI, WebCase, ask
 WHOLE = json.encode(ask("!session", stream=False))
 
 
-class FramingTests(WebCase):
+class RawCase(WebCase):
+    """Sends bytes as they are."""
+
     def raw(self, data: bytes) -> Wire:
         wire = self.front.connect()
         wire.channel.dataReceived(data)
@@ -23,6 +25,8 @@ class FramingTests(WebCase):
     def head(self, *lines: bytes, version: bytes = b"1.1", target: bytes = b"/api/chat") -> bytes:
         return b"\r\n".join([b"POST %s HTTP/%s" % (target, version), b"Host: h", *lines, b"", b""])
 
+
+class FramingTests(RawCase):
     def test_body_in_chunks_is_put_together(self) -> None:
         wire = self.raw(self.head(b"Transfer-Encoding: chunked"))
         for piece in (WHOLE[:10], WHOLE[10:]):
@@ -99,6 +103,71 @@ class FramingTests(WebCase):
         wire = self.front.connect().send("POST", OLLAMA, b"{")
         wire.transport.clear()
         self.assertEqual(wire.send("GET", "/api/version").response().code, 200)
+
+
+class BeginningTests(RawCase):
+    """What a connection begins with, before there is a request."""
+
+    def test_what_can_never_be_a_request_is_answered_and_closed_at_once(self) -> None:
+        hello = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(range(32, 64))
+        for data in (
+            hello,
+            hello[:2],
+            hello + b"\r\n" * 3,
+            b"\x05\x01\x00",
+            b"\x80\x2e\x01",
+            b"{",
+            b"/api/tags",
+            b"\x00",
+            b"GET\x00",
+            b"GET /\x01",
+            b"GET / FTP",
+            b"GET / HTTP/1.1 x",
+            b"A" * 33,
+            b"\r\n\r\n\x00\r\nQUIT\n",
+        ):
+            wire = self.raw(data)
+            self.assertEqual(wire.response().code, 400, data)
+            self.assertTrue(wire.transport.disconnecting, data)
+        self.assertIn(b"http://", self.raw(hello).response().body)
+
+    def test_it_is_known_from_the_first_byte_that_is_wrong(self) -> None:
+        wire = self.raw(b"")
+        for byte in b"GET":
+            wire.channel.dataReceived(bytes([byte]))
+        self.assertEqual(wire.transport.value(), b"")
+        wire.channel.dataReceived(b"\x00")
+        self.assertEqual(wire.response().code, 400)
+
+    def test_request_may_come_byte_by_byte(self) -> None:
+        wire = self.raw(b"")
+        for byte in b"GET /api/version HTTP/1.1\r\nHost: h\r\n\r\n":
+            wire.channel.dataReceived(bytes([byte]))
+        self.assertEqual(wire.response().code, 200)
+
+    def test_single_lf_ends_a_line(self) -> None:
+        for head in (
+            b"POST /api/chat HTTP/1.1\nHost: h\nContent-Length: %d\n\n",
+            b"POST /api/chat HTTP/1.1\r\nHost: h\nContent-Length: %d\r\n\n",
+        ):
+            self.assertEqual(self.raw(head % len(WHOLE) + WHOLE).response().code, 200, head)
+
+    def test_single_cr_does_not(self) -> None:
+        for head in (b"GET /api/version HTTP/1.1\r\nHost: h\rX: y\r\n\r\n", b"GET / HTTP/1.1\r\r\n\r\n"):
+            self.assertEqual(self.raw(head).response().code, 400, head)
+
+    def test_lines_of_a_chunked_body_are_read_strictly(self) -> None:
+        wire = self.raw(self.head(b"Transfer-Encoding: chunked") + b"2\n{}\n0\n\n")
+        self.assertEqual(wire.transport.value(), b"")
+
+    def test_empty_lines_before_a_request_are_forgiven_on_each(self) -> None:
+        wire = self.raw(b"")
+        for blank in (b"\r\n", b"\r\n\r\n", b"\n\n", b""):
+            wire.channel.dataReceived(blank)
+            wire.channel.dataReceived(b"GET /api/version HTTP/1.1\r\nHost: h\r\n\r\n")
+            self.assertEqual(wire.response().code, 200, blank)
+            wire.transport.clear()
+        self.assertEqual(self.raw(b"\r\n" * 9 + b"GET / HTTP/1.1\r\n\r\n").response().code, 400)
 
 
 class ExpectTests(WebCase):

@@ -8,7 +8,7 @@ from ..sessions.session import Session
 from ..sessions.turn import Turn
 
 # Each fills the table; their order is that of `!help`.
-from . import approvals, delegation, display, gates, limits, models, operator, prompts, sessions  # noqa: F401
+from . import approvals, branches, delegation, display, gates, limits, models, operator, prompts, sessions  # noqa: F401
 from .direct import tool_commands
 from .script import Invocation, Script, read
 from .table import TABLE, Call, Command, NotAllowed, UsageError

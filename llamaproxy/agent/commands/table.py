@@ -15,6 +15,7 @@ from ..calls.gates import Gates
 from ..calls.runner import ToolRunner, Workbench
 from ..calls.toolbox import Toolbox
 from ..prompts import ModelPrompts
+from ..sessions.branches import Branches
 from ..sessions.eraser import Eraser
 from ..sessions.limits import Limits
 from ..sessions.session import Session, Sessions
@@ -64,6 +65,7 @@ class Call(Struct, frozen=True, kw_only=True):
     conversation: Conversation
     sessions: Sessions
     eraser: Eraser
+    branches: Branches
     peers: IPeers
     store: ISessionStore
     clock: IReactorTime

@@ -56,6 +56,7 @@ class Reply:
         "_last",
         "_newest",
         "_outcome",
+        "_preface",
         "_producer",
         "_seats",
         "_thoughts",
@@ -78,6 +79,8 @@ class Reply:
         self._producer: IPushProducer | None = None
         # Everything so far, until somebody listens; None from then on.
         self._backlog: list[AgentEvent] | None = []
+        # Thoughts that go before the first event.
+        self._preface = ""
         self._outcome: ReplyEnd | AgentError | None = None
         self._tokens = 0
         self._began = self._asked = clock.seconds()
@@ -176,6 +179,17 @@ class Reply:
         self._thoughts.add(text)
         self._emit([Reasoning(text)])
 
+    def preface(self, text: str) -> None:
+        """As `murmur`, but with the first event, so that it does not come before a failure of the first word."""
+        if self._backlog == []:
+            self._preface = text
+        else:
+            self.murmur(text)
+
+    def text(self) -> str:
+        """All that was sent as the answer, with the agent's own words in it."""
+        return "".join(piece if isinstance(piece, str) else piece.text() for piece in self._told)
+
     def finish(self) -> None:
         """Ends the reply."""
         total = _nanoseconds(self._clock.seconds() - self._began)
@@ -246,6 +260,10 @@ class Reply:
             self._consumer.eventsReceived(events)
             return
         if self._backlog is not None:
+            if self._preface:
+                self._thoughts.add(self._preface)
+                self._backlog.append(Reasoning(self._preface))
+                self._preface = ""
             self._backlog.extend(events)
         for seat in list(self._seats):
             self._call(seat)
@@ -267,7 +285,7 @@ class Reply:
         if self._backlog is not None:
             past, self._backlog = self._backlog, None
             return past
-        text = "".join(piece if isinstance(piece, str) else piece.text() for piece in self._told)
+        text = self.text()
         thoughts = self._thoughts.text()
         return [*([Reasoning(thoughts)] if thoughts else ()), *([Text(text)] if text else ())]
 

@@ -1,64 +1,155 @@
 """What the app's own history tells: whether its user went back to an earlier message, to change it or to ask it again.
 
 The agent keeps the conversation, and takes nothing of the app's but the newest message. Yet the user edits and
-regenerates in the app, where the messages after that point are gone then; so they must go here, too. A message that a
-client sends once more because it got no answer stands in for its former self as well.
+regenerates in the app, and the conversation goes on from there. The evidence has to be good: the app must show an
+answer that was given in this conversation, at its place. What every chat of an app begins with proves nothing. In doubt
+it is a new message.
 """
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
+from typing import Literal
 
-from ...seams.types import ChatTurn, Mark, Message
+from msgspec import Struct
+from msgspec.structs import replace
+
+from ...seams.openings import agree
+from ...seams.types import ChatTurn, Given, Mark, Message
 from .history import last_turn_start
 
-
-def mark_of(messages: Sequence[Message], trail: Sequence[str]) -> Mark | None:
-    """The mark of a message with that `trail`, to be stored after `messages`; None if the app shows no history."""
-    if len(trail) < 2:
-        return None
-    latest = next((message.mark for message in reversed(messages) if message.role == "user"), None)
-    linked = latest is not None and latest.after in trail[:-1]
-    return Mark(before=trail[-2], after=trail[-1], linked=linked)
+# Letters and digits of an answer that is known again without its place.
+TELLING = 16
 
 
-def rewind_point(messages: Sequence[Message], asked: ChatTurn) -> int | None:
-    """How many of `messages` come before the one that `asked` stands in for; None for a new one.
+class Told(Struct, frozen=True):
+    """A turn in the history: from the message at `start` up to the one before `end`."""
 
-    It does if the app showed the same history before both, and all that was said since belongs to the same chat.
-    Commands stand in the app's history, and so on both sides. When in doubt, it is a new one: several chats may
-    share a session, and some programs send the same beginning with every question.
+    start: int
+    end: int
+    mark: Mark
+    given: Given | None
+    interrupted: bool
+
+
+class Course(Struct, frozen=True):
+    """Where a message belongs, as far as the messages that were looked at tell.
+
+    `on`: behind them; `linked` says that the app showed the last of them. `back`: in the place of the turn that begins
+    at `start`, and of all after it. `again`: it is the very message of that turn. `unknown`: the app shows nothing that
+    was said here; `newer` ones are the openings that it shows behind all that is known.
     """
+
+    kind: Literal["on", "back", "again", "unknown"]
+    start: int = 0
+    linked: bool = False
+    newer: tuple[tuple[str, str], ...] = ()
+
+
+ON = Course("on")
+# Of a message whose app showed no history.
+_NOWHERE = Mark(before="", after="")
+
+
+def mark_of(asked: ChatTurn, linked: bool) -> Mark | None:
+    """The mark of a message; None if the app shows no history."""
     trail = asked.trail
-    if len(trail) < 2:
-        return None
-    for index in range(len(messages) - 1, -1, -1):
-        message = messages[index]
-        if message.role != "user":
-            continue
-        if message.mark is None:
-            return None
-        if message.mark.before == trail[-2]:
-            same = not is_first(trail) or _is_asked_again(messages, index, asked)
-            return index if same else None
-        if not message.mark.linked:
-            return None
-    return None
+    return Mark(before=trail[-2], after=trail[-1], linked=linked) if len(trail) > 1 else None
 
 
 def retry_point(messages: Sequence[Message], asked: ChatTurn, text: str) -> int | None:
-    """Where the last turn begins in `messages` if `asked`, whose prompt is `text`, is another try of its message.
+    """Where the last turn begins if `asked`, whose prompt is `text`, is its message once more; None if it is not.
 
-    For a message that shows no other before it, that is sure only if the turn was cut short: programs ask the same
-    question once an hour.
+    The client says so itself where it counts its tries, or sends along what it got of the answer. For a message that
+    shows no other before it, that is sure only if the turn was cut short: programs ask the same question once an hour.
     """
-    index = last_turn_start(messages)
-    if not asked.attempt or not messages or messages[index].role != "user":
+    if not messages:
         return None
-    before, mark = messages[index], messages[index].mark
+    last = _last_of(messages)
+    if last is None or not (asked.attempt or _goes_on(asked)):
+        return None
     if len(asked.trail) < 2:
-        same, sure = mark is None and before.content == text, False
-    else:
-        same, sure = mark is not None and mark.after == asked.trail[-1], not is_first(asked.trail)
-    return index if same and (sure or messages[-1].interrupted) else None
+        question = messages[last.start]
+        return last.start if question.mark is None and question.content == text and last.interrupted else None
+    if last.mark.after != asked.trail[-1]:
+        return None
+    if last.interrupted or (asked.attempt and not is_first(asked)):
+        return last.start
+    tail = asked.shown[-1] if asked.shown else None
+    return last.start if last.given is not None and agree(last.given.opening, tail or "") else None
+
+
+def course(messages: Sequence[Message], asked: ChatTurn) -> Course:
+    """Where the message belongs in the branch that ends with `messages`."""
+    trail, shown = asked.trail, asked.shown
+    if len(trail) < 2:
+        return ON
+    turns = turns_of(messages)
+    if turns and turns[-1].mark.after == trail[-1]:
+        # Neither a new chat's nor a program's that never sends a history: it was cut short, or the app sends one.
+        sends = asked.shows_history or any(turn.mark.before for turn in turns)
+        if turns[-1].interrupted or (is_first(asked) and sends):
+            return Course("again", turns[-1].start)
+    # The app shows no answer to what it shows last, but there is one here.
+    if turns and any(each.place == turns[-1].mark.after for each in asked.unanswered):
+        return Course("on", linked=True)
+    places = {place: index for index, place in enumerate(trail[:-1]) if place}
+    proven = [
+        places[turn.given.place]
+        for turn in turns
+        if turn.given is not None
+        and turn.given.place in places
+        and agree(turn.given.opening, shown[places[turn.given.place]] or "")
+    ]
+    newest = max(proven, default=-1)
+    newer = tuple(
+        (trail[index], answer)
+        for index, answer in enumerate(shown[:-1])
+        if index > newest and trail[index] and answer
+    )
+    if not proven:
+        return Course("unknown", newer=newer)
+    # The user may have changed the words of an answer, too, but not the messages around it.
+    known = max(number for number, turn in enumerate(turns) if _is_shown(turn, places))
+    left = turns[known + 1 :]
+    if not left:
+        return Course("on", linked=True, newer=newer)
+    if not all(turn.mark.linked for turn in left):
+        return Course("on", newer=newer)
+    return Course("again" if left[0].mark.after == trail[-1] else "back", left[0].start, newer=newer)
+
+
+def is_first(asked: ChatTurn) -> bool:
+    """Whether the app shows no conversation before the message."""
+    return len(asked.trail) == 2 and asked.trail[0] == ""
+
+
+def unheard(messages: Sequence[Message], asked: ChatTurn) -> list[str]:
+    """What stands unanswered before the message in the app, and is not part of the conversation yet."""
+    places = {message.mark.after for message in messages if message.mark is not None}
+    known = max((index for index, each in enumerate(asked.unanswered) if each.place in places), default=-1)
+    return [each.text for each in asked.unanswered[known + 1 :]]
+
+
+def goes_on_with(messages: Sequence[Message], asked: ChatTurn) -> bool:
+    """Whether the last answer that the app shows is the one that `messages` end with, at whatever place.
+
+    Apps that send only the end of a long chat show no places that are known here.
+    """
+    last = _last_of(messages)
+    return last is not None and last.given is not None and last.given.opening == telling_answer(asked)
+
+
+def telling_answer(asked: ChatTurn) -> str | None:
+    """The last answer that the app shows, if it is long enough to be known by itself."""
+    answer = next((each for each in reversed(asked.shown[:-1]) if each is not None), None) or ""
+    return answer if len(answer) >= TELLING else None
+
+
+def since(asked: ChatTurn, place: str | None) -> ChatTurn:
+    """The message with what the app shows from a certain place on; with all of it if it does not show the place."""
+    if place is None or place not in asked.trail:
+        return asked
+    index = asked.trail.index(place)
+    return replace(asked, trail=asked.trail[index:], shown=asked.shown[index:])
 
 
 def rounds_of(turn: Sequence[Message]) -> list[Message]:
@@ -66,18 +157,27 @@ def rounds_of(turn: Sequence[Message]) -> list[Message]:
     return [message for message in turn if message.tool_calls or message.role == "tool"]
 
 
-def is_first(trail: Sequence[str]) -> bool:
-    """Whether the app shows nothing of the user's before the message."""
-    return len(trail) == 2 and trail[0] == ""
+def turns_of(messages: Sequence[Message]) -> list[Told]:
+    """The turns that begin in these messages."""
+    starts = [index for index, message in enumerate(messages) if message.role == "user"]
+    ends = [*starts[1:], len(messages)]
+    return [_told(messages, start, end) for start, end in zip(starts, ends, strict=False)]
 
 
-def _is_asked_again(messages: Sequence[Message], index: int, asked: ChatTurn) -> bool:
-    """Whether a chat's first message is the one at `index` once more, and neither a new chat nor a program that never
-    sends a history: it is word for word the last that was said, and it was cut short, or the app is known to send one.
-    """
-    mark = messages[index].mark
-    if mark is None or mark.after != asked.trail[-1] or any(m.role == "user" for m in messages[index + 1 :]):
-        return False
-    if messages[-1].interrupted or asked.shows_history:
-        return True
-    return any(m.mark is not None and m.mark.before for m in messages)
+def _told(messages: Sequence[Message], start: int, end: int) -> Told:
+    last = messages[end - 1]
+    return Told(start, end, messages[start].mark or _NOWHERE, last.given, last.interrupted)
+
+
+def _last_of(messages: Sequence[Message]) -> Told | None:
+    start = last_turn_start(messages)
+    return _told(messages, start, len(messages)) if messages and messages[start].role == "user" else None
+
+
+def _goes_on(asked: ChatTurn) -> bool:
+    """Whether the app shows the beginning of an answer to the message itself."""
+    return bool(asked.shown) and asked.shown[-1] is not None
+
+
+def _is_shown(turn: Told, places: Container[str]) -> bool:
+    return turn.mark.after in places or (turn.given is not None and turn.given.place in places)

@@ -13,8 +13,9 @@ class Limits:
     tools in a turn, and how deep delegated calls may nest. `rates` are by category of tools; both come on top of
     the defaults. `display` is what sessions start with. `gate_mode` says whether a call that needs leave is
     refused, or the user is asked. `follow_edits` takes a session back to where its user edits or regenerates a message
-    in the app; `new_chat` says what a new chat in the app means for the session. `retry_wait` is in seconds: so long
-    a turn waits for its client to come again. `message_limits` are the models' own limits of history, by key.
+    in the app; with `separate_chats` each chat of the app is a branch of its own, and not the one conversation.
+    `retry_wait` is in seconds: so long a turn waits for its client to come again. `message_limits` are the models' own
+    limits of history, by key.
     """
 
     def __init__(
@@ -29,7 +30,7 @@ class Limits:
         tool_suppress: bool = False,
         gate_mode: Literal["reject", "ask"] = "reject",
         follow_edits: bool = True,
-        new_chat: Literal["continue", "reset"] = "continue",
+        separate_chats: bool = False,
         retry_wait: float = 10.0,
         message_limits: Mapping[str, int] | None = None,
     ) -> None:
@@ -46,7 +47,7 @@ class Limits:
         }
         self.gate_mode = gate_mode
         self.follow_edits = follow_edits
-        self.new_chat = new_chat
+        self.separate_chats = separate_chats
         self.retry_wait = retry_wait
         self._message_limits = message_limits or {}
 

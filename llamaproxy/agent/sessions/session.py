@@ -11,6 +11,7 @@ from ...seams.interfaces import IPeers, ISessionStore
 from ...seams.types import Caller, ChatTurn, Message, SessionCard, StoredSession
 from .history import without_old_images
 from .rates import Meter
+from .repeats import Repeats
 
 if TYPE_CHECKING:
     from .turn import Turn
@@ -20,9 +21,9 @@ class Session:
     """One conversation.
 
     `lock` is held by the turn that may touch the history, `running` is that turn and `latest` the last that was;
-    `turns` are those that run or wait, in the order in which they came. `messages` are the newest ones, at most the
-    agent's ceiling; `message_count` is the whole history. `meter` counts its tool calls. `source` is the caller's;
-    `is_user` says whether somebody has talked here, and not only sent commands.
+    `turns` are those that run or wait, in the order in which they came. `messages` are the newest ones of the active
+    `branch`, at most the agent's ceiling; `message_count` is the whole of it. `meter` counts its tool calls, `repeats`
+    its messages. `source` is the caller's; `is_user` says whether somebody has talked here, and not only sent commands.
     """
 
     def __init__(self, caller: Caller, short_id: int, seconds: Callable[[], float]) -> None:
@@ -36,7 +37,9 @@ class Session:
         self.settings: dict[str, Any] = {}
         self.messages: list[Message] = []
         self.message_count = 0
+        self.branch = 1
         self.meter = Meter(seconds)
+        self.repeats = Repeats(seconds)
         self.lock = DeferredLock()
         self.running: Turn | None = None
         self.latest: Turn | None = None
@@ -63,8 +66,7 @@ class Session:
             self.model = stored.model
             self.settings = dict(stored.settings)
             self.created_at = stored.created_at
-            self.messages = without_old_images(list(stored.messages))
-            self.message_count = stored.message_count
+            self.follow(stored)
         self.loaded = True
 
     @property
@@ -72,12 +74,28 @@ class Session:
         """Whether nothing happens in it, and nothing waits to."""
         return not (self.turns or self.lock.locked or self.loading.locked)
 
+    def follow(self, stored: StoredSession) -> None:
+        """Takes over the active branch as the store has it."""
+        self.messages = without_old_images(list(stored.messages))
+        self.message_count = stored.message_count
+        self.branch = stored.branch
+
+    def until(self, length: int) -> list[Message]:
+        """Those of `messages` that are among the first `length` of the branch."""
+        return self.messages[: max(0, length - self.unseen)]
+
+    @property
+    def unseen(self) -> int:
+        """How many messages of the branch come before those in memory."""
+        return self.message_count - len(self.messages)
+
     def enter(self, turn: "Turn") -> None:
         """Takes `turn` in, and ends those that went on only in case that their clients come again."""
         # Those that wait first, or each would begin when the one before it ends.
         for each in self.turns[::-1]:
             if each.deserted:
                 each.cancel()
+        turn.late = any(not each.cancelled for each in self.turns)
         self.turns.append(turn)
 
     def check_room(self, queue_limit: int) -> None:
@@ -103,21 +121,18 @@ class Session:
         turns = [*reversed(self.turns), *([self.latest] if self.latest else ())]
         return next((turn for turn in turns if turn.is_for(caller, asked)), None)
 
-    def remember(self, messages: list[Message], ceiling: int) -> None:
-        """Adds committed messages, and drops from memory what no prompt can use any more."""
-        self.message_count += len(messages)
-        kept = [*self.messages, *messages]
-        self.messages = without_old_images(kept[-ceiling:] if ceiling else kept)
+    def remember(self, messages: list[Message], branch: int, length: int, ceiling: int) -> None:
+        """Adds what was committed to a branch, which begins with the first `length` messages of the one in memory.
 
-    def rewind(self, keep: int) -> int:
-        """Drops all but the first `keep` of `messages`; how long the whole history is then."""
-        self.message_count -= len(self.messages) - keep
-        del self.messages[keep:]
-        return self.message_count
+        Drops from memory what no prompt can use any more.
+        """
+        kept = [*self.until(length), *messages]
+        self.branch, self.message_count = branch, length + len(messages)
+        self.messages = without_old_images(kept[-ceiling:] if ceiling else kept)
 
     def forget(self) -> None:
         """Empties the history."""
-        self.messages, self.message_count = [], 0
+        self.messages, self.message_count, self.branch = [], 0, 1
 
     def begin_anew(self, model: str) -> None:
         """Becomes a session that the store knows nothing of."""
@@ -193,7 +208,7 @@ class Sessions:
             return
         stored = await self._store.load(session.session_id, limit)
         if stored is not None:
-            session.messages = without_old_images(list(stored.messages))
+            session.follow(stored)
 
     def drop(self, session: Session) -> None:
         """Lets a session go from memory, with its short id."""

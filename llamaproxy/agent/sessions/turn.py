@@ -25,7 +25,8 @@ class Turn:
     `stopped` says that the user asked for the end (`!stop`): the reply then ends well. A client that left is
     owed nothing; `cancelled` is true for both. With `gates_open`, no tool call has to pass a gate; `leave` are
     the gates that the user was asked about and let a waiting call pass. `then` is what a command leaves to be done
-    once it has answered.
+    once it has answered. A turn is `late` if others of its session ran or waited when its message came, which so knows
+    nothing of their answers.
     """
 
     log = Logger()
@@ -34,7 +35,7 @@ class Turn:
         self.caller = caller
         self.reply = Reply(clock, self._leave)
         self.stopped = self.cancelled = False
-        self.gates_open = False
+        self.gates_open = self.late = False
         self.leave: Collection[Need] = ()
         self.then: Callable[[], Awaitable[None]] | None = None
         self._clock = clock
@@ -70,6 +71,11 @@ class Turn:
             and (asked.attempt or 0) > (self._asked.attempt or 0)
             and (self._ended is None or self._clock.seconds() < self._ended + MEMORY)
         )
+
+    @property
+    def place(self) -> str:
+        """Where its message stands in the app's history; "" if the app shows none."""
+        return self._asked.trail[-1] if self._asked.trail else ""
 
     @property
     def deserted(self) -> bool:

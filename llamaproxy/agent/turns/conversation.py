@@ -4,11 +4,12 @@ from twisted.internet.defer import CancelledError
 
 from ...seams.errors import ModelError
 from ...seams.interfaces import ISessionStore
-from ...seams.types import ChatTurn, Message
+from ...seams.openings import opening_of
+from ...seams.types import ChatTurn, Given, Message
 from ..calls.gates import Gates
 from ..calls.runner import DENIED
-from ..sessions.edits import is_first, mark_of, retry_point, rewind_point, rounds_of
-from ..sessions.eraser import Eraser
+from ..sessions.branches import Branches
+from ..sessions.edits import mark_of, unheard
 from ..sessions.session import Session
 from ..sessions.turn import Turn
 from .approvals import UNANSWERED, Decision, Parked, open_for_good, park, parked_turn, unpark
@@ -27,12 +28,12 @@ _CUT = {
 class Conversation:
     """The part of a turn that reaches a model."""
 
-    def __init__(self, means: Means, store: ISessionStore, eraser: Eraser) -> None:
+    def __init__(self, means: Means, store: ISessionStore, branches: Branches) -> None:
         self._means = means
         self._backends = means.backends
         self._limits = means.bench.limits
         self._store = store
-        self._eraser = eraser
+        self._branches = branches
 
     async def ask(self, session: Session, key: str, text: str, asked: ChatTurn, turn: Turn) -> None:
         """Runs `text`, the prompt in what was `asked`, through the model `key` and commits what came of it.
@@ -47,14 +48,23 @@ class Conversation:
             )
             turn.reply.finish()
             return
-        rounds = await self._follow(session, text, asked)
-        mark = mark_of(session.messages, asked.trail)
+        place = await self._branches.place(session, asked, text, turn.late)
+        if place.note:
+            turn.reply.preface(place.note)
+        mark = mark_of(asked, place.linked)
+        if place.stored:
+            text = place.stored[0].content
+        else:
+            before = session.messages if place.after is None else session.until(place.after.length)
+            text = "\n\n".join(filter(None, [*unheard(before, asked), text]))
         user = Message(role="user", content=text, material=asked.material, images=asked.images, mark=mark)
         exchange = Exchange(
             key=key,
-            messages=[user, *rounds],
+            messages=[user, *place.stored[1:]],
+            after=place.after,
+            stored=len(place.stored),
             options=asked.options,
-            rounds=sum(bool(message.tool_calls) for message in rounds),
+            rounds=sum(bool(message.tool_calls) for message in place.stored),
             depth=turn.caller.depth,
         )
         await self._carry_on(session, exchange, turn)
@@ -80,26 +90,7 @@ class Conversation:
             parked.exchange.settle(result)
             unpark(session)
             await self._save(session)
-            await self._remember(session, parked.exchange.conclude("", interrupted=True))
-
-    async def _follow(self, session: Session, text: str, asked: ChatTurn) -> list[Message]:
-        """Takes the session back to where the user went back in the app, or begins it anew with a new chat.
-
-        Gives the rounds of tools that another try of the last message takes over, so that they do not run twice.
-        """
-        rounds: list[Message] = []
-        keep = retry_point(session.messages, asked, text)
-        if keep is not None:
-            rounds = rounds_of(session.messages[keep:])
-        elif self._limits.follow_edits:
-            keep = rewind_point(session.messages, asked)
-        if keep is not None:
-            for _, model in self._backends.keeping():
-                model.rewind(session.session_id)
-            await self._store.rewind(session.session_id, session.rewind(keep))
-        elif self._limits.new_chat == "reset" and session.message_count and is_first(asked.trail):
-            await self._eraser.forget(session)
-        return rounds
+            await self._remember(session, parked.exchange, parked.exchange.conclude("", interrupted=True))
 
     async def _carry_on(self, session: Session, exchange: Exchange, turn: Turn) -> None:
         reply = turn.reply
@@ -130,13 +121,17 @@ class Conversation:
         turn.seal()
         # The words before a round's calls are part of that round.
         answer = "" if exchange.calls else turn.reply.transcript.text()
-        await self._remember(session, exchange.conclude(answer, interrupted))
+        place = turn.place
+        given = Given(place=place, opening=opening_of(turn.reply.text())) if place else None
+        await self._remember(session, exchange, exchange.conclude(answer, interrupted, given))
 
-    async def _remember(self, session: Session, messages: list[Message]) -> None:
+    async def _remember(self, session: Session, exchange: Exchange, messages: list[Message]) -> None:
         if messages:
+            after = exchange.after
+            length = session.message_count if after is None else after.length
             messages = [kept(message) for message in messages]
-            await self._store.append(session.session_id, messages)
-            session.remember(messages, self._limits.history_max_ctx)
+            branch = await self._store.append(session.session_id, messages, after)
+            session.remember(messages, branch, length, self._limits.history_max_ctx)
 
     async def _save(self, session: Session) -> None:
         await self._store.save_settings(session.session_id, session.model, session.settings)

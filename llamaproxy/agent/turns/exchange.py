@@ -5,7 +5,7 @@ from typing import Any
 from msgspec import Struct, field
 
 from ...seams.arguments import read_arguments
-from ...seams.types import Message, Options, ToolCall
+from ...seams.types import Given, Message, Options, Spot, ToolCall
 
 INTERRUPTED = "[interrupted before it had a result]"
 
@@ -13,7 +13,8 @@ INTERRUPTED = "[interrupted before it had a result]"
 class Exchange(Struct, kw_only=True):
     """What a turn adds to the history, and what the loop needs to go on with it.
 
-    `messages` begins with the user's and holds complete rounds only. `calls` and `results` (by call id) are the
+    `messages` begins with the user's and holds complete rounds only; the store has the first `stored` of them already.
+    The others go `after` that spot, or to the end of the session's branch. `calls` and `results` (by call id) are the
     round under way, `said` the model's words before its calls. `extra` is that of the model's newest answer (see
     `Message`). `last` says that the model is to answer without tools now. `depth` counts the delegations above the
     turn. All of it can be stored, so that a turn can be taken up again.
@@ -21,6 +22,8 @@ class Exchange(Struct, kw_only=True):
 
     key: str
     messages: list[Message]
+    after: Spot | None = None
+    stored: int = 0
     options: Options = Options()
     depth: int = 0
     rounds: int = 0
@@ -68,21 +71,20 @@ class Exchange(Struct, kw_only=True):
         ]
         self.said, self.calls, self.results, self.extra = "", (), {}, {}
 
-    def conclude(self, answer: str, interrupted: bool = False) -> list[Message]:
-        """All messages of the turn, closed by the answer; empty if it has neither an answer nor a round."""
+    def conclude(self, answer: str, interrupted: bool = False, given: Given | None = None) -> list[Message]:
+        """What the store has not yet of the turn, closed by the answer; empty if it has neither that nor a round."""
         self.close()
-        if not answer and len(self.messages) == 1:
+        if not answer and len(self.messages) <= max(1, self.stored):
             return []
-        return [
-            *self.messages,
-            Message(
-                role="assistant",
-                content=answer or "[no answer]",
-                interrupted=interrupted or not answer,
-                # Servers want back what belongs to a turn with tools, and no other.
-                extra=self.extra if len(self.messages) > 1 else {},
-            ),
-        ]
+        last = Message(
+            role="assistant",
+            content=answer or "[no answer]",
+            interrupted=interrupted or not answer,
+            given=given,
+            # Servers want back what belongs to a turn with tools, and no other.
+            extra=self.extra if len(self.messages) > 1 else {},
+        )
+        return [*self.messages[self.stored :], last]
 
 
 def _is_whole(call: ToolCall, is_last: bool) -> bool:

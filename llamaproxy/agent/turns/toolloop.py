@@ -188,7 +188,7 @@ class ToolLoop:
         key, length = self._exchange.key, self._context_length
         system = await self._means.prompts.message(key)
         most = self._limits.messages(key)
-        history = [shown(message) for message in (*self._session.messages, *self._exchange.messages)]
+        history = [shown(message) for message in (*self._before(), *self._exchange.messages)]
         if not self._model.info().vision:
             # Of a picture that was sent to another model, say.
             history = without_images(history)
@@ -199,6 +199,13 @@ class ToolLoop:
             system,
             *with_short_results(window(history, most, budget), max(0, budget)),
         ]
+
+    def _before(self) -> list[Message]:
+        """What was said before the turn."""
+        exchange = self._exchange
+        if exchange.after is None:
+            return self._session.messages
+        return self._session.until(exchange.after.length - exchange.stored)
 
     async def _complete(self, request: ModelRequest) -> ModelResult:
         reply = self._turn.reply

@@ -1,6 +1,7 @@
 """Tool calls: put together from pieces."""
 
 import re
+from collections.abc import Callable
 from secrets import token_hex
 from typing import Any
 
@@ -8,6 +9,7 @@ from ...seams.surrogates import joined
 from ...seams.types import ToolCall, ToolCallDelta
 from ..upstream.sse import OVERHEAD, TooLongError
 from ..upstream.wire import encode
+from .extras import Kept
 
 # What the calls of one answer may be in number, and take in memory.
 MAX_CALLS = 256
@@ -52,12 +54,20 @@ class CallCollector:
         self._calls.append(call)
         return self._go_on(call, call.id, name, text_of(arguments))
 
-    def finished(self) -> tuple[ToolCall, ...]:
-        """The calls in the order in which they began; what has neither a name nor arguments is none."""
+    def finished(self, extra_of: Callable[[int], Kept] = lambda place: {}) -> tuple[ToolCall, ...]:
+        """The calls in the order in which they began; what has neither a name nor an object is none.
+
+        `extra_of` knows the `extra` of the call that has a number.
+        """
         return tuple(
-            ToolCall(id=call.id, name=call.name, arguments=joined(call.arguments) or "{}")
+            ToolCall(
+                id=call.id,
+                name=call.name,
+                arguments=joined(call.arguments) or "{}",
+                extra=extra_of(call.place),
+            )
             for call in self._calls
-            if call.name or call.length
+            if call.name or call.arguments.lstrip().startswith("{")
         )
 
     def _go_on(self, call: "_Call", call_id: str, name: str, text: str) -> ToolCallDelta:

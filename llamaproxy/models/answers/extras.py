@@ -8,10 +8,13 @@ with the message, under the name of the back end, and goes to no other.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from msgspec import json
+from ..upstream.sse import OVERHEAD
+from ..upstream.wire import encode
 
 # Characters of one answer. Of thoughts the beginning is kept; of what is signed, a part would be of no use.
 MOST = 256 * 1024
+# Bytes of memory for the pieces of one answer.
+MOST_PIECES = 16 * 1024 * 1024
 
 # What is told in pieces, in the objects of a list.
 _PIECES = ("text", "summary", "thinking", "data", "signature")
@@ -22,7 +25,7 @@ Kept = dict[str, dict[str, Any]]
 class Extras:
     """Collects for one answer; `back_end` is whose."""
 
-    __slots__ = ("_back_end", "_calls", "_field", "_fields", "_size", "_thoughts")
+    __slots__ = ("_back_end", "_calls", "_collected", "_field", "_fields", "_size", "_thoughts")
 
     def __init__(self, back_end: str) -> None:
         self._back_end = back_end
@@ -31,7 +34,7 @@ class Extras:
         self._fields: dict[str, Any] = {}
         # By place of the call.
         self._calls: dict[int, dict[str, Any]] = {}
-        self._size = 0
+        self._size = self._collected = 0
 
     def think(self, field: str, text: str) -> None:
         """A piece of thought that came in `field`."""
@@ -43,15 +46,23 @@ class Extras:
     def add(self, **fields: Any) -> None:
         """Fields of a piece of the message, as far as they are there; lists hold objects in pieces."""
         for name, value in fields.items():
-            if isinstance(value, list):
-                self._fields.setdefault(name, []).extend(value)
-            elif value:
+            if not value or not self._has_room(value):
+                continue
+            before = self._fields.get(name)
+            if isinstance(value, list) and isinstance(before, list):
+                before += value
+            else:
                 self._fields[name] = value
 
     def add_to_call(self, place: int, **fields: Any) -> None:
         """Fields of a piece of the call at `place`, as far as they are there."""
-        if known := {name: value for name, value in fields.items() if value}:
+        if known := {name: value for name, value in fields.items() if value and self._has_room(value)}:
             self._calls.setdefault(place, {}).update(known)
+
+    def _has_room(self, value: Any) -> bool:
+        """Whether there is room to collect this, too; what is told in pieces takes more than it will in the end."""
+        self._collected += len(encode(value)) + OVERHEAD
+        return self._collected <= MOST_PIECES
 
     def of_message(self) -> Kept:
         """The message's `extra`."""
@@ -74,7 +85,7 @@ def kept(back_end: str, fields: Mapping[str, Any]) -> Kept:
 
 
 def _is_small(value: Any) -> bool:
-    return len(json.encode(value)) <= MOST
+    return len(encode(value)) <= MOST
 
 
 def _whole(pieces: Sequence[Any]) -> list[dict[str, Any]]:

@@ -112,10 +112,10 @@ def _number(value: Any) -> int | None:
             value = float(value)
         except ValueError:
             return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
-        return None
-    return int(value)
+    if isinstance(value, float) and isfinite(value):
+        return int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
-def _truth(value: Any) -> bool | None:
-    return value.lower() == "true" if isinstance(value, str) else bool(value)
+def _truth(value: Any) -> bool:
+    return value == 1 or (isinstance(value, str) and value.lower() == "true")

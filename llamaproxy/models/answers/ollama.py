@@ -63,7 +63,7 @@ class LineDecoder:
         self._whole = Pieces()
         self._stray = b""
         self._calls = CallCollector()
-        self._said = False
+        self._said = self._is_over = False
         self._finish: Finish = "stop"
         self._usage: Usage | None = None
 
@@ -86,7 +86,7 @@ class LineDecoder:
 
     def result(self) -> ModelResult | None:
         """See `streaming.Decoder`."""
-        if not self.finished:
+        if not self._is_over:
             return None
         calls = self._calls.finished()
         return ModelResult(
@@ -114,8 +114,14 @@ class LineDecoder:
             self._take_message(line.message, deltas)
         elif not line.done and (error := fault_in(anything(data))):
             raise fault(self._who, error)
-        if line.done:
-            self.finished = True
+        if line.done or line.done_reason:
+            self._is_over = True
+            # Where nothing else says that it was the last line, the end of the stream may.
+            self.finished = (
+                bool(line.done_reason)
+                or line.eval_count is not None
+                or not (line.message and line.message.content)
+            )
             if line.prompt_eval_count is not None or line.eval_count is not None:
                 self._usage = Usage(count(line.prompt_eval_count), count(line.eval_count))
             self._finish = finish_of(self._who, line.done_reason or "stop")

@@ -8,7 +8,6 @@ of parts, some of them thoughts; Moonshot puts the usage into the choice, Groq a
 from typing import Any
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from ...seams.types import Finish, ModelDelta, ModelResult, Reasoning, Text, Usage
 from ..upstream.repeats import Repeats
@@ -68,7 +67,6 @@ class _Choice(Struct):
     `stop_reason` is vLLM's: the text (or the number of the token) that ended the answer.
     """
 
-    index: int | None = None
     delta: _Delta | None = None
     message: _Delta | None = None
     text: Any = None
@@ -97,13 +95,13 @@ def _text_of(chunk: _Chunk) -> str | None:
         return None
     choice = chunk.choices[0]
     delta = choice.delta
-    if delta is None or choice.finish_reason or choice.message is not None or choice.index:
+    if delta is None or choice.finish_reason or choice.message is not None:
         return None
-    if choice.text or choice.usage is not None or len(chunk.choices) > 1:
+    if choice.text or choice.usage is not None:
         return None
     if delta.reasoning_content or delta.reasoning or delta.refusal or delta.tool_calls or delta.function_call:
         return None
-    if delta.has_extras:
+    if delta.extra_content or delta.reasoning_details or delta.thinking_blocks:
         return None
     return delta.content if isinstance(delta.content, str) else None
 
@@ -114,7 +112,6 @@ class ChunkDecoder:
     __slots__ = (
         "_at_start",
         "_calls",
-        "_choice",
         "_events",
         "_extras",
         "_finish",
@@ -136,8 +133,6 @@ class ChunkDecoder:
         self._events = EventSplitter()
         self._repeats = Repeats(lambda data: _text_of(_decode(data)))
         self._calls = CallCollector()
-        # The number of the one choice that is read, which the first one has.
-        self._choice: int | None = None
         self._finish: Finish | None = None
         self._stop_sequence: str | None = None
         self._usage: Usage | None = None
@@ -169,10 +164,7 @@ class ChunkDecoder:
         """See `streaming.Decoder`. A finish reason is enough; not every server sends `[DONE]`."""
         if not (self.finished or self._finish):
             return None
-        calls = tuple(
-            replace(call, extra=self._extras.of_call(place))
-            for place, call in enumerate(self._calls.finished())
-        )
+        calls = self._calls.finished(self._extras.of_call)
         finish = self._finish or "stop"
         return ModelResult(
             finish_reason="tool_calls" if calls and finish == "stop" else finish,
@@ -189,7 +181,7 @@ class ChunkDecoder:
                     return
                 continue
             chunk = _decode(data)
-            if (text := _text_of(chunk)) and chunk.choices and self._is_ours(chunk.choices[0]):
+            if text := _text_of(chunk):
                 self._repeats.learn(data)
                 self._said = True
                 deltas.append(Text(text))
@@ -210,17 +202,10 @@ class ChunkDecoder:
         if chunk.usage is not None:
             self._count(chunk.usage)
         if chunk.choices:
-            for choice in chunk.choices:
-                if self._is_ours(choice):
-                    self._take_choice(choice, deltas)
+            # More than one were not asked for, and its number is not worth an answer.
+            self._take_choice(chunk.choices[0], deltas)
         elif chunk.usage is None and (error := fault_in(anything(data))):
             raise fault(self._who, error)
-
-    def _is_ours(self, choice: _Choice) -> bool:
-        """Whether this is the one choice that is read."""
-        if self._choice is None:
-            self._choice = choice.index
-        return choice.index in (None, self._choice)
 
     def _take_choice(self, choice: _Choice, deltas: list[ModelDelta]) -> None:
         before = len(deltas)

@@ -12,6 +12,8 @@ _THOUGHTS = ("thinking", "reasoning", "thought", "thoughts")
 
 def deltas_of(content: Any) -> Iterator[Text | Reasoning]:
     """What is said in `content`, in its order."""
+    if isinstance(content, int | float) and not isinstance(content, bool):
+        content = str(content)
     for part in content if isinstance(content, list) else [content]:
         if not (words := words_of(part)):
             continue
@@ -29,4 +31,4 @@ def words_of(part: Any) -> str:
         return "".join(map(words_of, part))
     if isinstance(part, dict):
         return next((words for name in _WORDS if (words := words_of(part.get(name)))), "")
-    return "" if part is None or isinstance(part, bool) else str(part)
+    return ""

@@ -28,12 +28,12 @@ class Lessons(Struct, frozen=True, kw_only=True):
     """How the requests for one server are made.
 
     - `without`: fields of a request, or of a message, that are left out.
-    - `limits`: names of the field for the longest answer, by preference; `least_tokens` and `most_tokens` bound it.
+    - `limits`: names of the field for the longest answer, by preference; `least_tokens` and `most_tokens` bound it,
+      and from `unlimited` on it is left out: beside a prompt there is no room for that.
     - `efforts`: the words for an effort that are known, None for all; `by_budget`: thinking is asked for in tokens.
     - `forms`: types of `response_format` that are known.
     - `short_ids`: calls have ids of nine letters and digits.
     - `reasoning`, `signatures`: messages with calls must have `reasoning_content`, calls a `thought_signature`.
-    - `no_limit`: answers have no limit, for one request only, as its prompt leaves no room for it.
     - `no_extras`: nothing goes back of what the server added itself; for one request only, as that lies in it.
     - `no_images`, `no_system`, `no_null`: no pictures, no system message, no `null` for a text that is not there.
     - `most_tools`; `tools_out`: those left out, as `name` and digest of the definition; `tools_plain`: without the
@@ -44,6 +44,7 @@ class Lessons(Struct, frozen=True, kw_only=True):
     limits: tuple[str, ...] = ("max_tokens", "max_completion_tokens")
     least_tokens: int = 0
     most_tokens: int = 2**31
+    unlimited: int = 2**31
     efforts: frozenset[str] | None = None
     by_budget: bool = False
     forms: frozenset[str] = frozenset({"json_object", "json_schema"})
@@ -51,7 +52,6 @@ class Lessons(Struct, frozen=True, kw_only=True):
     reasoning: bool = False
     signatures: bool = False
     no_extras: bool = False
-    no_limit: bool = False
     no_images: bool = False
     no_system: bool = False
     no_null: bool = False
@@ -124,9 +124,7 @@ class Pupil:
         for each in learned:
             self._log.warn("{who}: {note}", who=self._who, note=each.note)
         if learned:
-            self.lessons = replace(
-                _merged(self.lessons, learned[-1].lessons), no_extras=False, no_limit=False
-            )
+            self.lessons = replace(_merged(self.lessons, learned[-1].lessons), no_extras=False)
 
 
 def _merged(one: Lessons, other: Lessons) -> Lessons:

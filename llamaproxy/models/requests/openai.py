@@ -125,7 +125,7 @@ def _shown(text: str, images: Sequence[Image]) -> Body:
 
 
 def _limit(most: int | None, lessons: Lessons) -> dict[str, int]:
-    if most is None or not lessons.limits or lessons.no_limit:
+    if most is None or not lessons.limits or most >= lessons.unlimited:
         return {}
     return {lessons.limits[0]: max(lessons.least_tokens, min(most, lessons.most_tokens))}
 

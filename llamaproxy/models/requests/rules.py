@@ -156,8 +156,9 @@ def limit(said: str, body: Body, lessons: Lessons) -> Learned | None:
     if name is None or not any(word in said for word in (*_LIMITS, "max_output_tokens", "completion tokens")):
         return None
     asked = body[name]
-    if _OF_THE_PROMPT.search(said) and not lessons.no_limit:
-        return Learned(replace(lessons, no_limit=True), "has less room for an answer than was asked for")
+    if _OF_THE_PROMPT.search(said) and isinstance(asked, int):
+        note = f"has no room for an answer of {asked} tokens, and is asked without a limit then"
+        return Learned(replace(lessons, unlimited=asked), note)
     if _MANY.search(said) and isinstance(asked, int):
         others = [n for n in _numbers(said) if n != asked]
         if below := [n for n in others if 0 < n < asked and n < lessons.most_tokens]:

@@ -21,6 +21,7 @@ class App:
         self._path = path
         self._headers = headers
         self.chat: list[dict[str, Any]] = []
+        self.thoughts = ""
 
     def send(self, text: str, content: Any = None) -> str:
         """Adds a message of the user, and the answer; what the model was asked, as "user, assistant, user"."""
@@ -38,9 +39,14 @@ class App:
             prompt = ", ".join(content for _, content in call.prompt())
             call.say(f"re {text}")
             call.finish()
-        wire.response()
-        self.chat.append({"role": "assistant", "content": "whatever the app made of it"})
+        self.chat.append({"role": "assistant", "content": self.shown(wire.response().json())})
         return prompt
+
+    def shown(self, body: Any) -> str:
+        """What the app makes of an answer."""
+        message = body["message"] if "message" in body else body["choices"][0]["message"]
+        self.thoughts = message.get("reasoning_content") or message.get("thinking") or ""
+        return f"<think>\n{self.thoughts}</think>\n\n **{message['content']}** \n"
 
     def back_to(self, number: int) -> None:
         """Drops the user's message of that number, counted from 1, and all after it."""
@@ -59,7 +65,7 @@ class EditTestCase(SynchronousTestCase):
 
     @property
     def stored(self) -> list[str]:
-        """What the store holds of the user's messages."""
+        """What the active branch holds of the user's messages."""
         (messages,) = self.house.store.messages.values()
         return [message.content for message in messages if message.role == "user"]
 
@@ -223,10 +229,10 @@ class DoubtTests(EditTestCase):
         ask("second")
         self.assertEqual(self.stored, ["first", "one", "second"])
 
-    def test_assistant_that_is_to_continue_is_no_edit(self) -> None:
+    def test_answer_that_is_to_go_on_is_no_second_message(self) -> None:
         self.said("one", "two")
-        self.app.post("two")
-        self.assertEqual(self.stored, ["one", "two", "two"])
+        self.assertEqual(self.app.post("two"), "one, re one, two")
+        self.assertEqual(self.stored, ["one", "two"])
 
     def test_prompt_without_a_history_changes_nothing(self) -> None:
         self.said("one", "two")
@@ -239,8 +245,8 @@ class DoubtTests(EditTestCase):
 
 
 class NewChatTests(EditTestCase):
-    def test_new_chat_resets_the_session_if_the_operator_says_so(self) -> None:
-        self.open(new_chat="reset")
+    def test_new_chat_begins_with_nothing_if_the_operator_says_so(self) -> None:
+        self.open(separate_chats=True)
         self.said("one", "two")
         self.assertEqual(App(self.front).send("hi"), "hi")
         self.assertEqual(self.stored, ["hi"])

@@ -176,12 +176,9 @@ class WordTests(SynchronousTestCase):
         ]
         self.assertEqual(hear("OPENAI", sse(*frames, finish()), DONE).text, "yes")
 
-    def test_choice_that_came_first_is_the_one_that_is_heard(self) -> None:
-        frames = [
-            chunk({"index": index, "delta": {"content": text}})
-            for index, text in ((1, "y"), (0, "n"), (1, "es"), (0, "o"))
-        ]
-        self.assertEqual(hear("OPENAI", sse(*frames), DONE).text, "yes")
+    def test_number_of_a_choice_costs_no_answer(self) -> None:
+        frames = [chunk({"index": index, "delta": {"content": "y"}}) for index in (None, 0, 1, 7, "x", -1)]
+        self.assertEqual(hear("OPENAI", sse(*frames), DONE).text, "y" * len(frames))
 
     def test_counts_never_cost_an_answer(self) -> None:
         for usage, counted in COUNTS:

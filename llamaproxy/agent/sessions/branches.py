@@ -1,0 +1,149 @@
+"""The branches of a session's conversation: which one a message belongs to, and where on it."""
+
+from collections.abc import Mapping
+
+from msgspec import Struct
+
+from ...seams.interfaces import ISessionStore
+from ...seams.types import ChatTurn, Message, Spot
+from ..backends import Backends
+from .edits import (
+    Course,
+    course,
+    goes_on_with,
+    is_first,
+    retry_point,
+    rounds_of,
+    since,
+    telling_answer,
+)
+from .limits import Limits
+from .session import Session
+
+# In the session's settings: the place of the app's history at which its user chose a branch. What the app shows from
+# before that is no evidence any more.
+CHOSEN = "branch_chosen_at"
+
+BACK = "[back to where this message stands in the app; what came after it is on branch {branch}, !undo returns there]\n"
+AGAIN = "[another answer; the one before is on branch {branch}, !undo returns there]\n"
+OTHER = "[on with branch {branch}, which this chat shows; !undo returns to the other one]\n"
+NEW_CHAT = "[this chat goes on from what was said before; !reset begins anew]\n"
+
+
+class Place(Struct, frozen=True):
+    """Where a message goes: `after` a spot, or to the end of the active branch.
+
+    `stored` are the messages of its turn that are there already, itself first. `linked` is as in `Mark`. `note` is what
+    the user has to know of it, "" for nothing.
+    """
+
+    after: Spot | None = None
+    stored: tuple[Message, ...] = ()
+    linked: bool = False
+    note: str = ""
+
+
+class Branches:
+    """Finds places by what apps show, and changes the active branch, at the wish of a person or of their app."""
+
+    def __init__(self, store: ISessionStore, backends: Backends, limits: Limits) -> None:
+        self._store = store
+        self._backends = backends
+        self._limits = limits
+
+    async def place(self, session: Session, asked: ChatTurn, text: str, late: bool) -> Place:
+        """Where `asked` goes, whose prompt is `text`; takes up the branch that the app shows, if it is another one.
+
+        A message that came `late`, while the turn before it ran, says nothing about that turn.
+        """
+        start = retry_point(session.messages, asked, text)
+        if start is not None:
+            return self._again(session, start, with_rounds=True)
+        separate, follow = self._limits.separate_chats, self._limits.follow_edits
+        shown = since(asked, session.settings.get(CHOSEN))
+        here, note = course(session.messages, shown), ""
+        if here.newer and (separate or (follow and here.kind != "unknown")):
+            other = await self._shown_elsewhere(session, here)
+            if other is not None and await self.take_up(session, other):
+                here, note = course(session.messages, shown), OTHER.format(branch=other)
+        match here.kind:
+            case "unknown" if separate:
+                return Place() if shown is not asked else await self._apart(session, asked)
+            case "unknown":
+                return Place(note=NEW_CHAT if _is_news(session, asked) else "")
+            case "back" if follow and not late:
+                self._tell_models(session)
+                after = Spot(session.branch, session.unseen + here.start)
+                return Place(after, (), True, note + BACK.format(branch=session.branch))
+            case "again" if follow and not late:
+                return self._again(session, here.start, note=note)
+        return Place(linked=here.linked, note=note)
+
+    async def take_up(self, session: Session, branch: int) -> bool:
+        """Makes a branch the active one; whether there is such a branch."""
+        there = branch == session.branch or await self._store.take_up(session.session_id, branch)
+        if there and branch != session.branch:
+            await self._follow(session)
+        return there
+
+    async def step_back(self, session: Session) -> bool:
+        """Goes back to the branch that was the active one before; whether there was one."""
+        stepped = await self._store.step_back(session.session_id) is not None
+        if stepped:
+            await self._follow(session)
+        return stepped
+
+    async def _follow(self, session: Session) -> None:
+        stored = await self._store.load(session.session_id, self._limits.history_max_ctx)
+        if stored is not None:
+            session.follow(stored)
+        self._tell_models(session)
+
+    def _tell_models(self, session: Session) -> None:
+        for _, model in self._backends.keeping():
+            model.rewind(session.session_id)
+
+    def _again(self, session: Session, start: int, with_rounds: bool = False, note: str = "") -> Place:
+        """The place behind the message at `start`, or behind what its tools have done, so that none runs twice."""
+        turn = session.messages[start:]
+        stored = (turn[0], *(rounds_of(turn) if with_rounds else ()))
+        self._tell_models(session)
+        after = Spot(session.branch, session.unseen + start + len(stored))
+        return Place(after, stored, note=note + AGAIN.format(branch=session.branch))
+
+    async def _shown_elsewhere(self, session: Session, here: Course) -> int | None:
+        """The branch with the newest of the answers that the app shows and the active branch has not."""
+        order = {place: index for index, (place, _) in enumerate(here.newer)}
+        openings: Mapping[str, str] = dict(here.newer)
+        traces = [
+            trace
+            for trace in await self._store.find(session.session_id, [*dict.fromkeys(openings.values())])
+            if trace.spot.branch != session.branch and openings.get(trace.given.place) == trace.given.opening
+        ]
+        newest = max(traces, key=lambda trace: order[trace.given.place], default=None)
+        return None if newest is None else newest.spot.branch
+
+    async def _apart(self, session: Session, asked: ChatTurn) -> Place:
+        """The place of a message whose chat is not that of the active branch: another branch, or a new one."""
+        if goes_on_with(session.messages, asked):
+            return Place()
+        if (answer := telling_answer(asked)) is not None:
+            traces = await self._store.find(session.session_id, [answer])
+            if traces and await self.take_up(session, traces[0].spot.branch):
+                return Place(note=OTHER.format(branch=session.branch))
+        if not session.message_count:
+            return Place()
+        self._tell_models(session)
+        return Place(Spot(session.branch, 0))
+
+
+def _is_news(session: Session, asked: ChatTurn) -> bool:
+    """Whether `asked` begins a chat whose user may not know what was said before.
+
+    A program that never sends a history is told once, and one that repeats itself not at all.
+    """
+    marks = [message.mark for message in session.messages if message.role == "user"]
+    if not marks or not is_first(asked):
+        return False
+    last = marks[-1]
+    return last is None or (last.after != asked.trail[-1] and (len(marks) == 1 or last.before != ""))

@@ -1,0 +1,38 @@
+"""Programs that send one message over and over, without ever taking in what they are answered."""
+
+from collections import deque
+from collections.abc import Callable
+
+from ...seams.errors import Repeating
+from ...seams.types import ChatTurn
+
+# The so-manieth time within so many seconds is refused. Nobody who presses "regenerate" comes there.
+TIMES = 30
+SECONDS = 60.0
+# Messages that are remembered of a session.
+KEPT = 256
+
+
+class Repeats:
+    """The messages of one session's last minute; `seconds` is the clock."""
+
+    def __init__(self, seconds: Callable[[], float]) -> None:
+        self._seconds = seconds
+        self._seen: deque[tuple[float, int]] = deque(maxlen=KEPT)
+
+    def check(self, asked: ChatTurn) -> None:
+        """Raises `Repeating` for a message that came too often, at the same place of the same history.
+
+        A prompt without a history and another try of a client that counts them are not counted.
+        """
+        if not asked.trail or asked.attempt:
+            return
+        now, key = self._seconds(), hash((asked.text, asked.trail[-1], asked.shown))
+        while self._seen and self._seen[0][0] <= now - SECONDS:
+            self._seen.popleft()
+        self._seen.append((now, key))
+        if sum(each == key for _, each in self._seen) >= TIMES:
+            raise Repeating(
+                f"This message came {TIMES} times within a minute, with nothing new before it, and was answered "
+                "each time; it looks like a loop, and is not answered again for now."
+            )

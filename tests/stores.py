@@ -1,0 +1,158 @@
+"""A session store in memory, whose trees are plain lists."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from twisted.internet.defer import Deferred, fail, succeed
+from zope.interface import implementer
+
+from llamaproxy.seams.interfaces import ISessionStore
+from llamaproxy.seams.types import Branch, Message, Spot, StoredSession, Trace
+
+
+class Tree:
+    """A conversation: all messages of each branch, where its own begin, and the branch that was active before it."""
+
+    def __init__(self) -> None:
+        self.lines: dict[int, list[Message]] = {1: []}
+        self.begins = {1: 0}
+        self.left: dict[int, int] = {}
+        self.active = 1
+
+    @property
+    def own(self) -> list[list[Message]]:
+        """Each branch's own messages."""
+        return [line[self.begins[number] :] for number, line in self.lines.items()]
+
+    def activate(self, number: int) -> None:
+        if number != self.active:
+            self.left[number], self.active = self.active, number
+
+    def append(self, messages: Sequence[Message], after: Spot | None) -> int:
+        number = self.active if after is None else after.branch
+        line = self.lines[number]
+        if after is not None and after.length < len(line):
+            number = max(self.lines) + 1
+            self.lines[number] = line = line[: after.length]
+            self.begins[number] = after.length
+        self.activate(number)
+        line.extend(messages)
+        return number
+
+
+@implementer(ISessionStore)
+class MemoryStore:
+    """A store that can be told to wait: with `held` set, an append fires when the test calls `release`."""
+
+    def __init__(self) -> None:
+        self.trees: dict[str, Tree] = {}
+        self.settings: dict[str, tuple[str, dict[str, Any]]] = {}
+        self.held = False
+        self.failure: Exception | None = None
+        self._waiting: list[Deferred[None]] = []
+
+    @property
+    def messages(self) -> dict[str, list[Message]]:
+        """The active branch of each session that has messages."""
+        return {session_id: tree.lines[tree.active] for session_id, tree in self.trees.items()}
+
+    def open(self) -> Deferred[None]:
+        return succeed(None)
+
+    def close(self) -> Deferred[None]:
+        return succeed(None)
+
+    def load(self, session_id: str, limit: int) -> Deferred[StoredSession | None]:
+        if session_id not in self.trees and session_id not in self.settings:
+            return succeed(None)
+        model, settings = self.settings.get(session_id, ("", {}))
+        tree = self.trees.get(session_id, Tree())
+        messages = tree.lines[tree.active]
+        return succeed(
+            StoredSession(
+                session_id=session_id,
+                model=model,
+                settings=settings,
+                messages=tuple(messages[max(0, len(messages) - max(0, limit)) :]),
+                message_count=len(messages),
+                created_at=0.0,
+                last_active=0.0,
+                branch=tree.active,
+            )
+        )
+
+    def append(
+        self, session_id: str, messages: Sequence[Message], after: Spot | None = None
+    ) -> Deferred[int]:
+        if self.failure is not None:
+            return fail(self.failure)
+        gate: Deferred[None] = Deferred()
+        self._waiting.append(gate)
+        appended = gate.addCallback(
+            lambda _: self.trees.setdefault(session_id, Tree()).append(messages, after)
+        )
+        if not self.held:
+            self.release()
+        return appended
+
+    def release(self) -> None:
+        self.held = False
+        waiting, self._waiting = self._waiting, []
+        for waiter in waiting:
+            waiter.callback(None)
+
+    def save_settings(self, session_id: str, model: str, settings: dict[str, Any]) -> Deferred[None]:
+        self.settings[session_id] = (model, settings)
+        return succeed(None)
+
+    def branches(self, session_id: str) -> Deferred[Sequence[Branch]]:
+        tree = self.trees.get(session_id)
+        if tree is None:
+            return succeed(())
+        return succeed(
+            [
+                Branch(
+                    number=number,
+                    begins=tree.begins[number],
+                    length=len(line),
+                    words=next((message.content for message in line[tree.begins[number] :]), ""),
+                    active=number == tree.active,
+                )
+                for number, line in tree.lines.items()
+            ]
+        )
+
+    def take_up(self, session_id: str, branch: int) -> Deferred[bool]:
+        tree = self.trees.get(session_id)
+        there = tree is not None and branch in tree.lines
+        if tree is not None and there:
+            tree.activate(branch)
+        return succeed(there)
+
+    def step_back(self, session_id: str) -> Deferred[int | None]:
+        tree = self.trees.get(session_id, Tree())
+        before = tree.left.get(tree.active)
+        if before is not None:
+            tree.active = before
+        return succeed(before)
+
+    def find(self, session_id: str, openings: Sequence[str]) -> Deferred[Sequence[Trace]]:
+        tree = self.trees.get(session_id, Tree())
+        return succeed(
+            [
+                Trace(message.given, Spot(number, index + 1))
+                for number, line in reversed(tree.lines.items())
+                for index, message in reversed(list(enumerate(line)))
+                if index >= tree.begins[number] and message.given and message.given.opening in openings
+            ]
+        )
+
+    def clear(self, session_id: str) -> Deferred[int]:
+        tree = self.trees.pop(session_id, Tree())
+        return succeed(sum(map(len, tree.own)))
+
+    def delete(self, session_id: str) -> Deferred[bool]:
+        existed = session_id in self.trees or session_id in self.settings
+        self.trees.pop(session_id, None)
+        self.settings.pop(session_id, None)
+        return succeed(existed)
