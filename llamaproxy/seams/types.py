@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
+from .gates import Leave
+
 Role = Literal["system", "user", "assistant", "tool"]
 
 
@@ -118,13 +120,18 @@ class Access(Struct, frozen=True, kw_only=True):
     """What a tool call would touch: the gate's name, the side of it, and for a database the tables by side.
 
     `operation` None means that the call needs no gate. `reads` and `writes` are table names; a database call that
-    names no table is gated as `__meta__`.
+    names no table is gated as `__meta__`, and `*` stands for all tables. What the call `shows` something of is in its
+    way only where it is shut by name. `schema` is the one that a bare name belongs to. `doubt` names a call that cannot
+    be judged, which every table that is shut by name then shuts.
     """
 
     operation: Literal["read", "write"] | None
     gate: str = ""
     reads: tuple[str, ...] = ()
     writes: tuple[str, ...] = ()
+    shows: tuple[str, ...] = ()
+    schema: str = ""
+    doubt: str = ""
 
 
 def unseen(who: str, text: str) -> None:
@@ -135,7 +142,8 @@ class ToolContext(Struct, frozen=True, kw_only=True):
     """What a running tool knows of its caller. `reactor` gives it timers and sockets.
 
     `depth` counts the delegations above this call (`llm_call`, `agent_call`): 0 in a turn of the user's own.
-    `show(who, text)` gives the user a piece of what somebody says, beside the answer, while the tool runs.
+    `show(who, text)` gives the user a piece of what somebody says, beside the answer, while the tool runs. `leave` is
+    what the call may touch of a database; None for one that no gate stands before, since a person made it.
     """
 
     session_id: str
@@ -143,6 +151,7 @@ class ToolContext(Struct, frozen=True, kw_only=True):
     reactor: Any
     depth: int = 0
     show: Callable[[str, str], None] = unseen
+    leave: Leave | None = None
 
 
 class Mark(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -1,5 +1,6 @@
 """`db_query`: one SQL statement on the operator's database."""
 
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -7,6 +8,7 @@ from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
 from ..config.tools import DbQuery
+from ..seams.gates import HOST
 from ..seams.interfaces import ITool
 from ..seams.types import Access, ToolContext
 from .base import BuiltIn, schema
@@ -56,17 +58,24 @@ class DbQueryTool(BuiltIn):
     def access(self, arguments: dict[str, Any]) -> Access:
         """The tables that the statement reads and writes."""
         verdict = self._verdict(arguments["sql"])
+        powers = verdict.powers
+        writes = bool(verdict.writes) or HOST in powers
         return Access(
-            operation="write" if verdict.writes else "read",
+            operation="write" if writes else "read",
             gate=self.name,
-            reads=verdict.reads,
-            writes=verdict.writes,
+            reads=verdict.reads if writes else (*verdict.reads, *powers),
+            writes=(*verdict.writes, *powers) if writes else (),
+            shows=verdict.shows,
+            schema=self._target.schema,
+            doubt=sha256(arguments["sql"].encode()).hexdigest() if verdict.is_doubtful else "",
         )
 
     def run(self, arguments: dict[str, Any], context: ToolContext) -> Deferred[str]:
         """Runs the statement in a thread."""
         verdict = self._verdict(arguments["sql"])
-        return self._workers.run(lambda abort: self._target.open().run(verdict, self._bounds, abort))
+        return self._workers.run(
+            lambda abort: self._target.open().run(verdict, self._bounds, abort, context.leave)
+        )
 
     def _verdict(self, sql: str) -> "Verdict":
         from .sql.guard import classify

@@ -4,6 +4,7 @@ from pathlib import Path
 from unittest import SkipTest
 
 from twisted.internet import reactor
+from twisted.internet.defer import DeferredList
 from twisted.internet.task import Clock, deferLater
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
@@ -61,6 +62,25 @@ class SqliteTests(databases.DatabaseCase):
         for statement in (f"ATTACH '{other}' AS other", f"VACUUM INTO '{other}'"):
             await self.refused(statement)
         self.assertFalse(other.exists())
+
+    async def test_no_single_step_of_sqlite_outlives_the_time_limit(self) -> None:
+        """Eight of them, as many as there are threads, and the tool still answers."""
+        endless = (
+            "SELECT printf('%.*c', 2000000000, 'x')",
+            "SELECT instr(zeroblob(8000000), zeroblob(4000000) || x'01')",
+            "SELECT replace(hex(zeroblob(4000000)), hex(zeroblob(2000000)) || '1', '')",
+            "SELECT ltrim(replace(hex(zeroblob(3000000)), '0', 'a'), hex(zeroblob(2000000)) || 'a')",
+            "SELECT rtrim(replace(hex(zeroblob(3000000)), '0', 'a'), hex(zeroblob(2000000)) || 'a')",
+            "SELECT printf('%2000000000d', 1) || printf('%.2000000000f', 1.5) || printf('%.*c', 2000000000, 'y')",
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT group_concat(i) FROM n",
+            "WITH RECURSIVE n(i) AS (SELECT zeroblob(8000000) UNION ALL SELECT i FROM n) SELECT max(i) FROM n",
+        )
+        tool = self.make(self.url(), statement_timeout=0.5)
+        calls = [call(tool, reactor, sql=sql) for sql in endless]
+        results = await DeferredList(calls, consumeErrors=True)
+        self.assertEqual([succeeded for succeeded, _ in results], [False] * len(endless))
+        self.assertEqual(self.workers.busy, 0)
+        self.assertIn("\n1\n", await call(tool, reactor, sql="SELECT 1"))
 
     async def test_a_value_of_a_gigabyte_is_refused(self) -> None:
         await self.sql("CREATE TABLE t (a int)")

@@ -15,12 +15,13 @@ from typing import Any
 
 from twisted.logger import Logger
 
-from ...seams.gates import DATABASE_CATEGORY, GateMap, Need
+from ...seams.gates import DATABASE_CATEGORY, GateMap, Leave, Need
 from ...seams.interfaces import ITool
+from ...seams.types import Access
 from ..sessions.limits import Limits
 from ..sessions.session import Session
 from ..sessions.turn import Turn
-from .gates import Gates
+from .gates import Gates, SessionLeave
 
 # The categories of tools whose commands are for the operator only.
 OPERATORS = frozenset({DATABASE_CATEGORY})
@@ -69,14 +70,30 @@ class Gatekeeper:
         self._limits = limits
         self._gates = Gates(session.settings, defaults)
 
-    def admit(self, tool: ITool, arguments: dict[str, Any], way: Way) -> None:
-        """Returns if the call may run. Raises `Refused`, or `NeedsApproval` for a model's call."""
+    def admit(self, tool: ITool, arguments: dict[str, Any], way: Way) -> Leave | None:
+        """Returns if the call may run, with what it may touch of a database; None is anything.
+
+        Raises `Refused`, or `NeedsApproval` for a model's call.
+        """
         if way is not Way.MODEL:
             self._judge_person(tool, way)
         if way in (Way.MODEL, Way.LENT):
             self._judge_rate(tool)
-        if way is not Way.COMMAND and (closed := self._closed(tool, arguments, way)):
+        if way is Way.COMMAND or (way is Way.MODEL and self._turn.gates_open):
+            return None
+        access = self._access(tool, arguments)
+        # A yes is for what was asked about: the tool may have become another since.
+        given = self._turn.leave if way is Way.APPROVED else ()
+        if closed := [need for need in self._gates.closed(tool, access) if need not in given]:
             self._turn_away(tool, closed, way)
+        if tool.category != DATABASE_CATEGORY:
+            return None
+        # What nobody could judge was allowed as a whole.
+        if self._gates.knows_doubt(access.doubt) or any(
+            need.doubt and need.doubt == access.doubt for need in given
+        ):
+            return None
+        return SessionLeave(self._gates, access.schema, given)
 
     def _judge_person(self, tool: ITool, way: Way) -> None:
         caller = self._turn.caller
@@ -90,18 +107,13 @@ class Gatekeeper:
         if limit is not None:
             raise Refused(f"The call was not made. {limit}", f"[{tool.name} was not called: {limit}]\n\n")
 
-    def _closed(self, tool: ITool, arguments: dict[str, Any], way: Way) -> list[Need]:
-        """The gates in the way of the call."""
-        if way is Way.MODEL and self._turn.gates_open:
-            return []
+    def _access(self, tool: ITool, arguments: dict[str, Any]) -> Access:
+        """What the call would touch."""
         try:
-            access = tool.access(arguments)
+            return tool.access(arguments)
         except Exception:
             self.log.failure("the tool {name} cannot say what a call would touch", name=tool.name)
             raise Refused(UNFORESEEN) from None
-        closed = self._gates.closed(tool, access)
-        # A yes is for what was asked about: the tool may have become another since.
-        return [need for need in closed if need not in self._turn.leave] if way is Way.APPROVED else closed
 
     def _turn_away(self, tool: ITool, closed: list[Need], way: Way) -> None:
         may_open = self._turn.caller.rights == "all"

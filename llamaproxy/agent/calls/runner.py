@@ -10,7 +10,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from ...seams.errors import ToolError
-from ...seams.gates import GateMap
+from ...seams.gates import GateMap, Leave
 from ...seams.interfaces import ITool
 from ...seams.surrogates import joined
 from ...seams.types import ToolCall, ToolContext, unseen
@@ -82,7 +82,7 @@ class ToolRunner:
             raise BadArguments(f"there is no tool '{call.name}'; there are: {', '.join(self._tools)}")
         arguments = self._bench.toolbox.arguments(tool, call.arguments)
         try:
-            self._gatekeeper.admit(tool, arguments, Way.APPROVED if approved else Way.MODEL)
+            leave = self._gatekeeper.admit(tool, arguments, Way.APPROVED if approved else Way.MODEL)
         except Refused as refusal:
             if refusal.told:
                 self._turn.reply.say(refusal.told)
@@ -90,7 +90,7 @@ class ToolRunner:
         self.display.begins(tool.name, call.arguments)
         live = self.display.live()
         try:
-            result = await self._result(tool, arguments, live.show)
+            result = await self._result(tool, arguments, leave, live.show)
         finally:
             live.end()
         self.display.returns(tool.name, result, live)
@@ -99,11 +99,15 @@ class ToolRunner:
     async def run_for_person(self, tool: ITool, arguments: dict[str, Any], way: Way) -> str:
         """The result of a call that a person makes, without tags. Raises `BadArguments` and `Refused`."""
         checked = self._bench.toolbox.check(tool, arguments)
-        self._gatekeeper.admit(tool, checked, way)
-        return await self._result(tool, checked)
+        leave = self._gatekeeper.admit(tool, checked, way)
+        return await self._result(tool, checked, leave)
 
     async def _result(
-        self, tool: ITool, arguments: dict[str, Any], show: Callable[[str, str], None] = unseen
+        self,
+        tool: ITool,
+        arguments: dict[str, Any],
+        leave: Leave | None,
+        show: Callable[[str, str], None] = unseen,
     ) -> str:
         context = ToolContext(
             session_id=self._session.session_id,
@@ -111,6 +115,7 @@ class ToolRunner:
             reactor=self._bench.clock,
             depth=self._depth,
             show=show,
+            leave=leave,
         )
         try:
             work: Deferred[object] = maybeDeferred(tool.run, arguments, context)

@@ -101,9 +101,12 @@ def reminder(parked: Parked) -> str:
 
 
 def open_for_good(parked: Parked, gates: Gates) -> None:
-    """Opens the gates that the parked calls need."""
+    """Opens the gates that the parked calls need; for a call that nobody could judge, none but that call itself."""
     for need in parked.needs:
-        gates.set(need.kind, need.name, (need.side,), True)
+        if need.doubt:
+            gates.open_doubt(need.doubt)
+        else:
+            gates.set(need.kind, need.name, (need.side,), True)
 
 
 def _what(needs: list[Need]) -> str:

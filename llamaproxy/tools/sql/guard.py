@@ -1,23 +1,26 @@
 """What one SQL statement would touch: the tables it reads, the tables it writes.
 
 The gates rest on this, so every doubt counts as a write of `UNKNOWN`: what `sqlglot` cannot parse, several statements,
-functions that are not known to be harmless, text that two databases would cut into words differently. The reading
-connections of `db_query` refuse writes a second time, for what no look at the text can tell (a view that calls a
-function, say).
+functions that are not known to be harmless, text that two databases would cut into words differently. This is a
+proposal: the connections of `db_query` hold what the database says it touches against the gates once more, for what no
+look at the text can tell (what a view reads, say).
 """
 
 import logging
 import re
 from collections import Counter
+from collections.abc import Collection, Iterable, Iterator
 
 from msgspec.structs import replace
 from sqlglot import exp, parse
-from sqlglot.errors import SqlglotError
+from sqlglot.errors import SqlglotError, TokenError
 
+from ...seams.gates import ALL, UNKNOWN
 from .functions import PURE
-from .names import UNKNOWN, Names, names_with_columns, targets
+from .names import Names, is_joined, names_with_columns, targets
+from .powers import EVERYTHING, powers_of_table, powers_of_text
 from .statement import Dialect, Verdict
-from .words import Doubt, Words
+from .words import Doubt, Unreadable, Words
 
 # sqlglot takes what follows for one opaque word, so it is looked at by itself.
 _DESCRIBING = re.compile(r"\s*(?:(show)|explain|describe|desc)\b", re.IGNORECASE)
@@ -28,7 +31,16 @@ _EXPLAIN = """
 _EXPLAIN_OPTIONS = frozenset(_EXPLAIN.split())
 _STARTS = "select with values table insert update delete replace merge create alter drop truncate"
 _STATEMENT_STARTS = frozenset(_STARTS.split())
-_REPLACE = re.compile(r"\A\s*replace\s+into\s", re.IGNORECASE)
+_REPLACE = re.compile(r"\A\s*replace\b", re.IGNORECASE)
+# What SHOW may show and still only describe the database: no accounts, no sessions, no logs.
+_SHOWN = re.compile(
+    r"(full |extended |global |session |local )*("
+    r"tables|columns|fields|databases|schemas|index|indexes|indices|keys|table status|triggers|variables|status|engines"
+    r"|warnings|errors|character set|charset|collation|function status|procedure status|events|open tables"
+    r"|create (table|view|database|schema|sequence|function|procedure|trigger|event))\b.*"
+)
+# Where FTS and R-Tree indexes of SQLite keep what they index.
+_SHADOW = re.compile(r"(.+)_(content|data|idx|docsize|config|segments|segdir|stat|node|rowid|parent)")
 _LOOKING_PRAGMA = re.compile(
     r"pragma (main \. )?("
     r"(table_info|table_xinfo|index_list|index_info|index_xinfo|foreign_key_list) (\( \S+ \)|= \S+)"
@@ -61,8 +73,10 @@ def classify(sql: str, dialect: Dialect, schema: str = "") -> Verdict:
             return _judged(sql, dialect, names)
         verdict = _described(sql[describing.end() :], dialect, names, can_run=not describing[1])
         return replace(verdict, text=sql if verdict.writes else f"{describing[0].strip()} {verdict.text}")
+    except (Unreadable, TokenError):
+        return Verdict(text=sql, writes=(UNKNOWN,), powers=EVERYTHING)
     except (Doubt, SqlglotError, RecursionError, ValueError):
-        return Verdict(text=sql, writes=(UNKNOWN,))
+        return Verdict(text=sql, writes=(UNKNOWN,), powers=powers_of_text(sql))
 
 
 def _described(rest: str, dialect: Dialect, names: Names, can_run: bool) -> Verdict:
@@ -73,46 +87,84 @@ def _described(rest: str, dialect: Dialect, names: Names, can_run: bool) -> Verd
         # Names only: without a bracket there is neither a function nor a subquery.
         if {"(", "into", "analyze", "analyse"} & set(words.lower):
             raise Doubt
-        return Verdict(text=words.cleaned)
+        if not can_run and dialect == "mysql" and not _SHOWN.fullmatch(" ".join(words.lower)):
+            raise Doubt
+        return Verdict(text=words.cleaned, shows=_unique(words.names(describing=True)))
     options = set(words.lower[:start])
     if not options <= _EXPLAIN_OPTIONS:
         raise Doubt
     inner = _judged(rest[words.tokens[start].start :], dialect, names)
     if options & {"analyze", "analyse"}:  # it is run
         return replace(inner, text=words.cleaned)
-    if UNKNOWN in inner.writes:  # some planners call functions
+    if inner.is_doubtful:  # some planners call functions
         raise Doubt
-    return Verdict(text=words.cleaned)
+    # A plan tells something of the values.
+    shows = _unique((*inner.reads, *inner.writes, *inner.shows))
+    return Verdict(text=words.cleaned, shows=shows, powers=inner.powers)
 
 
 def _judged(sql: str, dialect: Dialect, names: Names) -> Verdict:
     """The verdict on a statement that does what it says. Raises `Doubt` or sqlglot's errors."""
     # REPLACE is an INSERT, but sqlglot does not look into it.
-    words = Words(_REPLACE.sub("INSERT INTO ", sql), dialect)
+    words = Words(_REPLACE.sub("INSERT", sql), dialect)
     if words.lower[0] == "pragma":
         if dialect != "sqlite" or not _LOOKING_PRAGMA.fullmatch(" ".join(words.lower)):
             raise Doubt
-        return Verdict(text=words.cleaned)
+        return Verdict(text=words.cleaned, shows=_unique(words.names(describing=True)))
     tree = _tree(words, dialect)
     written = set(targets(tree, names))
     touched = {name for table in tree.find_all(exp.Table) if (name := names.of(table))}
+    powers = {power for name in touched for power in powers_of_table(name, dialect)}
+    if ALL in powers:
+        touched.add(ALL)
+    # What comes back of it are values, or they are copied.
+    known = set() if _gives_nothing(tree) else touched
+    verdict = Verdict(
+        text=words.cleaned,
+        reads=tuple(sorted(touched - written)),
+        shows=_unique((*sorted(known & written), *_shown(words, touched, dialect))),
+        powers=tuple(sorted(powers - {ALL})),
+    )
     harmless = _is_harmless(tree, words, dialect)
     if isinstance(tree, exp.Query | exp.Values) and harmless and not written:
-        return Verdict(text=words.cleaned, reads=tuple(sorted(touched)))
-    if not (harmless and written and _is_known(tree)):
+        return verdict
+    if not (harmless and written and _is_known(tree, words, dialect)):
         written.add(UNKNOWN)
-    return Verdict(text=sql, reads=tuple(sorted(touched - written)), writes=tuple(sorted(written)))
+        verdict = replace(verdict, powers=tuple({*verdict.powers, *powers_of_text(sql)}))
+    return replace(verdict, text=sql, writes=tuple(sorted(written)))
+
+
+def _gives_nothing(tree: exp.Expr) -> bool:
+    """Whether a change needs no leave to read the table that it changes: it shows and copies nothing of it."""
+    plain = isinstance(tree, exp.Insert | exp.Update | exp.Delete) and not is_joined(tree)
+    return plain and tree.find(exp.Returning) is None
+
+
+def _shown(words: Words, touched: Collection[str], dialect: Dialect) -> Iterator[str]:
+    """Names of which something may show though nobody reads or writes them, as far as the statement tells."""
+    if dialect == "mysql":  # which cannot be asked what it will touch
+        yield from words.names()
+    if dialect == "sqlite":
+        for name in touched:
+            if (shadow := _SHADOW.fullmatch(name)) is not None:
+                yield shadow[1]
+
+
+def _unique(names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(names))
 
 
 def _tree(words: Words, dialect: Dialect) -> exp.Expr:
-    trees = parse(words.cleaned, read=dialect)
+    trees = parse(words.plain, read=dialect)
     if len(trees) != 1 or trees[0] is None:
         raise Doubt
     return trees[0]
 
 
-def _is_known(tree: exp.Expr) -> bool:
+def _is_known(tree: exp.Expr, words: Words, dialect: Dialect) -> bool:
     """Whether the statement changes only the tables that it names."""
+    if dialect == "postgres" and "cascade" in words.lower and not isinstance(tree, exp.Create):
+        return False
     if isinstance(tree, exp.Create | exp.Drop):
         return str(tree.args.get("kind")).upper() in _CREATABLE
     return isinstance(tree, _KNOWN_WRITES)

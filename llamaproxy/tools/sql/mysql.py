@@ -1,6 +1,8 @@
 """MySQL and MariaDB servers, each statement on a connection of its own."""
 
+from collections.abc import Sequence
 from contextlib import closing
+from functools import partial
 from typing import Any
 
 from pymysql import MySQLError
@@ -8,7 +10,9 @@ from pymysql.connections import Connection
 from pymysql.cursors import SSCursor
 
 from ...seams.errors import ToolError
+from ...seams.gates import Leave
 from ..threads import Abort
+from .definitions import Definitions
 from .server import Server
 from .statement import Bounds, Verdict
 from .table import Table, changed
@@ -23,13 +27,13 @@ class MysqlDatabase:
     def __init__(self, server: Server) -> None:
         self._server = server
 
-    def run(self, verdict: Verdict, bounds: Bounds, abort: Abort) -> str:
+    def run(self, verdict: Verdict, bounds: Bounds, abort: Abort, leave: Leave | None) -> str:
         """Runs one statement, blocking. Raises `ToolError`."""
         raw = self._server.connect(bounds.connect_seconds, abort)
         with closing(raw):
             try:
                 with closing(self._connection(raw, bounds)) as connection:
-                    return self._run(connection, verdict, bounds)
+                    return self._run(connection, verdict, bounds, leave)
             except MySQLError as error:
                 if abort.called:
                     raise ToolError("the statement was cancelled") from None
@@ -39,6 +43,7 @@ class MysqlDatabase:
 
     def _connection(self, raw: Any, bounds: Bounds) -> "Connection[_Rows]":
         server = self._server
+        tls = server.tls()
         connection = Connection(
             host=server.host,
             user=server.user,
@@ -50,7 +55,8 @@ class MysqlDatabase:
             read_timeout=bounds.seconds + bounds.connect_seconds,
             write_timeout=bounds.connect_seconds,
             cursorclass=_Rows,
-            ssl=server.tls(),
+            ssl=tls,
+            ssl_disabled=tls is None,
             defer_connect=True,
         )
         connection.connect(raw)
@@ -64,7 +70,11 @@ class MysqlDatabase:
         connection.query(f"SET SESSION {limit}, innodb_lock_wait_timeout = {max(1, int(bounds.seconds))}")
         return connection
 
-    def _run(self, connection: "Connection[_Rows]", verdict: Verdict, bounds: Bounds) -> str:
+    def _run(
+        self, connection: "Connection[_Rows]", verdict: Verdict, bounds: Bounds, leave: Leave | None
+    ) -> str:
+        if leave is not None:
+            Definitions(partial(_rows, connection), leave, self._server.database).hold(verdict)
         if not verdict.writes:
             connection.query("START TRANSACTION READ ONLY")
         cursor = connection.cursor()
@@ -76,6 +86,12 @@ class MysqlDatabase:
             return Table(bounds.rows, bounds.bytes).fill(columns, cursor)
         finally:
             cursor.leave()
+
+
+def _rows(connection: "Connection[_Rows]", query: str, parameters: Sequence[Any]) -> list[Sequence[Any]]:
+    with connection.cursor() as cursor:
+        cursor.execute(query, parameters or None)
+        return list(cursor.fetchall())
 
 
 class _Rows(SSCursor):

@@ -5,17 +5,21 @@ from collections.abc import Iterator
 
 from sqlglot import exp
 
-# Stands for whatever a statement might write that nobody can name; it has a gate of its own.
-UNKNOWN = "__unknown__"
+from ...seams.gates import UNKNOWN
 
 # Tables that describe the database, as SHOW and DESCRIBE do.
 _CATALOGUE = {
     "sqlite": re.compile(r"sqlite_(temp_)?(master|schema)|sqlite_sequence"),
     "postgres": re.compile(
-        r"information_schema\.\w+|pg_catalog\.pg_(tables|views|matviews|indexes|sequences|class|namespace|attribute"
+        r"information_schema\.(?!_|user_mapping)\w+|pg_catalog\.pg_(tables|views|matviews|indexes|sequences|class|namespace|attribute"
         r"|attrdef|type|enum|index|constraint|description|inherits|am|collation|database|extension)"
     ),
-    "mysql": re.compile(r"information_schema\.(?!processlist|user_)\w+"),
+    "mysql": re.compile(
+        r"information_schema\.(tables|columns|schemata|views|statistics|key_column_usage|table_constraints|events"
+        r"|referential_constraints|check_constraints|routines|parameters|triggers|partitions|engines|collations"
+        r"|character_sets|collation_character_set_applicability|keywords|sql_functions|sequences|periods"
+        r"|(system|global|session)_variables|(global|session)_status)"
+    ),
 }
 
 
@@ -70,13 +74,13 @@ def targets(tree: exp.Expr, names: Names) -> Iterator[str]:
     for node in tree.find_all(*changes):
         if isinstance(node, exp.Query):
             continue
-        has_one_target = isinstance(node, exp.Insert | exp.Update | exp.Delete) and not _is_joined(node)
+        has_one_target = isinstance(node, exp.Insert | exp.Update | exp.Delete) and not is_joined(node)
         place = node.this if has_one_target else node
         found = [name for table in place.find_all(exp.Table) if (name := names.of(table))]
         yield from found or (UNKNOWN,)
 
 
-def _is_joined(node: exp.Expr) -> bool:
+def is_joined(node: exp.Expr) -> bool:
     """Whether an UPDATE or DELETE names several tables, any of which it may change in MySQL."""
     return bool(
         node.args.get("tables") or node.args.get("using") or not node.this or node.this.find(exp.Join)
@@ -91,3 +95,7 @@ def names_with_columns(tree: exp.Expr) -> Iterator[tuple[str, str]]:
     for schema in tree.find_all(exp.Schema):
         if isinstance(schema.this, exp.Table):
             yield schema.this.name.lower(), schema.this.db.lower()
+    for index in tree.find_all(exp.Index):
+        table = index.args.get("table")
+        if isinstance(table, exp.Table):
+            yield table.name.lower(), table.db.lower()

@@ -9,7 +9,9 @@ from pg8000.exceptions import DatabaseError, InterfaceError
 from pg8000.native import Connection
 
 from ...seams.errors import ToolError
+from ...seams.gates import Leave
 from ..threads import Abort
+from .relations import Relations
 from .server import Server
 from .statement import Bounds, Verdict
 from .table import Table, changed
@@ -17,6 +19,10 @@ from .table import Table, changed
 # Rows fetched at a time, so that a wide result does not come as a whole.
 _FETCH = 10
 _QUERIES = ("select", "with", "values", "table", "(")
+# Classes of errors: about data, of a function's own making.
+_QUOTING = ("22", "P0")
+_TRIAL = "llamaproxy"
+_PLANNED = ("insert", "update", "delete", "merge", "with")
 
 
 class PostgresDatabase:
@@ -25,20 +31,20 @@ class PostgresDatabase:
     def __init__(self, server: Server) -> None:
         self._server = server
 
-    def run(self, verdict: Verdict, bounds: Bounds, abort: Abort) -> str:
+    def run(self, verdict: Verdict, bounds: Bounds, abort: Abort, leave: Leave | None) -> str:
         """Runs one statement, blocking. Raises `ToolError`."""
         raw = self._server.connect(bounds.connect_seconds, abort)
         with closing(raw):
             try:
                 with closing(self._connection(raw, bounds)) as connection:
+                    looks = None
+                    if leave is not None:
+                        looks = Relations(connection, leave, not (verdict.reads or verdict.writes))
                     if verdict.writes:
-                        return self._write(connection, verdict.text, bounds)
-                    return self._read(connection, verdict.text, bounds)
+                        return self._write(connection, verdict.text, bounds, looks)
+                    return self._read(connection, verdict.text, bounds, looks)
             except DatabaseError as error:
-                what = error.args[0] if error.args else ""
-                raise ToolError(
-                    f"the database says: {what.get('M', what) if isinstance(what, dict) else what}"
-                ) from None
+                raise _told(error, leave is not None and verdict.is_doubtful) from None
             except (InterfaceError, OSError) as error:
                 if abort.called:
                     raise ToolError("the statement was cancelled") from None
@@ -65,22 +71,66 @@ class PostgresDatabase:
         )
         return connection
 
-    def _read(self, connection: Connection, text: str, bounds: Bounds) -> str:
+    def _read(self, connection: Connection, text: str, bounds: Bounds, looks: Relations | None) -> str:
+        is_query = text.lower().startswith(_QUERIES)
+        if looks is not None and is_query:
+            looks.foresee(text)
         connection.run("BEGIN READ ONLY")
         table = Table(bounds.rows, bounds.bytes)
-        if not text.lower().startswith(_QUERIES):
+        if not is_query:
             context = connection.execute_unnamed(text)
-            return table.fill(_names(context.columns), context.rows or ())
-        # Unlike `run`, this takes one statement only, whatever is in the text.
-        connection.execute_unnamed(f"DECLARE llamaproxy NO SCROLL CURSOR FOR {text}")
-        connection.run("FETCH 0 FROM llamaproxy")
-        return table.fill(_names(connection.columns), _fetched(connection, bounds))
+            result = table.fill(_names(context.columns), context.rows or ())
+        else:
+            # Unlike `run`, this takes one statement only, whatever is in the text.
+            connection.execute_unnamed(f"DECLARE llamaproxy NO SCROLL CURSOR FOR {text}")
+            if looks is not None:
+                looks.hold()
+            connection.run("FETCH 0 FROM llamaproxy")
+            result = table.fill(_names(connection.columns), _fetched(connection, bounds))
+        if looks is not None:
+            looks.hold()
+        return result
 
-    def _write(self, connection: Connection, text: str, bounds: Bounds) -> str:
-        context = connection.execute_unnamed(text)
-        if context.columns:
-            return Table(bounds.rows, bounds.bytes).fill(_names(context.columns), context.rows)
-        return changed(context.row_count)
+    def _write(self, connection: Connection, text: str, bounds: Bounds, looks: Relations | None) -> str:
+        if looks is None:
+            return _done(connection, text, bounds)
+        connection.run("BEGIN")
+        if text.lower().startswith(_PLANNED):
+            connection.execute_unnamed(f"EXPLAIN {text}")
+            looks.hold()
+        else:
+            connection.run(f"SAVEPOINT {_TRIAL}")
+            _kept(connection, text, bounds)
+            looks.hold(_TRIAL)
+        result = _kept(connection, text, bounds)
+        looks.hold()
+        connection.run("COMMIT")
+        return result
+
+
+def _told(error: DatabaseError, discreet: bool) -> ToolError:
+    """The database's words; to be `discreet`, not those in which it quotes values."""
+    what = error.args[0] if error.args else ""
+    if not isinstance(what, dict):
+        return ToolError(f"the database says: {what}")
+    code = str(what.get("C", ""))
+    if discreet and code.startswith(_QUOTING):
+        return ToolError(f"the database refused it with the error {code}")
+    return ToolError(f"the database says: {what.get('M', what)}")
+
+
+def _kept(connection: Connection, text: str, bounds: Bounds) -> str:
+    """Runs it with what triggers would put off to the end of the transaction."""
+    result = _done(connection, text, bounds)
+    connection.run("SET CONSTRAINTS ALL IMMEDIATE")
+    return result
+
+
+def _done(connection: Connection, text: str, bounds: Bounds) -> str:
+    context = connection.execute_unnamed(text)
+    if context.columns:
+        return Table(bounds.rows, bounds.bytes).fill(_names(context.columns), context.rows)
+    return changed(context.row_count)
 
 
 def _fetched(connection: Connection, bounds: Bounds) -> Iterator[Sequence[Any]]:

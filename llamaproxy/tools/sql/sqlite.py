@@ -1,19 +1,23 @@
-"""SQLite files, each statement on a connection of its own."""
+"""SQLite files, each statement in a process of its own."""
 
-import sqlite3
+import json
+import os
+import subprocess
+import sys
 import time
-from contextlib import closing
+from contextlib import suppress
 from pathlib import Path
+from threading import Timer
+from typing import IO, Any
 
 from ...seams.errors import ToolError
+from ...seams.gates import Leave, Need
 from ..threads import Abort
+from .closed import refusal
 from .statement import Bounds, Verdict
-from .table import Table, changed
 
-# No value may be larger, in bytes; SQLite would make some of a gigabyte.
-LARGEST_VALUE = 8 * 1024 * 1024
-# How often a running statement looks at the clock, in its own instructions.
-_LOOK_EVERY = 20_000
+# Seconds beyond a statement's own limit, in which it says so itself.
+_GRACE = 0.5
 
 
 class SqliteDatabase:
@@ -22,38 +26,78 @@ class SqliteDatabase:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def run(self, verdict: Verdict, bounds: Bounds, abort: Abort) -> str:
+    def run(self, verdict: Verdict, bounds: Bounds, abort: Abort, leave: Leave | None) -> str:
         """Runs one statement, blocking. Raises `ToolError`."""
-        try:
-            return self._run(verdict.text, not verdict.writes, bounds, abort)
-        except sqlite3.Error as error:
-            if abort.called:
-                raise ToolError("the statement was cancelled") from None
-            if "interrupted" in str(error):
-                raise ToolError(f"the statement was ended after {bounds.seconds:g} seconds") from None
-            raise ToolError(f"the database says: {error}") from None
-
-    def _run(self, text: str, reading: bool, bounds: Bounds, abort: Abort) -> str:
+        reading = not verdict.writes
         uri = f"{self._path.absolute().as_uri()}?mode={'ro' if reading else 'rwc'}"
         if reading and not self._path.exists():
             uri = "file::memory:?mode=memory"  # as empty as the database is before its first table
-        with closing(
-            sqlite3.connect(uri, uri=True, timeout=bounds.seconds, isolation_level=None)
-        ) as connection:
-            connection.execute(f"PRAGMA query_only = {int(reading)}")
-            connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LARGEST_VALUE)
-            connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
-            until = time.monotonic() + bounds.seconds
-            connection.set_progress_handler(lambda: abort.called or time.monotonic() > until, _LOOK_EVERY)
-            connection.set_authorizer(_stay_inside)
-            cursor = connection.execute(text)
-            if cursor.description is None:
-                return changed(cursor.rowcount)
-            columns = [column[0] for column in cursor.description]
-            return Table(bounds.rows, bounds.bytes).fill(columns, cursor)
+        order = {
+            "uri": uri,
+            "sql": verdict.text,
+            "reading": reading,
+            "gated": leave is not None,
+            "rows": bounds.rows,
+            "bytes": bounds.bytes,
+            "seconds": bounds.seconds,
+        }
+        child = subprocess.Popen(
+            [sys.executable, "-P", "-m", "llamaproxy.tools.sql.child"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={**_kept(), "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            text=True,
+        )
+        until = time.monotonic() + bounds.seconds
+        late = Timer(bounds.seconds + _GRACE, child.kill)
+        late.daemon = True
+        with child:
+            abort.hook(child.kill)
+            late.start()
+            try:
+                answer = _talk(child, order, leave)
+            finally:
+                late.cancel()
+                child.kill()
+        if abort.called:
+            raise ToolError("the statement was cancelled")
+        if "text" in answer:
+            return str(answer["text"])
+        error = str(answer.get("error", ""))
+        if not answer and time.monotonic() < until:
+            raise ToolError("the statement broke the process that ran it; it takes too much memory, perhaps")
+        if not answer or "interrupted" in error:
+            raise ToolError(f"the statement was ended after {bounds.seconds:g} seconds")
+        raise ToolError(f"the database says: {error}")
 
 
-def _stay_inside(action: int, *what: str | None) -> int:
-    """Lets no statement open other files; VACUUM INTO attaches its file, too."""
-    outside = action in (sqlite3.SQLITE_ATTACH, sqlite3.SQLITE_DETACH)
-    return sqlite3.SQLITE_DENY if outside else sqlite3.SQLITE_OK
+def _kept() -> dict[str, str]:
+    """What Python itself may need of the environment; the keys in there are nothing for SQL."""
+    return {
+        name: value for name, value in os.environ.items() if name in ("PATH", "LD_LIBRARY_PATH", "TMPDIR")
+    }
+
+
+def _talk(child: "subprocess.Popen[str]", order: dict[str, Any], leave: Leave | None) -> dict[str, Any]:
+    """The last word of the child; empty if it was ended. Raises `ToolError` for what it has no leave to touch."""
+    assert child.stdin is not None and child.stdout is not None
+    closed: Need | None = None
+    with suppress(BrokenPipeError):
+        _tell(child.stdin, json.dumps(order))
+        for line in child.stdout:
+            said: dict[str, Any] = json.loads(line)
+            if "ask" not in said:
+                if closed is not None and "error" in said:
+                    raise refusal(closed)
+                return said
+            table, side = said["ask"]
+            need = leave.closed(table, side) if leave is not None else None
+            closed = closed or need
+            _tell(child.stdin, "0" if need else "1")
+    return {}
+
+
+def _tell(file: IO[str], line: str) -> None:
+    file.write(f"{line}\n")
+    file.flush()

@@ -4,6 +4,7 @@ from typing import Literal, Protocol
 
 from msgspec import Struct
 
+from ...seams.gates import UNKNOWN, Leave
 from ..threads import Abort
 
 Dialect = Literal["sqlite", "postgres", "mysql"]
@@ -13,12 +14,21 @@ class Verdict(Struct, frozen=True, kw_only=True):
     """What a statement touches; table names without the default schema, folded as the database folds them.
 
     One that may change something has `writes`. One that only describes the database (SHOW, `SELECT 1`) has neither.
-    `text` is what to send: of a statement that only reads, it has no comments.
+    `text` is what to send: of a statement that only reads, it has no comments. `shows` are tables of which something
+    may show (a description, what an index keeps), and names that may turn out to be tables. `powers` is what lies
+    beyond tables: `HOST`, `ACCOUNTS`.
     """
 
     text: str
     reads: tuple[str, ...] = ()
     writes: tuple[str, ...] = ()
+    shows: tuple[str, ...] = ()
+    powers: tuple[str, ...] = ()
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether it may do what nobody can tell beforehand."""
+        return UNKNOWN in self.writes
 
 
 class Bounds(Struct, frozen=True, kw_only=True):
@@ -33,8 +43,9 @@ class Bounds(Struct, frozen=True, kw_only=True):
 class Database(Protocol):
     """One database."""
 
-    def run(self, verdict: Verdict, bounds: Bounds, abort: Abort) -> str:
+    def run(self, verdict: Verdict, bounds: Bounds, abort: Abort, leave: Leave | None) -> str:
         """Runs one statement, blocking; without writes in the `verdict`, on a connection that refuses them.
 
-        Gives the rows as text, or what was done. Raises `ToolError`; ends early when aborted.
+        What it touches there is held against `leave`; None is for a person, who may do anything. Gives the rows as
+        text, or what was done. Raises `ToolError`; ends early when aborted.
         """

@@ -26,33 +26,72 @@ _ODD = frozenset(
 )
 
 
+# Words between INSERT, UPDATE and their like and the table, which sqlglot takes for the table.
+_MODIFIERS = frozenset({"low_priority", "high_priority", "delayed", "quick", "ignore"})
+_CONFLICTS = frozenset({"rollback", "abort", "replace", "fail", "ignore"})
+
+
 class Doubt(Exception):
     """The statement may do anything."""
+
+
+class Unreadable(Doubt):
+    """Not even its words are certain."""
 
 
 class Words:
     """The words of one statement.
 
     `lower` has them in lower case and literals as `''`; `cleaned` is the statement without its comments, so that
-    what two databases take for a comment makes no difference. Raises `Doubt` where the database might read other
+    what two databases take for a comment makes no difference. `plain` is that without the modifiers before a table,
+    which sqlglot does not know. Raises `Unreadable` where the database might read other
     words than these, and sqlglot's errors.
     """
 
     def __init__(self, sql: str, dialect: str) -> None:
         if len(sql) > LONGEST:
-            raise Doubt
+            raise Unreadable
         self.tokens = tokenize(sql, read=dialect)
         while self.tokens and self.tokens[-1].token_type == TokenType.SEMICOLON:
             self.tokens.pop()
         if not self.tokens or "\0" in sql:
-            raise Doubt
+            raise Unreadable
         if dialect == "mysql" and ("/*!" in sql or "/*M!" in sql):
-            raise Doubt  # a comment that is run
+            raise Unreadable  # a comment that is run
         for token in self.tokens:
             if token.token_type in _ODD or not _is_plain(token, sql[token.start : token.end + 1]):
-                raise Doubt
+                raise Unreadable
         self.lower = [_lower(token) for token in self.tokens]
         self.cleaned = "".join(_without_comments(sql, self.tokens))
+        self.plain = self._plain(sql, dialect)
+
+    def names(self, describing: bool = False) -> Iterator[str]:
+        """Whatever may be the name of a table, with a schema in front of it as well as without.
+
+        What follows AS is the name of something else; where a table is described, a text may name it, too.
+        """
+        for number, token in enumerate(self.tokens):
+            if not describing and (
+                token.token_type in _LITERALS or (number and self.lower[number - 1] == "as")
+            ):
+                continue
+            yield token.text.lower()
+            if number > 1 and self.lower[number - 1] == ".":
+                yield f"{self.tokens[number - 2].text}.{token.text}".lower()
+
+    def _plain(self, sql: str, dialect: str) -> str:
+        verb, rest = self.lower[0], 1
+        if verb == "update" and dialect == "sqlite" and self.lower[1:2] == ["or"]:
+            rest = 3 if set(self.lower[2:3]) <= _CONFLICTS else 1
+        if verb in ("insert", "update", "delete") and dialect == "mysql":
+            while set(self.lower[rest : rest + 1]) & _MODIFIERS:
+                rest += 1
+        if verb == "insert" and dialect == "mysql":
+            rest += self.lower[rest : rest + 1] == ["into"]
+            verb = "insert into"
+        tail = self.tokens[rest:]
+        changed = rest > 1 or verb != self.lower[0]
+        return f"{verb} {''.join(_without_comments(sql, tail))}" if changed and tail else self.cleaned
 
     def calls(self) -> Iterator[tuple[str, str]]:
         """What looks like a call: the word before a bracket, and the schema in front of it (empty for none)."""
@@ -90,7 +129,7 @@ def _without_comments(sql: str, tokens: list[Token]) -> Iterator[str]:
         if token.start > end:
             # Only white space that all databases know separates words for all of them.
             if any(space.isspace() and space not in " \t\r\n" for space in sql[end : token.start]):
-                raise Doubt
+                raise Unreadable
             yield " "
         yield sql[token.start : token.end + 1]
         end = token.end + 1

@@ -4,14 +4,16 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from llamaproxy.agent.calls.gates import Gates
-from llamaproxy.seams.gates import DB, TOOLS, GateMap
+from llamaproxy.agent.calls.gates import Gates, SessionLeave
+from llamaproxy.seams.gates import DB, NEVER_BY_ALL, TOOLS, GateMap, Need
 from llamaproxy.seams.types import Access, Caller
 from tests.agent.turns.test_toolloop import ToolCase
 from tests.agent.turns.test_turns import PHONE, TABLET
 from tests.support import ScriptedTool
 
 SAFE = Caller(session_id=PHONE.session_id, address=PHONE.address, rights="safe")
+OPEN = {"read": True, "write": True}
+SHUT = {"read": False, "write": False}
 OWNER = Caller(session_id=PHONE.session_id, address=PHONE.address, owner=True)
 
 
@@ -54,6 +56,70 @@ class LookUpTests(SynchronousTestCase):
         )
         nameless = gates.closed(tool, Access(operation="read"))
         self.assertEqual([need.command for need in nameless], ["!autoAIdb __meta__ read true"])
+
+    def needs(self, gates: Gates, **access: Any) -> list[str]:
+        access = {"operation": "write", **access}
+        return [
+            f"{need.side} {need.name}"
+            for need in gates.closed(ScriptedTool("db_query", "db"), Access(**access))
+        ]
+
+    def test_what_nobody_can_judge_is_never_covered_by_the_word_for_all(self) -> None:
+        gates = Gates({}, {DB: {"*": OPEN}})
+        for name in NEVER_BY_ALL:
+            self.assertEqual(self.needs(gates, writes=(name,)), [f"write {name}"])
+            gates.set(DB, name, ("write",), True)
+            self.assertEqual(self.needs(gates, writes=(name,)), [])
+
+    def test_every_table_shut_by_name_shuts_what_nobody_can_judge(self) -> None:
+        operator: GateMap = {DB: {"*": OPEN, "__unknown__": OPEN, "secrets": SHUT, "logs": {"write": False}}}
+        gates = Gates({}, operator)
+        doubtful = {"writes": ("__unknown__",), "doubt": "d1"}
+        self.assertEqual(self.needs(gates, **doubtful), ["read secrets", "write logs", "write secrets"])
+        gates.set(DB, "mine", ("read",), False)
+        self.assertIn("read mine", self.needs(gates, **doubtful))
+        gates.open_doubt("d1")
+        self.assertEqual(self.needs(gates, **doubtful), [])
+        self.assertIn("read secrets", self.needs(gates, **{**doubtful, "doubt": "d2"}))
+
+    def test_all_tables_are_open_only_without_one_shut_by_name(self) -> None:
+        gates = Gates({}, {DB: {"*": OPEN}})
+        self.assertEqual(self.needs(gates, operation="read", reads=("*",)), [])
+        gates.set(DB, "secrets", ("read",), False)
+        self.assertEqual(self.needs(gates, operation="read", reads=("*",)), ["read secrets"])
+
+    def test_table_shut_with_its_schema_or_without_is_shut(self) -> None:
+        for shut, named, schema, closed in (
+            ("secrets", "secrets", "shop", True),
+            ("secrets", "shop.secrets", "", True),
+            ("secrets", "other.secrets", "shop", True),
+            ("shop.secrets", "secrets", "shop", True),
+            ("main.secrets", "Secrets", "main", True),
+            ("other.secrets", "secrets", "shop", False),
+            ("other.secrets", "shop.secrets", "", False),
+        ):
+            gates = Gates({}, {DB: {"*": OPEN, shut: SHUT}})
+            found = self.needs(gates, operation="read", reads=(named,), schema=schema)
+            self.assertEqual(bool(found), closed, (shut, named, schema))
+        gates = Gates({}, {DB: {"secrets": SHUT, "other.secrets": OPEN}})
+        self.assertEqual(self.needs(gates, operation="read", reads=("other.secrets",)), [])
+
+    def test_what_a_call_shows_is_in_its_way_only_where_it_is_shut_by_name(self) -> None:
+        gates = Gates({}, {DB: {"__meta__": OPEN}})
+        self.assertEqual(self.needs(gates, operation="read", shows=("secrets",)), [])
+        gates.set(DB, "secrets", ("read",), False)
+        self.assertEqual(self.needs(gates, operation="read", shows=("secrets",)), ["read secrets"])
+
+    def test_leave_of_a_running_call_is_that_of_the_moment_it_began(self) -> None:
+        gates = Gates({}, {DB: {"*": OPEN, "secrets": SHUT}})
+        leave = SessionLeave(gates, "main", [Need(DB, "vault", "write")])
+        gates.set(DB, "orders", ("read",), False)
+        self.assertIsNone(leave.closed("orders", "read"))
+        self.assertEqual(leave.closed("Secrets", "read"), Need(DB, "secrets", "read"))
+        self.assertEqual(leave.closed("*", "write"), Need(DB, "secrets", "write"))
+        self.assertIsNone(leave.shut("orders", "write"))
+        self.assertEqual(leave.closed("__host__", "write"), Need(DB, "__host__", "write"))
+        self.assertIsNone(leave.closed("vault", "write"))
 
     def test_each_kind_of_gate_names_its_own_command(self) -> None:
         for name, category, access, command in (

@@ -5,6 +5,7 @@ import re
 from llamaproxy.agent.calls.runner import DENIED
 from llamaproxy.agent.sessions.limits import Limits
 from llamaproxy.agent.turns.approvals import PATIENCE, UNANSWERED
+from llamaproxy.seams.gates import DB
 from llamaproxy.seams.types import Access, Caller
 from tests.agent.turns.test_toolloop import ToolCase
 from tests.agent.turns.test_turns import PHONE
@@ -199,3 +200,49 @@ class ApprovalTests(ToolCase):
         self.successResultOf(waiting).stopProducing()
         self.assertEqual([message.role for message in self.history()][-1], "assistant")
         self.assertTrue(self.history()[-1].interrupted)
+
+
+class DoubtTests(ToolCase):
+    """A statement that nobody can judge, with a table shut by name and `*` open."""
+
+    def setUp(self) -> None:
+        doubt = Access(operation="write", writes=("__unknown__",), doubt="d1")
+        self.tool = ScriptedTool("db_query", "db", access=doubt, result="done")
+        open_, shut = {"read": True, "write": True}, {"read": False, "write": False}
+        self.use(self.tool, limits=Limits(gate_mode="ask"), gates={DB: {"*": open_, "secrets": shut}})
+
+    def ask(self) -> tuple[Listener, str]:
+        listener = self.after(("db_query", "{}"))
+        found = re.search(r"!always (\w{4})", listener.text)
+        return listener, found[1] if found else ""
+
+    def test_always_opens_nothing_but_that_statement(self) -> None:
+        listener, code = self.ask()
+        for part in ("run a statement that cannot be judged", "read table secrets", "write table secrets"):
+            self.assertIn(part, listener.text)
+        self.listen(f"!always {code}")
+        self.model.answer("Done.")
+        self.assertEqual(self.ask()[1], "")
+        self.model.answer("Done.")
+        self.assertEqual(len(self.tool.calls), 2)
+        self.assertEqual(self.listen("!autoAIdb secrets").text, "secrets: read asks, write asks")
+        self.assertEqual(self.listen("!autoAIdb __unknown__").text, "__unknown__: read asks, write asks")
+        self.tool._access = Access(operation="write", writes=("__unknown__",), doubt="d2")
+        self.assertNotEqual(self.ask()[1], "")
+
+    def test_leave_goes_with_the_call_as_far_as_it_was_given(self) -> None:
+        self.tool._access = Access(operation="write", writes=("orders", "__host__"))
+        _, code = self.ask()
+        self.listen(f"!yes {code}")
+        leave = self.tool.contexts[-1].leave
+        assert leave is not None
+        self.assertIsNone(leave.closed("__host__", "write"))
+        self.assertIsNotNone(leave.closed("secrets", "read"))
+
+    def test_call_of_a_person_has_nothing_in_its_way(self) -> None:
+        owner = Caller(session_id=PHONE.session_id, address=PHONE.address, owner=True)
+        self.listen("@main look", owner)
+        self.model.call_tools(("db_query", "{}"))
+        self.model.answer("Done.")
+        self.listen("!db_query {}", owner)
+        self.assertEqual([context.leave for context in self.tool.contexts], [None, None])

@@ -131,7 +131,9 @@ class Postgres(_Server):
     def query(self, statement: str) -> list[list[Any]]:
         from pg8000.native import Connection
 
-        connection = Connection("tester", database="postgres", unix_sock=f"{self.folder}/.s.PGSQL.5432")
+        connection = Connection(
+            "tester", database="postgres", unix_sock=f"{self.folder}/.s.PGSQL.5432", ssl_context=False
+        )
         try:
             return connection.run(statement)
         finally:
@@ -169,10 +171,26 @@ class MariaDb(_Server):
         from pymysql.connections import Connection
 
         with Connection(
-            unix_socket=f"{self.folder}/socket", user="root", database=database or None, autocommit=True
+            unix_socket=f"{self.folder}/socket",
+            user="root",
+            database=database or None,
+            autocommit=True,
+            ssl_disabled=True,
         ) as connection:
             for statement in statements:
                 connection.query(statement)
+
+    def query(self, statement: str) -> Any:
+        from pymysql.connections import Connection
+
+        with (
+            Connection(
+                unix_socket=f"{self.folder}/socket", user="root", database="shop", ssl_disabled=True
+            ) as connection,
+            connection.cursor() as cursor,
+        ):
+            cursor.execute(statement)
+            return cursor.fetchall()
 
 
 @cache
