@@ -203,6 +203,59 @@ class ThinkingTests(AnthropicTestCase):
         connection.send(said("hi") + end())
         self.result_of(call)
 
+    def test_budget_fits_below_the_longest_answer(self) -> None:
+        call, connection = self.call(kind="ANTHROPIC", request=THINK)
+        connection.answer(400, b'{"error": {"message": "adaptive thinking is not supported on this model"}}')
+        connection = self.network.accept()
+        connection.begin()
+        connection.send(said("hi") + end())
+        self.result_of(call)
+        for most, budget in ((500, None), (1024, None), (1025, 1024), (1500, 1024), (8192, 4096)):
+            options = Options(think=True, max_tokens=most)
+            call.model.chat(ModelRequest(messages=[ASK], options=options), call.listener)
+            body = self.network.accept().body
+            self.assertEqual((body.get("thinking") or {}).get("budget_tokens"), budget, most)
+            self.assertEqual(body["max_tokens"], most)
+
+    def test_operators_budget_gives_way_to_a_shorter_answer(self) -> None:
+        thinking = {"thinking": {"type": "enabled", "budget_tokens": 4000}}
+        for most, budget in ((500, None), (2000, 1999), (6000, 4000)):
+            body = self.asked(ASK, options=Options(max_tokens=most), extra=thinking, temperature=0.5)
+            self.assertEqual((body.get("thinking") or {}).get("budget_tokens"), budget, most)
+            self.assertEqual("temperature" in body, budget is None)
+
+    def test_effort_that_the_model_does_not_know_is_the_nearest(self) -> None:
+        request = ModelRequest(messages=[ASK], options=Options(think="xhigh"))
+        _, connection = self.call(kind="ANTHROPIC", request=request)
+        words = "output_config.effort: Input should be 'low', 'medium' or 'high', got 'xhigh'"
+        connection.answer(400, json.encode({"error": {"message": words}}))
+        self.assertEqual(self.network.accept().body["output_config"], {"effort": "high"})
+
+    def test_schema_that_the_model_does_not_take_is_told_in_words(self) -> None:
+        schema = {"type": "object", "properties": {"title": {"type": "string"}}}
+        request = ModelRequest(messages=[ASK], options=Options(json_schema=schema))
+        _, connection = self.call(kind="ANTHROPIC", request=request)
+        connection.answer(400, b'{"error": {"message": "output_config.format: not supported on this model"}}')
+        body = self.network.accept().body
+        self.assertNotIn("output_config", body)
+        self.assertIn('"title"', body["system"])
+
+    def test_thoughts_that_are_no_more_valid_are_left_out_for_that_conversation(self) -> None:
+        call, _ = self.answered(start(input_tokens=3), THOUGHT, CALLED, request=THINK)
+        called = replace(CALL_CLOCK, extra=self.result_of(call).extra)
+        request = ModelRequest(messages=[ASK, called, NOON], options=Options(think=True))
+        call.model.chat(request, call.listener)
+        connection = self.network.accept()
+        words = b'{"error": {"message": "messages.1.content.0: Invalid `signature` in `thinking` block"}}'
+        connection.answer(400, words)
+        connection = self.network.accept()
+        self.assertEqual([each["type"] for each in connection.body["messages"][1]["content"]], ["tool_use"])
+        self.assertNotIn("thinking", connection.body)
+        connection.begin()
+        connection.send(said("hi") + end())
+        call.model.chat(request, call.listener)
+        self.assertIn("thinking", self.network.accept().body)
+
     def test_thoughts_are_streamed_and_go_back_with_the_calls_that_they_led_to(self) -> None:
         call, _ = self.answered(start(input_tokens=3), THOUGHT, CALLED, request=THINK)
         result = self.result_of(call)

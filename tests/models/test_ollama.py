@@ -75,6 +75,28 @@ class OllamaTests(UpstreamTestCase):
             [{"name": "clock", "arguments": {"zone": "UTC"}}, {"name": "odd", "arguments": {}}],
         )
 
+    def test_results_have_the_name_and_the_id_of_their_calls(self) -> None:
+        calls = (
+            ToolCall(id="call_0", name="clock", arguments="{}"),
+            ToolCall(id="call_0", name="functions.moon", arguments='{"x":'),
+        )
+        request = ModelRequest(
+            messages=[
+                Message(role="user", content="see"),
+                Message(role="assistant", content="", tool_calls=calls),
+                Message(role="tool", content="noon", tool_call_id="call_0"),
+                Message(role="tool", content="full", tool_call_id="call_0"),
+            ]
+        )
+        _, connection = self.call(kind="OLLAMA", request=request)
+        _, assistant, noon, full = connection.body["messages"]
+        ids = [call["id"] for call in assistant["tool_calls"]]
+        self.assertEqual(len(set(ids)), 2)
+        self.assertEqual(
+            [(each["tool_name"], each["tool_call_id"], each["content"]) for each in (noon, full)],
+            [("clock", ids[0], "noon"), ("functions_moon", ids[1], "full")],
+        )
+
     def test_thinking_and_content_are_streamed_to_the_counted_end(self) -> None:
         last = line(
             message={"content": ""}, done=True, done_reason="length", prompt_eval_count=7, eval_count=2

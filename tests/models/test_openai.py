@@ -15,7 +15,7 @@ from llamaproxy.seams.types import (
     Usage,
 )
 
-from .fakes import DONE, KEY, event, finish
+from .fakes import DONE, KEY, Call, event, finish
 from .upstream.test_upstream import UpstreamTestCase
 
 TOOL = {"name": "clock", "description": "the time", "parameters": {"type": "object", "properties": {}}}
@@ -213,3 +213,79 @@ class AnswerTests(UpstreamTestCase):
         error = {"error": {"code": 400, "type": "exceed_context_size_error", "message": "no", "n_ctx": 64}}
         connection.send(b"data: " + json.encode(error) + b"\n\n")
         self.error_of(call, ContextTooLong)
+
+
+class ExtraTests(UpstreamTestCase):
+    """What a server adds to an answer goes back to it, and to nobody else."""
+
+    def called(self, *pieces: bytes, **fields: Any) -> tuple[Call, list[Message]]:
+        """A call whose answer these are, and the messages of the next request."""
+        call, connection = self.call(**fields)
+        connection.begin()
+        connection.send(b"".join(pieces) + finish("tool_calls") + DONE)
+        result = self.result_of(call)
+        calls = result.tool_calls
+        return call, [
+            Message(role="user", content="hello"),
+            Message(role="assistant", content="", tool_calls=calls, extra=result.extra),
+            *(Message(role="tool", content="noon", tool_call_id=each.id) for each in calls),
+        ]
+
+    def answered(self, call: Call, messages: list[Message]) -> Any:
+        """The assistant's message as it goes back."""
+        call.model.chat(ModelRequest(messages=messages), call.listener)
+        return self.network.accept().body["messages"][1]
+
+    def test_thoughts_go_back_with_the_calls_that_they_led_to(self) -> None:
+        clock = delta(tool_calls=[piece(0, "a", "clock", "{}")])
+        for field in ("reasoning_content", "reasoning"):
+            call, messages = self.called(delta(**{field: "let me "}), delta(**{field: "see"}), clock)
+            self.assertEqual(self.answered(call, messages)[field], "let me see")
+
+    def test_signature_goes_back_with_its_call(self) -> None:
+        signed = {"google": {"thought_signature": "c2ln"}}
+        first = {**piece(0, "a", "clock", "{}"), "extra_content": signed}
+        call, messages = self.called(
+            delta(tool_calls=[first]), delta(tool_calls=[piece(1, "b", "clock", "{}")])
+        )
+        one, other = self.answered(call, messages)["tool_calls"]
+        self.assertEqual(one["extra_content"], signed)
+        self.assertNotIn("extra_content", other)
+
+    def test_thoughts_in_pieces_go_back_whole(self) -> None:
+        clock = delta(tool_calls=[piece(0, "a", "clock", "{}")])
+        details = [
+            {"type": "reasoning.text", "text": "let me ", "index": 0},
+            {"type": "reasoning.text", "text": "see", "signature": "c2ln", "index": 0},
+            {"type": "reasoning.encrypted", "data": "eHl6", "index": 1},
+        ]
+        blocks = [{"type": "thinking", "thinking": "hm", "signature": "c2ln"}]
+        call, messages = self.called(
+            *(delta(reasoning_details=[each]) for each in details), delta(thinking_blocks=blocks), clock
+        )
+        back = self.answered(call, messages)
+        self.assertEqual(
+            back["reasoning_details"],
+            [
+                {"type": "reasoning.text", "text": "let me see", "signature": "c2ln", "index": 0},
+                {"type": "reasoning.encrypted", "data": "eHl6", "index": 1},
+            ],
+        )
+        self.assertEqual(back["thinking_blocks"], blocks)
+
+    def test_no_other_server_or_model_sees_them(self) -> None:
+        first = {**piece(0, "a", "clock", "{}"), "extra_content": {"google": {"thought_signature": "c2ln"}}}
+        _, messages = self.called(delta(reasoning_content="hm"), delta(tool_calls=[first]))
+        others: tuple[dict[str, Any], ...] = ({"model_id": "other"}, {"host": "http://127.0.0.1:8081/v1"})
+        for fields in others:
+            call = Call(self.network, ModelRequest(messages=messages), **fields)
+            back = self.network.accept().body["messages"][1]
+            self.assertEqual(set(back), {"role", "content", "tool_calls"})
+            self.assertEqual(set(back["tool_calls"][0]), {"id", "type", "function"})
+            call.done.addErrback(lambda _: None).cancel()
+
+    def test_they_are_bounded(self) -> None:
+        clock = delta(tool_calls=[{**piece(0, "a", "clock", "{}"), "extra_content": {"x": "y" * 300_000}}])
+        _, messages = self.called(*[delta(reasoning_content="x" * 10_000)] * 40, clock)
+        self.assertEqual(len(json.encode(messages[1].extra)) // 1000, 262)
+        self.assertEqual(messages[1].tool_calls[0].extra, {})

@@ -59,7 +59,7 @@ def paired(messages: Sequence[Message], make_id: Callable[[str, int], str] = com
     ids = _Ids(make_id)
     made: list[Message] = []
     rounds = list(_rounds(messages))
-    for message, results in rounds:
+    for place, (message, results) in enumerate(rounds, 1):
         if message.role == "tool":
             orphan = ToolCall(id=message.tool_call_id or "", name="", arguments="{}")
             message, results = Message(role="assistant", content="", tool_calls=(orphan,)), [message]
@@ -67,7 +67,7 @@ def paired(messages: Sequence[Message], make_id: Callable[[str, int], str] = com
             replace(call, id=ids.new(call.id), name=valid_name(call.name)) for call in message.tool_calls
         ]
         made.append(replace(message, tool_calls=tuple(calls)) if calls else message)
-        if message is rounds[-1][0] and not any(results):
+        if place == len(rounds) and not any(results):
             break
         for call, result in zip(calls, results, strict=True):
             found = result or Message(role="tool", content=NO_RESULT)

@@ -99,7 +99,7 @@ class Pupil:
                 result = await post(text)
             except ModelError as error:
                 teaches = error.refused and not isinstance(error, ContextTooLong)
-                more = self._learn(error.said, make(request, lessons), lessons) if teaches else None
+                more = self._learn(error.said, lessons, lambda each: make(request, each)) if teaches else None
                 if more is None or len(learned) >= MOST_REFUSALS:
                     if not teaches:
                         self._keep(learned)
@@ -112,10 +112,12 @@ class Pupil:
                 self._keep(learned)
                 return result
 
-    def _learn(self, said: str, body: Body, lessons: Lessons) -> Learned | None:
+    def _learn(self, said: str, lessons: Lessons, make: Callable[[Lessons], Body]) -> Learned | None:
+        """What the first rule says by which the request becomes another."""
+        body = make(lessons)
         for rule in self._rules:
             learned = rule(said, body, lessons)
-            if learned is not None and learned.lessons != lessons:
+            if learned is not None and make(learned.lessons) != body:
                 return learned
         return None
 

@@ -72,7 +72,7 @@ def call_ids(said: str, body: Body, lessons: Lessons) -> Learned | None:
 
 
 def extras(said: str, body: Body, lessons: Lessons) -> Learned | None:
-    """What the server added itself: it is wanted back, or refused as a field that is not known, or no more valid."""
+    """What a server added to a message: it is wanted back, or refused as a field that is not known."""
     if _REASONING.search(said) and _WANTED.search(said) and not lessons.reasoning and not _is_unknown(said):
         return Learned(replace(lessons, reasoning=True), "wants reasoning_content with its messages")
     if _SIGNATURE.search(said) and not lessons.signatures:
@@ -86,11 +86,16 @@ def extras(said: str, body: Body, lessons: Lessons) -> Learned | None:
     if refused := (fields - known - lessons.without) & words:
         without = lessons.without | refused
         return Learned(replace(lessons, without=without), f"takes no {_listed(refused)} in messages")
-    if _SIGNED.search(said) and not lessons.no_extras:
-        return Learned(
-            replace(lessons, no_extras=True), "its own thoughts are not sent back in this conversation"
-        )
     return None
+
+
+def stale(said: str, body: Body, lessons: Lessons) -> Learned | None:
+    """What the server added itself is not what it takes back: of another time, or for another model."""
+    if lessons.no_extras or not _SIGNED.search(said):
+        return None
+    return Learned(
+        replace(lessons, no_extras=True), "its own thoughts are not sent back in this conversation"
+    )
 
 
 def tools(said: str, body: Body, lessons: Lessons) -> Learned | None:
@@ -277,6 +282,6 @@ def _listed(names: Iterable[str]) -> str:
     return ", ".join(sorted(names))
 
 
-OPENAI = (call_ids, extras, images, tools, system, nulls, effort, form, limit, field, all_tools)
-OLLAMA = (extras, images, tools, effort, form, field, all_tools)
-ANTHROPIC = (adaptive, images, tools, effort, form, limit, field, extras, all_tools)
+OPENAI = (call_ids, extras, stale, images, tools, system, nulls, effort, form, limit, field, all_tools)
+OLLAMA = (extras, stale, images, tools, effort, form, field, all_tools)
+ANTHROPIC = (adaptive, stale, images, tools, effort, form, limit, field, all_tools)

@@ -75,7 +75,8 @@ def counts(said: str, asked: object = None, limit: object = None) -> tuple[int, 
     needs = asked if isinstance(asked, int) else _first(_ASKED, said)
     if len(numbers) == 2 and (not fits or not needs or needs == fits):
         return numbers[1], numbers[0]
-    if not fits and len(numbers) == 1 and not needs:
+    # A number alone is the limit, unless it is a code behind the words.
+    if not (fits or needs) and len(numbers) == 1 and not said.endswith(")"):
         fits = numbers[0]
     return needs, fits
 

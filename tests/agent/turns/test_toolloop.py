@@ -9,7 +9,7 @@ from llamaproxy.agent.calls.runner import RESULT_LIMIT
 from llamaproxy.agent.calls.toolbox import Toolbox
 from llamaproxy.agent.sessions.limits import Limits
 from llamaproxy.agent.turns.exchange import INTERRUPTED
-from llamaproxy.agent.turns.toolloop import CALLS_AT_ONCE, REPEATED, TOO_MANY
+from llamaproxy.agent.turns.toolloop import CALLS_AT_ONCE, CUT, REPEATED, TOO_MANY
 from llamaproxy.seams.errors import ContextTooLong, ModelError, ToolError
 from llamaproxy.seams.limits import Rate
 from llamaproxy.seams.types import Message, ToolCall, Usage
@@ -192,6 +192,50 @@ class EndTests(ToolCase):
         self.model.call_tools(("clock", "{not json"))
         self.assertEqual(self.model.request.tools, [])
         self.assertEqual(self.tools[0].calls, [])
+
+    def test_call_that_the_answers_limit_cut_off_is_not_made_and_the_model_hears_why(self) -> None:
+        # Of several calls only the last can have been cut before its first argument.
+        for cut in ('{"zone": "U', "", '{"zone"'):
+            self.use(ScriptedTool())
+            self.listen("what time is it")
+            calls = (
+                ToolCall(id="one", name="clock", arguments="{}"),
+                ToolCall(id="two", name="clock", arguments=cut),
+            )
+            self.model.finish(finish_reason="length", tool_calls=calls)
+            self.assertEqual(self.tools[0].calls, [{}])
+            self.assertEqual(self.results(), ["noon", CUT])
+            self.model.answer("It is noon.")
+            self.assertEqual(self.history()[1].tool_calls, calls)
+
+    def test_calls_that_are_cut_off_again_and_again_end_the_use_of_tools(self) -> None:
+        self.listen("what time is it")
+        for zone in ("U", "R"):
+            cut = ToolCall(id="one", name="clock", arguments=f'{{"zone": "{zone}')
+            self.model.finish(finish_reason="length", tool_calls=(cut,))
+        self.assertEqual(self.model.request.tools, [])
+
+    def test_whole_call_of_an_answer_that_was_cut_off_later_is_made(self) -> None:
+        self.listen("what time is it")
+        whole = ToolCall(id="one", name="clock", arguments='{"zone": "UTC"}')
+        self.model.finish(finish_reason="length", tool_calls=(whole,))
+        self.assertEqual(self.results(), ["noon"])
+
+    def test_what_the_models_server_added_is_kept_with_its_message(self) -> None:
+        mine = {"them": {"thoughts": "hm"}}
+        self.listen("what time is it")
+        call = ToolCall(id="one", name="clock", arguments="{}", extra={"them": {"signature": "c2ln"}})
+        self.model.finish(finish_reason="tool_calls", tool_calls=(call,), extra=mine)
+        self.assertEqual(self.model.request.messages[-2].extra, mine)
+        self.model.answer("It is noon.", extra={"them": {"thoughts": "so"}})
+        _, called, _, answer = self.history()
+        self.assertEqual((called.extra, called.tool_calls[0].extra), (mine, {"them": {"signature": "c2ln"}}))
+        self.assertEqual(answer.extra, {"them": {"thoughts": "so"}})
+
+    def test_nothing_is_kept_of_an_answer_without_tools(self) -> None:
+        self.listen("hello")
+        self.model.answer("hi", extra={"them": {"thoughts": "hm"}})
+        self.assertEqual(self.history()[1].extra, {})
 
     def test_tool_that_does_not_exist_is_an_error_for_the_model(self) -> None:
         self.after(("nope", "{}"))

@@ -337,6 +337,17 @@ class WindowTests(TurnCase):
         self.house.calls[-1].fail(ContextTooLong("too long"))
         self.assertEqual(self.house.calls[-1].prompt(), [("user", "two")])
 
+    def test_limit_without_a_count_is_enough_to_trim_by(self) -> None:
+        for number in range(5):
+            self.answered(f"q{number}", f"a{number}" * 100)
+        self.listen("last")
+        before = len(self.house.calls[-1].prompt())
+        self.house.calls[-1].fail(ContextTooLong("too long", context_length=400))
+        prompt = self.house.calls[-1].prompt()
+        self.assertLess(1, len(prompt))
+        self.assertLess(len(prompt), before)
+        self.assertEqual(prompt[-1], ("user", "last"))
+
     def test_message_that_is_too_long_by_itself_fails_with_the_models_words(self) -> None:
         waiting = self.turn("long")
         self.house.calls[0].fail(ContextTooLong("too long for main"))
@@ -367,6 +378,16 @@ class PictureTests(TurnCase):
             [message.images for message in messages if message.role == "user"], [(), (Image("QUJ1"),), ()]
         )
         self.assertIn("[picture]", messages[1].content)
+
+    def test_model_that_cannot_see_is_not_shown_what_another_one_saw(self) -> None:
+        self.house = self.make(ScriptedModel(vision=True), ScriptedModel("blind"))
+        self.listen("what is this", images=(Image("QUJD"),))
+        self.house.calls[0].answer("a cat")
+        self.listen("!model blind")
+        self.listen("and its colour?")
+        messages = self.house.models[1].calls[0].request.messages
+        self.assertEqual([message.images for message in messages], [()] * len(messages))
+        self.assertEqual(messages[1].content, "what is this\n[picture]")
 
 
 class SessionTests(TurnCase):
