@@ -41,6 +41,7 @@ from llamaproxy.seams.types import (
     ToolContext,
     Usage,
 )
+from llamaproxy.web.bodies import Reader
 from llamaproxy.web.guard import Guard
 from llamaproxy.web.routes import Routes
 from llamaproxy.web.site import FrontChannel, FrontSite
@@ -371,6 +372,7 @@ class Front:
         guard: Guard | None = None,
         housekeeping: Literal["model", "local", "off"] = "local",
         heartbeat: float = 8.0,
+        reader: Reader | None = None,
         **site: Any,
     ) -> None:
         self.house = house
@@ -382,6 +384,7 @@ class Front:
             heartbeat=heartbeat,
             now=lambda: 1_700_000_000.0,
             housekeeping=housekeeping,
+            reader=reader,
         )
         self.site = FrontSite(routes, guard, house.clock, **site)
 

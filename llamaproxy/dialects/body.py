@@ -1,6 +1,7 @@
 """A request's body, or a piece of it, decoded into a struct; what makes no sense is a `BadRequest`."""
 
 import re
+from codecs import getincrementaldecoder
 from typing import Annotated, TypeVar
 
 from msgspec import DecodeError, Meta, Raw, ValidationError
@@ -10,6 +11,8 @@ from ..seams.errors import BadRequest
 
 # A body with more backslashes than this is not searched for halves of emoji.
 MAX_ESCAPES = 1_000_000
+# Bytes that are checked at a time.
+PIECE = 1024 * 1024
 
 _HIGH, _LOW = rb"\\u[dD][89abAB][0-9a-fA-F]{2}", rb"\\u[dD][c-fC-F][0-9a-fA-F]{2}"
 _LONE_SURROGATE = re.compile(rb"%b(?!%b)|(?<!%b)%b" % (_HIGH, _LOW, _HIGH, _LOW))
@@ -27,6 +30,7 @@ def decode_body(body: bytes, decoder: Decoder[T]) -> T:
     body = body.removeprefix(_BOM)
     if not body or body.isspace():
         raise BadRequest("missing request body")
+    _check_utf8(body)
     try:
         return decode(body, decoder)
     except BadRequest:
@@ -48,6 +52,18 @@ def decode(piece: bytes | Raw, decoder: Decoder[T], at: str = "") -> T:
         raise BadRequest("the request body is not valid UTF-8") from None
     except DecodeError as error:
         raise BadRequest(f"the request body is not valid JSON: {error}") from None
+
+
+def _check_utf8(body: bytes) -> None:
+    """Also of what is skipped over: a piece at a time, as the whole of a large body would be many times as large."""
+    if body.isascii():
+        return
+    decoder = getincrementaldecoder("utf-8")()
+    try:
+        for start in range(0, len(body), PIECE):
+            decoder.decode(body[start : start + PIECE], start + PIECE >= len(body))
+    except UnicodeDecodeError:
+        raise BadRequest("the request body is not valid UTF-8") from None
 
 
 def _without_lone_surrogates(body: bytes) -> bytes | None:

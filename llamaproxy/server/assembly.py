@@ -30,6 +30,7 @@ from ..seams.limits import Rate
 from ..sockets.stalls import StallDetector
 from ..store.sqlite import SqliteSessionStore
 from ..tools.registry import Workshop, load_tools
+from ..web.bodies import InThreads
 from ..web.cors import Cors, ollama_origins
 from ..web.door import Door
 from ..web.guard import Guard
@@ -113,7 +114,16 @@ def assemble(
         Naming(door),
         operator_key(home.operator_key_file),
     )
-    routes = Routes(agent, guard, reactor, door.stall_timeout, door.heartbeat, housekeeping=door.housekeeping)
+    reader = InThreads(reactor)
+    routes = Routes(
+        agent,
+        guard,
+        reactor,
+        door.stall_timeout,
+        door.heartbeat,
+        housekeeping=door.housekeeping,
+        reader=reader,
+    )
     cors = Cors(ollama_origins(environ) if door.llama_origins is None else door.llama_origins)
     site = FrontSite(routes, guard, reactor, door.max_body_bytes, door.request_timeout, cors)
     entrance = Door(endpoint, site, reactor, door.shutdown_grace)
@@ -122,6 +132,7 @@ def assemble(
         Part(store.open, store.close),
         Part(partial(start_models, back_ends, default), partial(stop_models, back_ends)),
         Part(partial(tools.start, toolbox), tools.stop),
+        Part(reader.start),
         Part(agent.start, lambda: Deferred.fromCoroutine(agent.stop())),
         entrance,
         Part(site.meters.watch_reactor, site.meters.rest),

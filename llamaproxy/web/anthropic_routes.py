@@ -1,6 +1,9 @@
 """Anthropic's endpoints."""
 
+from functools import partial
+
 from ..dialects import anthropic
+from ..dialects.base import ChatRequest
 from ..dialects.names import find_model
 from .endpoints import Answer, Endpoints, new_app
 from .site import Intake
@@ -15,14 +18,18 @@ class AnthropicEndpoints(Endpoints):
     @app.route("/v1/messages", methods=["POST"])
     def message(self, request: Intake) -> Answer:
         """A turn, streamed if the client asks for it."""
-        parsed = anthropic.parse(request.content.read())
-        return self._converse(request, parsed, anthropic.MessageEncoder(parsed.model))
+        return self._asked(request, anthropic.parse, partial(self._message, request))
 
     @app.route("/v1/messages/count_tokens", methods=["POST"])
-    def count_tokens(self, request: Intake) -> bytes:
+    def count_tokens(self, request: Intake) -> Answer:
         """About how many tokens a request would be, if all of it went to a model."""
-        messages = anthropic.parse_count(request.content.read())
-        return self._json(request, anthropic.token_count(self._agent.estimate(messages)))
+        return self._asked(request, self._count, partial(self._json, request))
+
+    def _message(self, request: Intake, parsed: ChatRequest) -> Answer:
+        return self._converse(request, parsed, anthropic.MessageEncoder(parsed.model))
+
+    def _count(self, body: bytes) -> bytes:
+        return anthropic.token_count(self._agent.estimate(anthropic.parse_count(body)))
 
     @app.route("/v1/models", methods=["GET"])
     def models(self, request: Intake) -> bytes:

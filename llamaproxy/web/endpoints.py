@@ -6,7 +6,7 @@ way of `plain_routes`.
 
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from time import time
-from typing import Any
+from typing import Any, TypeVar
 
 from klein import Klein
 from klein.resource import KleinResource
@@ -23,6 +23,7 @@ from ..dialects.vectors import EmbedRequest
 from ..seams.interfaces import IAgent
 from ..seams.types import Embeddings, ModelInfo, ReplyEnd, Text
 from . import errors
+from .bodies import LARGE, AtOnce, Reader
 from .guard import Guard
 from .housekeeping import Housekeeper
 from .notices import Notices
@@ -35,12 +36,14 @@ from .streaming import Outlet, StreamedReply, WholeReply
 # around it would be kept for as long as the reply runs.
 Answer = bytes | Coroutine[Any, Any, bytes]
 
+T = TypeVar("T")
+
 
 class Endpoints:
     """The endpoints of `dialect` over one agent; a subclass has its routes on `app`, made by `new_app`.
 
     `now` gives Unix seconds for the wire, `clock` runs the timers. `heartbeat`, `stall_timeout` and
-    `housekeeping` are as in `config.FrontDoor`.
+    `housekeeping` are as in `config.FrontDoor`. `reader` reads large bodies.
     """
 
     app: Klein
@@ -55,6 +58,7 @@ class Endpoints:
         heartbeat: float = 8.0,
         now: Callable[[], float] = time,
         housekeeping: Housekeeping = "local",
+        reader: Reader | None = None,
     ) -> None:
         self._agent = agent
         self._guard = guard
@@ -63,6 +67,7 @@ class Endpoints:
         self._heartbeat = heartbeat
         self._now = now
         self._housekeeper = Housekeeper(agent, housekeeping)
+        self._reader = reader or AtOnce()
         self._notices = Notices(now)
 
     def resource(self) -> KleinResource:
@@ -74,6 +79,17 @@ class Endpoints:
         request.setHeader(b"content-type", self.dialect.JSON_TYPE)
         request.setHeader(b"content-length", b"%d" % len(body))
         return body
+
+    def _asked(self, request: Intake, parse: Callable[[bytes], T], then: Callable[[T], Answer]) -> Answer:
+        """What `then` answers to the body as `parse` understands it."""
+        body = request.content.read()
+        return then(parse(body)) if len(body) <= LARGE else self._asked_at_length(body, parse, then)
+
+    async def _asked_at_length(
+        self, body: bytes, parse: Callable[[bytes], T], then: Callable[[T], Answer]
+    ) -> bytes:
+        answer = then(await self._reader.read(parse, body))
+        return answer if isinstance(answer, bytes) else await answer
 
     def _known(self) -> Sequence[ModelInfo]:
         """The models that have a card. Lists show only those to talk to: apps offer all of a list for that."""

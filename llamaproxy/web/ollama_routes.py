@@ -1,6 +1,7 @@
 """Ollama's endpoints."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Literal
 
 from ..dialects import ollama, ollama_embed, ollama_manage, ollama_models
@@ -106,18 +107,22 @@ class OllamaEndpoints(Endpoints):
     # -- embeddings
 
     @app.route("/api/embed", methods=["POST"])
-    async def embed(self, request: Intake) -> bytes:
+    def embed(self, request: Intake) -> Answer:
         """Vectors of texts."""
         began = self._clock.seconds()
-        asked = ollama_embed.parse_embed(request.content.read())
+        return self._asked(request, ollama_embed.parse_embed, partial(self._embedded, request, began))
+
+    @app.route("/api/embeddings", methods=["POST"])
+    def old_embed(self, request: Intake) -> Answer:
+        """The vector of one text."""
+        return self._asked(request, ollama_embed.parse_old_embed, partial(self._old_embedded, request))
+
+    async def _embedded(self, request: Intake, began: float, asked: EmbedRequest) -> bytes:
         made = await self._vectors(asked)
         pieces = ollama_embed.embed(asked, made, self._clock.seconds() - began)
         return self._json(request, await self._joined(pieces))
 
-    @app.route("/api/embeddings", methods=["POST"])
-    async def old_embed(self, request: Intake) -> bytes:
-        """The vector of one text."""
-        asked = ollama_embed.parse_old_embed(request.content.read())
+    async def _old_embedded(self, request: Intake, asked: EmbedRequest) -> bytes:
         return self._json(request, ollama_embed.old_embed(await self._vectors(asked)))
 
     async def _vectors(self, asked: EmbedRequest) -> Embeddings:
@@ -131,21 +136,22 @@ class OllamaEndpoints(Endpoints):
     @app.route("/api/chat", methods=["POST"])
     def chat(self, request: Intake) -> Answer:
         """A chat turn, streamed unless the client says otherwise."""
-        parsed = ollama.parse_chat(request.content.read())
-        return self._turn(request, parsed, "chat", ollama.ChatEncoder)
+        return self._asked(
+            request, ollama.parse_chat, partial(self._turn, request, "chat", ollama.ChatEncoder)
+        )
 
     @app.route("/api/generate", methods=["POST"])
     def generate(self, request: Intake) -> Answer:
         """A turn from a bare prompt, streamed unless the client says otherwise."""
-        parsed = ollama.parse_generate(request.content.read())
-        return self._turn(request, parsed, "generate", ollama.GenerateEncoder)
+        turn = partial(self._turn, request, "generate", ollama.GenerateEncoder)
+        return self._asked(request, ollama.parse_generate, turn)
 
     def _turn(
         self,
         request: Intake,
-        parsed: ChatRequest,
         kind: Literal["chat", "generate"],
         encoder: Callable[[str, float], Encoder],
+        parsed: ChatRequest,
     ) -> Answer:
         if parsed.lifecycle is not None:
             return self._json(request, ollama.lifecycle(parsed, kind, self._now()))

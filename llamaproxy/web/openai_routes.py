@@ -1,7 +1,13 @@
 """OpenAI's endpoints."""
 
+from collections.abc import Callable
+from functools import partial
+
 from ..dialects import openai, openai_completions, openai_embeddings, openai_responses
+from ..dialects.base import ChatRequest, Encoder
 from ..dialects.names import find_model
+from ..dialects.openai_embeddings import PackableRequest
+from ..dialects.openai_responses import ResponseRequest
 from ..seams.errors import NotFound
 from .endpoints import Answer, Endpoints, new_app
 from .site import Intake
@@ -26,21 +32,25 @@ class OpenAIEndpoints(Endpoints):
     @app.route("/v1/chat/completions", methods=["POST"])
     def chat(self, request: Intake) -> Answer:
         """A chat turn, streamed if the client asks for it."""
-        parsed = openai.parse_chat(request.content.read())
-        encoder = openai.ChatEncoder(parsed.model, self._now(), parsed.include_usage)
-        return self._converse(request, parsed, encoder)
+        return self._asked(request, openai.parse_chat, partial(self._chat, request, openai.ChatEncoder))
 
     @app.route("/v1/completions", methods=["POST"])
     def completion(self, request: Intake) -> Answer:
         """A turn from a bare prompt, streamed if the client asks for it."""
-        parsed = openai_completions.parse(request.content.read())
-        encoder = openai_completions.CompletionEncoder(parsed.model, self._now(), parsed.include_usage)
-        return self._converse(request, parsed, encoder)
+        chat = partial(self._chat, request, openai_completions.CompletionEncoder)
+        return self._asked(request, openai_completions.parse, chat)
 
     @app.route("/v1/responses", methods=["POST"])
     def response(self, request: Intake) -> Answer:
         """A turn in the form of a response, streamed if the client asks for it."""
-        parsed = openai_responses.parse(request.content.read())
+        return self._asked(request, openai_responses.parse, partial(self._response, request))
+
+    def _chat(
+        self, request: Intake, encoder: Callable[[str, float, bool], Encoder], parsed: ChatRequest
+    ) -> Answer:
+        return self._converse(request, parsed, encoder(parsed.model, self._now(), parsed.include_usage))
+
+    def _response(self, request: Intake, parsed: ResponseRequest) -> Answer:
         return self._converse(request, parsed, openai_responses.ResponseEncoder(parsed, self._now()))
 
     @app.route("/v1/responses/<path:_>", methods=["GET", "POST", "DELETE"])
@@ -49,8 +59,10 @@ class OpenAIEndpoints(Endpoints):
         raise NotFound("Responses are not kept here; the conversation goes on in the agent's own session.")
 
     @app.route("/v1/embeddings", methods=["POST"])
-    async def embeddings(self, request: Intake) -> bytes:
+    def embeddings(self, request: Intake) -> Answer:
         """Vectors of texts, outside any session."""
-        parsed = openai_embeddings.parse(request.content.read())
+        return self._asked(request, openai_embeddings.parse, partial(self._vectors, request))
+
+    async def _vectors(self, request: Intake, parsed: PackableRequest) -> bytes:
         pieces = openai_embeddings.answer(parsed, await self._embed(parsed))
         return self._json(request, await self._joined(pieces))
