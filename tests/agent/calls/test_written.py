@@ -88,7 +88,7 @@ class TextCallTests(SynchronousTestCase):
 
     def test_text_around_a_block_is_passed_on(self) -> None:
         self.assertRead(f"Let me see. <tool_call>{CALL}</tool_call> Done.", "Let me see.  Done.", FOUND)
-        self.assertRead(f"So:\n```json\n{CALL}\n```\nDone.", "So:\n\nDone.", FOUND)
+        self.assertRead(f"So:\n```tool_call\n{CALL}\n```", "So:\n", FOUND)
 
     def test_what_is_no_call_is_passed_on_whole(self) -> None:
         for text in (
