@@ -113,9 +113,21 @@ class ScriptedCall:
 class ScriptedModel:
     """A model whose calls the test answers."""
 
-    def __init__(self, key: str = "main", *, vision: bool = False, context_length: int = 0) -> None:
+    def __init__(
+        self,
+        key: str = "main",
+        *,
+        vision: bool = False,
+        context_length: int = 0,
+        tells_calls: bool = False,
+    ) -> None:
         self._info = ModelInfo(
-            key=key, model_id=f"{key}-id", kind="OPENAI", vision=vision, context_length=context_length
+            key=key,
+            model_id=f"{key}-id",
+            kind="OPENAI",
+            vision=vision,
+            context_length=context_length,
+            tells_calls=tells_calls,
         )
         self.calls: list[ScriptedCall] = []
 

@@ -12,6 +12,7 @@ from ..seams.interfaces import IDeltaReceiver, IEmbedder, IModel
 from ..seams.types import Embeddings, ModelInfo, ModelRequest, ModelResult
 from .card import card
 from .embedding import Embedding
+from .requests.vendors import tells_calls
 from .upstream.upstream import Server
 
 
@@ -31,7 +32,7 @@ class _Remote:
     def __init__(self, key: str, entry: ModelEntry, modified_at: float) -> None:
         self._key = key
         self._entry = entry
-        self._card = card(key, entry, modified_at=modified_at)
+        self._card = card(key, entry, modified_at=modified_at, tells_calls=tells_calls(entry))
 
     def info(self) -> ModelInfo:
         """See `IBackEnd`."""

@@ -289,7 +289,8 @@ class ModelInfo(Struct, frozen=True, kw_only=True):
 
     `key` is its registry name, `kind` its type (`LOCAL`, `OPENAI`, ...), `context_length` is in tokens and
     `embedding_length` in numbers per token (0 when unknown), `size` in bytes (0 for a remote model), `modified_at`
-    in Unix seconds. An `embedding` model makes vectors of texts and cannot be talked to.
+    in Unix seconds. An `embedding` model makes vectors of texts and cannot be talked to. `tells_calls` says that its
+    server tells tool calls from text, always, so that its text holds none.
     """
 
     key: str
@@ -307,6 +308,7 @@ class ModelInfo(Struct, frozen=True, kw_only=True):
     modified_at: float = 0.0
     loaded: bool = True
     embedding: bool = False
+    tells_calls: bool = False
 
 
 class Embeddings(Struct, frozen=True, kw_only=True):

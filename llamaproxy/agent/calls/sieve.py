@@ -20,8 +20,8 @@ MEMORY = 12
 _PIECE = 1024
 _MARKS: dict[str, Form | Zone | None] = {**dict.fromkeys(ENDS_OF_THOUGHTS), **by_opener()}
 _BEGINNINGS = frozenset(mark[:length] for mark in _MARKS for length in range(1, len(mark)))
-# Where anything of interest can begin; `written` lets pass what has none of them.
-_SIGNS = re.compile(r"[<\[`~>]")
+# Where anything of interest can begin.
+find_sign = re.compile(r"[<\[`~>]").search
 # Longer runs count as several.
 _LONGEST_RUN = 32
 _RUN = re.compile(rf"`{{1,{_LONGEST_RUN}}}|~{{1,{_LONGEST_RUN}}}")
@@ -188,7 +188,7 @@ class Sieve:
     def _search(self, text: str, out: list[str]) -> str:
         """Plain text, up to the first mark."""
         place = 0
-        while sign := _SIGNS.search(text, place):
+        while sign := find_sign(text, place):
             place = sign.start()
             match sign[0]:
                 case ">":

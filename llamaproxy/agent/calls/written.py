@@ -12,7 +12,7 @@ from zope.interface import implementer
 
 from ...seams.interfaces import IDeltaReceiver
 from ...seams.types import ModelDelta, Text, ToolCall, ToolCallDelta
-from .sieve import MEMORY, Sieve
+from .sieve import MEMORY, Sieve, find_sign
 
 # No call is longer; what was held back is passed on at this many characters.
 HOLD_LIMIT = 64 * 1024
@@ -47,8 +47,7 @@ class TextCalls:
         if self._idle:
             for delta in deltas:
                 if type(delta) is Text:
-                    text = delta.text
-                    if "<" in text or "[" in text or "`" in text or ">" in text or "~" in text:
+                    if find_sign(delta.text):
                         break
                 elif type(delta) is ToolCallDelta:
                     break
@@ -90,6 +89,10 @@ class TextCalls:
         ]
         if passed:
             self._receiver.deltasReceived(passed)
+
+    def give_up(self) -> None:
+        """The answer broke off: there are no calls in it."""
+        self.finish(server_tells=True)
 
     def _leave_to_server(self, passed: list[ModelDelta]) -> None:
         """From now on everything is text, and so is what was found before."""

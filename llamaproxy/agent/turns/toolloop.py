@@ -210,17 +210,17 @@ class ToolLoop:
     async def _complete(self, request: ModelRequest) -> ModelResult:
         reply = self._turn.reply
         reply.asking()
-        if not self._tools:
+        if not self._tools or self._model.info().tells_calls:
             result = await self._model.chat(request, reply)
             reply.answered(result, estimate_all(request.messages))
-            return replace(result, tool_calls=())
+            return result if self._tools else replace(result, tool_calls=())
         written = TextCalls(reply, self._tools)
         try:
             result = await self._model.chat(request, written)
         except (ModelError, CancelledError):
-            written.finish()
+            written.give_up()
             raise
-        written.finish()
+        written.finish(cut=result.finish_reason == "length", server_tells=bool(result.tool_calls))
         reply.answered(result, estimate_all(request.messages))
         return result if result.tool_calls else replace(result, tool_calls=tuple(written.calls))
 

@@ -47,7 +47,7 @@ class PythonModel:
 
     def info(self) -> ModelInfo:
         """See `IModel`."""
-        return card(self._key, self._entry, loaded=self._function is not None)
+        return card(self._key, self._entry, loaded=self._function is not None, tells_calls=True)
 
     def start(self) -> Deferred[None]:
         """See `IModel`. Imports the agent; fails if that fails, and then each message tries again."""

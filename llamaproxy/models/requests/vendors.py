@@ -14,6 +14,8 @@ _MISTRAL = re.compile(
     r"(?:^|[/:.])(?:open-)?(?:mistral|mixtral|ministral|codestral|devstral|magistral|pixtral|voxtral)",
     re.IGNORECASE,
 )
+# DeepSeek and Moonshot are not among them: their marks have been seen in the text.
+_TELL_CALLS = ("openai.com", "openai.azure.com", "googleapis.com", "mistral.ai", "x.ai")
 _SIGNING_GEMINI = re.compile(r"gemini-(?:[3-9]|\d\d)", re.IGNORECASE)
 
 
@@ -27,6 +29,12 @@ def first_lessons(entry: ModelEntry) -> Lessons:
         signatures=_is_of(host, "googleapis.com") and _SIGNING_GEMINI.search(entry.model_id) is not None,
         limits=newest if _is_of(host, "openai.com") or _is_of(host, "openai.azure.com") else newest[::-1],
     )
+
+
+def tells_calls(entry: ModelEntry) -> bool:
+    """Whether it is known that a server never leaves a tool call in its text."""
+    host = urlsplit(entry.host).hostname or ""
+    return entry.type in ("ANTHROPIC", "AGENT") or any(_is_of(host, domain) for domain in _TELL_CALLS)
 
 
 def back_end(entry: ModelEntry) -> str:

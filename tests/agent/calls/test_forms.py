@@ -160,7 +160,7 @@ ALONE = {
     "Gemma 3 without print": "```tool_code\nclock(zone='UTC')\n```",
     "Llama 3.2": '[clock(zone="UTC")]',
     "one call as in Python": "clock(zone='UTC')",
-    "Command R": f'Action: ```json\n[{{"tool_name": "clock", "parameters": {{"zone": "UTC"}}}}]\n```',
+    "Command R": 'Action: ```json\n[{"tool_name": "clock", "parameters": {"zone": "UTC"}}]\n```',
     "Phi-4 mini and Firefunction": f"functools[{CALL}]",
     "GLM 4 0414": f"clock\n{ARGUMENTS}",
     "Functionary 3.2": f">>>clock\n{ARGUMENTS}",

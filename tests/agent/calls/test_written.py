@@ -10,7 +10,7 @@ from zope.interface import implementer
 
 from llamaproxy.agent.calls.written import HOLD_LIMIT, TextCalls
 from llamaproxy.seams.interfaces import IDeltaReceiver
-from llamaproxy.seams.types import ModelDelta, Reasoning, Text
+from llamaproxy.seams.types import ModelDelta, Reasoning, Text, ToolCallDelta
 
 NAMES = {"clock", "search"}
 CALL = '{"name": "clock", "arguments": {"zone": "UTC"}}'
@@ -132,6 +132,31 @@ class TextCallTests(SynchronousTestCase):
     def test_thoughts_are_not_held_behind_a_call(self) -> None:
         self.calls.deltasReceived([Text("<tool_call>"), Reasoning("hm")])
         self.assertEqual(self.reader.segments, [[Reasoning("hm")]])
+
+    def test_nothing_is_a_call_where_the_server_has_found_one(self) -> None:
+        tagged = f"<tool_call>{CALL}</tool_call>"
+        self.calls.deltasReceived([Text(f"Like {tagged}, or {tagged}"), ToolCallDelta(0, "1", "clock", "{}")])
+        self.calls.deltasReceived([Text(f" or {tagged}")])
+        self.calls.finish(server_tells=True)
+        self.assertEqual(self.calls.calls, [])
+        self.assertEqual(self.reader.text.count(tagged), 3)
+
+    def test_nothing_is_a_call_where_only_the_end_tells_of_the_server_s(self) -> None:
+        self.calls.deltasReceived([Text(f"<tool_call>{CALL}</tool_call> or <tool_call>")])
+        self.calls.finish(server_tells=True)
+        self.assertEqual(self.calls.calls, [])
+        self.assertEqual(self.reader.text, f" or <tool_call>{CALL}</tool_call><tool_call>")
+
+    def test_everything_is_text_when_the_answer_breaks_off(self) -> None:
+        self.calls.deltasReceived([Text(f"<tool_call>{CALL}</tool_call>")])
+        self.calls.give_up()
+        self.assertEqual((self.reader.text, self.calls.calls), (f"<tool_call>{CALL}</tool_call>", []))
+
+    def test_what_passed_before_counts_however_it_was_cut(self) -> None:
+        for before in ("see:\n\n    ", '"', "\n> so: ", "a `b "):
+            text = f"Now {before}<tool_call>{CALL}</tool_call>"
+            for size in (1, 2, 3, 5, len(text)):
+                self.assertEqual(self.read(text, size), (text, []))
 
     def test_endless_block_is_passed_on(self) -> None:
         text = "<tool_call>" + "x" * HOLD_LIMIT

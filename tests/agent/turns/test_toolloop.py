@@ -99,6 +99,29 @@ class RoundTests(ToolCase):
         self.model.answer("Noon.")
         self.assertEqual(listener.text, "Noon.")
 
+    def test_values_of_a_call_in_tags_become_what_the_tool_takes(self) -> None:
+        number = {"type": "object", "properties": {"offset": {"type": "integer"}, "dry": {"type": "boolean"}}}
+        self.use(ScriptedTool(parameters=number))
+        self.listen("go")
+        self.model.answer(
+            "<tool_call><function=clock><parameter=offset>2</parameter>"
+            "<parameter=dry>true</parameter></function></tool_call>"
+        )
+        self.assertEqual(self.tools[0].calls, [{"offset": 2, "dry": True}])
+
+    def test_written_calls_are_text_where_the_server_tells_calls_from_text(self) -> None:
+        written = '<tool_call>{"name": "clock", "arguments": {"zone": "x"}}</tool_call>'
+        listener = self.listen("time?")
+        self.model.say(f"Like {written}")
+        self.model.call_tools(("clock", "{}"))
+        self.model.answer("Noon.")
+        self.assertEqual(len(self.tools[0].calls), 1)
+        self.assertIn(written, listener.text)
+        self.use(ScriptedTool(), models=[ScriptedModel(tells_calls=True)])
+        listener = self.listen("time?")
+        self.model.answer(written)
+        self.assertEqual((listener.text, self.tools[0].calls), (written, []))
+
     def test_json_that_calls_no_tool_is_the_answer(self) -> None:
         listener = self.listen("json please")
         self.model.answer('{"name": "Anna"}')
