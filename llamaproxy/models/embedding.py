@@ -15,6 +15,7 @@ from ..seams.errors import ModelError
 from ..seams.types import Embeddings
 from .upstream.refusals import UNREADABLE
 from .upstream.upstream import Upstream
+from .upstream.wire import encode
 
 # Texts that a server is asked for at a time: the reactor decodes each answer in one go, a few milliseconds for this.
 BATCH = 64
@@ -84,7 +85,7 @@ class Embedding:
         if dimensions is not None:
             body["dimensions"] = dimensions
         who = self._upstream.who
-        answer = await self._upstream.fetch(self._path, json.encode(body | self._entry.extra))
+        answer = await self._upstream.fetch(self._path, encode(body | self._entry.extra))
         try:
             vectors, count = self._read(answer)
         except UNREADABLE as garbled:

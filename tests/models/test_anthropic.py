@@ -135,6 +135,10 @@ class RequestTests(AnthropicTestCase):
             [("user", ["one", "two"]), ("assistant", ["three"]), ("user", ["four"])],
         )
 
+    def test_calls_that_begin_a_conversation_have_something_before_them(self) -> None:
+        body = self.asked(CALL_CLOCK, NOON)
+        self.assertEqual([turn["role"] for turn in body["messages"]], ["user", "assistant", "user"])
+
     def test_tools_calls_and_results_take_anthropics_form(self) -> None:
         tool = {"name": "clock", "description": "the time", "parameters": {"type": "object"}}
         twice = Message(

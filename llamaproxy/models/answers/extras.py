@@ -12,7 +12,7 @@ from ..upstream.sse import OVERHEAD
 from ..upstream.wire import encode
 
 # Characters of one answer. Of thoughts the beginning is kept; of what is signed, a part would be of no use.
-MOST = 256 * 1024
+MOST = 128 * 1024
 # Bytes of memory for the pieces of one answer.
 MOST_PIECES = 16 * 1024 * 1024
 

@@ -27,6 +27,8 @@ THINKING_SHARE, MIN_THINKING = 0.5, 1024
 # Characters of a tool's description; the API asks for long ones.
 LONGEST_DESCRIPTION = 8192
 
+BEGINNING = "[the conversation so far is left out]"
+
 # With thinking only these may be left as they are.
 _SAMPLING = ("temperature", "top_p", "top_k")
 
@@ -55,6 +57,7 @@ class MessagesRequests:
             request, offered = in_words(request), []
         schema = options.json_schema
         by_field = bool(schema) and "json_schema" in lessons.forms and "output_config" not in lessons.without
+        by_field = by_field and not lessons.no_schema
         messages: Sequence[Message] = request.messages
         if schema is not None and not by_field:
             messages = told(messages, json_wanted(schema))
@@ -95,6 +98,9 @@ class MessagesRequests:
             if not blocks:
                 continue
             role = "assistant" if message.role == "assistant" else "user"
+            if not turns and message.tool_calls:
+                # Results may not go without their calls, and no turn of the assistant's may be the first.
+                turns.append({"role": "user", "content": [{"type": "text", "text": BEGINNING}]})
             if turns and turns[-1]["role"] == role:
                 turns[-1]["content"] += blocks
             elif turns or role == "user":

@@ -34,7 +34,8 @@ class Lessons(Struct, frozen=True, kw_only=True):
     - `forms`: types of `response_format` that are known.
     - `short_ids`: calls have ids of nine letters and digits.
     - `reasoning`, `signatures`: messages with calls must have `reasoning_content`, calls a `thought_signature`.
-    - `no_extras`: nothing goes back of what the server added itself; for one request only, as that lies in it.
+    - `no_extras`, `no_schema`: nothing goes back of what the server added itself, a schema is told in words; for one
+      request only, as it lies in that.
     - `no_images`, `no_system`, `no_null`: no pictures, no system message, no `null` for a text that is not there.
     - `most_tools`; `tools_out`: those left out, as `name` and digest of the definition; `tools_plain`: without the
       finer parts of their schemas; `tools_in_words`: the model is told of them in its prompt.
@@ -52,6 +53,7 @@ class Lessons(Struct, frozen=True, kw_only=True):
     reasoning: bool = False
     signatures: bool = False
     no_extras: bool = False
+    no_schema: bool = False
     no_images: bool = False
     no_system: bool = False
     no_null: bool = False
@@ -88,45 +90,60 @@ class Pupil:
 
     async def ask(self, request: ModelRequest, make: Maker, post: Post) -> ModelResult:
         """Has `post` send the request as it is made by what is known, and again as long as its refusal teaches more."""
-        learned: list[Learned] = []
-        while True:
-            lessons = learned[-1].lessons if learned else self.lessons
-
-            def text(lessons: Lessons = lessons) -> bytes:
-                return encode(make(request, lessons))
-
+        attempt = _Attempt(self._rules, self.lessons)
+        for left in range(MOST_REFUSALS, -1, -1):
             try:
-                result = await post(text)
+                result = await post(lambda: encode(make(request, attempt.lessons)))
             except ModelError as error:
-                teaches = error.refused and not isinstance(error, ContextTooLong)
-                more = self._learn(error.said, lessons, lambda each: make(request, each)) if teaches else None
-                if more is None or len(learned) >= MOST_REFUSALS:
-                    if not teaches:
-                        self._keep(learned)
+                if not error.refused or isinstance(error, ContextTooLong):
+                    self._keep(attempt)
                     raise
-                learned.append(more)
+                if not left or not attempt.learn(error.said, lambda lessons: make(request, lessons)):
+                    raise
             except CancelledError:
-                self._keep(learned)
+                self._keep(attempt)
                 raise
             else:
-                self._keep(learned)
+                self._keep(attempt)
                 return result
+        raise AssertionError("the last attempt returns or raises")
 
-    def _learn(self, said: str, lessons: Lessons, make: Callable[[Lessons], Body]) -> Learned | None:
-        """What the first rule says by which the request becomes another."""
-        body = make(lessons)
-        for rule in self._rules:
-            learned = rule(said, body, lessons)
-            if learned is not None and make(learned.lessons) != body:
-                return learned
-        return None
-
-    def _keep(self, learned: Sequence[Learned]) -> None:
+    def _keep(self, attempt: "_Attempt") -> None:
         """Takes over what was learned, beside what another request may have taught meanwhile."""
-        for each in learned:
-            self._log.warn("{who}: {note}", who=self._who, note=each.note)
-        if learned:
-            self.lessons = replace(_merged(self.lessons, learned[-1].lessons), no_extras=False)
+        for note in attempt.notes:
+            self._log.warn("{who}: {note}", who=self._who, note=note)
+        if attempt.notes:
+            self.lessons = replace(_merged(self.lessons, attempt.lessons), no_extras=False, no_schema=False)
+
+
+class _Attempt:
+    """One request on its way to a form that is taken; `notes` are those of the `lessons` that it is made by."""
+
+    def __init__(self, rules: Sequence[Rule], lessons: Lessons) -> None:
+        self.lessons = lessons
+        self.notes: list[str] = []
+        self._rules = rules
+        self._said: str | None = None
+
+    def learn(self, said: str, make: Callable[[Lessons], Body]) -> bool:
+        """Takes the next step against a refusal; whether there is one.
+
+        While the refusal stays the same, a rule goes on as far as it can; if that is no help, what it taught is
+        forgotten, and the next rule is tried.
+        """
+        if said != self._said:
+            self._said, self._before, self._known, self._place = said, self.lessons, len(self.notes), 0
+        while self._place < len(self._rules):
+            body = make(self.lessons)
+            learned = self._rules[self._place](said, body, self.lessons)
+            if learned is not None and make(learned.lessons) != body:
+                self.lessons = learned.lessons
+                self.notes.append(learned.note)
+                return True
+            self.lessons = self._before
+            del self.notes[self._known :]
+            self._place += 1
+        return False
 
 
 def _merged(one: Lessons, other: Lessons) -> Lessons:

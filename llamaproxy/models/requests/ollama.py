@@ -36,7 +36,8 @@ class OllamaRequests:
             request, tools = in_words(request), []
         messages: Sequence[Message] = request.messages
         form = None if asked.json_schema is None else asked.json_schema or "json"
-        if form is not None and ("format" in lessons.without or _form(form) not in lessons.forms):
+        refused = "format" in lessons.without or _form(form) not in lessons.forms or lessons.no_schema
+        if form is not None and refused:
             messages, form = told(messages, json_wanted(asked.json_schema or {})), None
         options = {
             "temperature": entry.temperature,

@@ -151,9 +151,10 @@ def _response_format(
         "type": "json_schema",
         "json_schema": {"name": "answer", "schema": schema or {"type": "object"}},
     }
-    if "json_schema" in lessons.forms and (schema or "json_object" not in lessons.forms):
+    forms = lessons.forms - {"json_schema"} if lessons.no_schema else lessons.forms
+    if "json_schema" in forms and (schema or "json_object" not in forms):
         return by_schema, ""
-    if "json_object" not in lessons.forms:
+    if "json_object" not in forms:
         return None, words
     # OpenAI and others refuse this form unless the prompt speaks of JSON.
     is_told = not schema and any("json" in message.content.lower() for message in messages)

@@ -43,14 +43,25 @@ _NO_SYSTEM = re.compile(
     re.IGNORECASE,
 )
 _IMAGES = re.compile(r"\bimages?\b|image_url|\bvision\b|multi-?modal|mmproj", re.IGNORECASE)
+# A picture that is too large, or broken, is no reason to send no other.
+_BLIND = re.compile(
+    r"support|unknown variant|text|accept|endpoints|multi-?modal|mmproj|must be a string", re.IGNORECASE
+)
 _NULL = re.compile(
     r"\bnull\b|\bnil\b|\bnone\b|nonetype|must be (?:a )?string|valid string|field required", re.IGNORECASE
 )
 _FORM = re.compile(
-    r"response[_ ](?:format|mime|schema)|json[_ ](?:schema|object|mode)|structured[_ ]output|output_config|\bformat\b",
+    r"response[_ ](?:format|mime|schema)|json[_ ](?:schema|object|mode)|structured[_ ]output|output_config"
+    r"|\bformat\b|grammar",
     re.IGNORECASE,
 )
 _OF_THE_PROMPT = re.compile(r"context[ _](?:length|window|limit)|\d > \d+ - \d", re.IGNORECASE)
+# It is this schema that is refused, and not schemas.
+_ONE_SCHEMA = re.compile(
+    r"invalid (?:json )?schema|schema for response_format|in context=|schema[^\n]{0,30}(?:invalid|not valid|conversion)"
+    r"|(?:parse|compile|convert)[^\n]{0,30}(?:schema|grammar)|schema contains|unsupported (?:json )?schema",
+    re.IGNORECASE,
+)
 # `stop` is a word of the language as well.
 _STOP = re.compile(
     r"['\"`:]\s?stop\b(?!\s\w)|\bstop['\"`]|stop_?(?:sequences?|words?)|stop (?:sequence|word|parameter|token)"
@@ -122,7 +133,7 @@ def tools(said: str, body: Body, lessons: Lessons) -> Learned | None:
 
 def all_tools(said: str, body: Body, lessons: Lessons) -> Learned | None:
     """Tools are refused without a word on which: with plain schemas, then in words. The last rule to be tried."""
-    if not body.get("tools") or not _ABOUT_TOOLS.search(said):
+    if not body.get("tools") or not (_ABOUT_TOOLS.search(said) or "grammar" in said):
         return None
     if not lessons.tools_plain:
         return Learned(replace(lessons, tools_plain=True), "is told of tools in plain schemas")
@@ -141,7 +152,7 @@ def system(said: str, body: Body, lessons: Lessons) -> Learned | None:
 
 def images(said: str, body: Body, lessons: Lessons) -> Learned | None:
     """A model that cannot see can still read the rest."""
-    if not lessons.no_images and _has_images(body) and _IMAGES.search(said):
+    if not lessons.no_images and _has_images(body) and _IMAGES.search(said) and _BLIND.search(said):
         return Learned(replace(lessons, no_images=True), "takes no pictures; they are left out")
     return None
 
@@ -201,6 +212,8 @@ def form(said: str, body: Body, lessons: Lessons) -> Learned | None:
     asked = form_in(body)
     if asked is None:
         return None
+    if asked == "json_schema" and _ONE_SCHEMA.search(said):
+        return Learned(replace(lessons, no_schema=True), "does not take this schema; it is told in words")
     left = lessons.forms - {asked}
     return Learned(replace(lessons, forms=left), f"takes no {asked}; answers are asked for otherwise")
 
@@ -282,6 +295,6 @@ def _listed(names: Iterable[str]) -> str:
     return ", ".join(sorted(names))
 
 
-OPENAI = (call_ids, extras, stale, images, tools, system, nulls, effort, form, limit, field, all_tools)
-OLLAMA = (extras, stale, images, tools, effort, form, field, all_tools)
-ANTHROPIC = (adaptive, stale, images, tools, effort, form, limit, field, all_tools)
+OPENAI = (call_ids, extras, stale, images, effort, form, tools, system, nulls, limit, field, all_tools)
+OLLAMA = (extras, stale, images, effort, form, tools, field, all_tools)
+ANTHROPIC = (adaptive, stale, images, effort, form, tools, limit, field, all_tools)

@@ -157,6 +157,22 @@ class WishTests(LessonTestCase):
             self.assertIn("JSON", words_of(body))
             self.assertEqual('"properties"' in words_of(body), bool(schema))
 
+    def test_one_schema_that_is_refused_is_told_in_words_and_the_next_is_tried(self) -> None:
+        for said in (
+            "Invalid schema for response_format 'answer': In context=(), 'additionalProperties' is required",
+            "The provided JSON schema contains features not supported by xgrammar.",
+            "failed to parse grammar",
+        ):
+            body = self.lesson(asked(json_schema=SCHEMA), said, again=False)
+            self.assertEqual(body["response_format"], {"type": "json_object"})
+            self.assertIn('"properties"', words_of(body))
+            call, connection = self.call(request=asked(json_schema=SCHEMA))
+            connection.answer(400, json.encode({"error": {"message": said}}))
+            self.take(self.network.accept())
+            self.result_of(call)
+            call.model.chat(asked(json_schema=SCHEMA), call.listener)
+            self.assertEqual(self.network.accept().body["response_format"]["type"], "json_schema")
+
     def test_schema_that_goes_out_as_any_json_is_told_in_words(self) -> None:
         body = self.lesson(asked(json_schema=SCHEMA), "This response_format type is unavailable now")
         self.assertIn('"properties"', words_of(body))
@@ -183,6 +199,12 @@ class WishTests(LessonTestCase):
         self.error_of(call)
         call.model.chat(asked(), call.listener)
         self.assertIn("temperature", self.network.accept().body)
+
+    def test_guess_that_did_not_help_is_forgotten_before_the_next(self) -> None:
+        said = "Function tools with temperature are not supported for this model."
+        body = self.lesson(asked(tools=[tool("clock")]), said, said, temperature=0.5)
+        self.assertIn("tools", body)
+        self.assertNotIn("temperature", body)
 
     def test_lesson_is_kept_if_the_answer_breaks_off_or_is_too_long(self) -> None:
         def too_long(connection: Connection) -> None:
@@ -365,6 +387,14 @@ class PromptTests(LessonTestCase):
              lambda body: body["messages"][1]["content"] == ""),
         ):  # fmt: skip
             self.assertTrue(check(self.lesson(request, said)), said)
+
+    def test_picture_that_is_too_large_is_told_and_the_next_one_is_sent(self) -> None:
+        seen = Message(role="user", content="what is it?", images=(Image(data="QUJD"),))
+        call, connection = self.call(request=asked(seen))
+        connection.answer(400, b'{"error": {"message": "image exceeds 5 MB maximum"}}')
+        self.assertIn("image exceeds 5 MB maximum", str(self.error_of(call)))
+        call.model.chat(asked(seen), call.listener)
+        self.assertIsInstance(self.network.accept().body["messages"][0]["content"], list)
 
     def test_mistrals_models_have_short_ids_from_the_first(self) -> None:
         for fields in ({"model_id": "mistralai/Devstral-Small"}, {"host": "http://api.mistral.ai/v1"}):
