@@ -50,6 +50,9 @@ class FrontDoor(Struct, frozen=True, kw_only=True):
     it: `reset` is `separate`. The turn of a client that hung up before it heard anything, and that is known to send a
     message again then, waits `retry_wait` for it (0: not at all).
 
+    `durability` says what a turn that was answered survives: the end of the `process`, however it comes, or a cut
+    of the `power` as well, for an fsync a turn.
+
     `commands` says which chat commands callers may use, `key_commands` the same for single API keys by name; a
     key that has `all` there is the operator's own, and so may also do what is for the operator only, as may
     callers from the machine itself where `commands` is `all`. `gate_mode`
@@ -80,6 +83,7 @@ class FrontDoor(Struct, frozen=True, kw_only=True):
     chats: Literal["one", "separate"] = "one"
     new_chat: Literal["continue", "reset"] = "continue"
     retry_wait: float = 10.0
+    durability: Literal["process", "power"] = "process"
     session_by: tuple[SessionBy, ...] = ("chat_header", "user_header", "api_key")
     chat_headers: tuple[str, ...] = ("X-Llamaproxy-Chat", "X-OpenWebUI-Chat-Id")
     user_headers: tuple[str, ...] = ("X-Llamaproxy-User", "X-OpenWebUI-User-Id")

@@ -5,7 +5,10 @@ and a message written for the person in front of the app. They become bytes in o
 """
 
 from copy import copy
-from typing import Self
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:  # agentctl comes here, and does without Twisted
+    from twisted.internet.defer import Deferred
 
 
 class AgentError(Exception):
@@ -97,6 +100,16 @@ class StoreError(AgentError):
     """The turn could not be saved."""
 
     status, code = 500, "store_error"
+
+
+class NotYetStored(StoreError):
+    """Another program holds the store: what was to be kept is in memory, and is written once that lets go.
+
+    `written` fires then with what the call would have, or fails as it would have. A failure that nobody looks at is in
+    the log.
+    """
+
+    written: "Deferred[Any]"
 
 
 class ModelError(AgentError):

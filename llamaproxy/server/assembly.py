@@ -94,7 +94,7 @@ def assemble(
     if (entry := registry.models[default]).type == "LOCAL":
         _check_weights(default, home.weights_file(entry.model_id))
 
-    store = SqliteSessionStore(home.sessions_db, reactor)
+    store = SqliteSessionStore(home.sessions_db, reactor, power=door.durability == "power")
     store.check()
     tools = load_tools(config.tools, Workshop(reactor=reactor, environ=environ.get, home=home.path))
     toolbox = Toolbox(

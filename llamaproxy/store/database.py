@@ -4,39 +4,50 @@ import json
 import os
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import msgspec
 
 from ..seams.errors import StoreError
 from ..seams.surrogates import joined
-from ..seams.types import Branch, Message, Spot, StoredSession, Trace
+from ..seams.types import Message, Spot
+from .reader import LARGEST_INTEGER, Reader
 from .schema import MIGRATIONS
 
-# That SQLite takes.
-LARGEST_INTEGER = 2**63 - 1
-
-# Of the first words of a branch's own messages, and of the answers that `find` gives.
-WORDS = 200
-MOST_FOUND = 256
+# How long SQLite itself waits for another process's write, a worker's or a backup's.
+BUSY_MILLISECONDS = 100
 
 
-class Database:
-    """One connection; belongs to the thread that made it. `now` gives Unix seconds."""
+class Moved(Exception):
+    """The file is not where it was: it was deleted, or another one is in its place. Nothing was written."""
 
-    def __init__(self, path: Path, now: Callable[[], float]) -> None:
+
+class Database(Reader):
+    """One connection to write with; belongs to the thread that made it. `now` gives Unix seconds.
+
+    With `power`, what was committed survives a power cut as well, for an fsync a turn.
+    """
+
+    def __init__(self, path: Path, now: Callable[[], float], power: bool = False) -> None:
         self._now = now
+        self._path = path
+        self._file: tuple[int, int] | None = None
+        self.write_ahead_log: tuple[int, int] | None = None
         # SQLite would make the file with the umask's mode; its -wal and -shm files take after this one.
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         # Transactions are begun by hand. The timeout is for another process in the file, a backup say.
         self.connection = sqlite3.connect(path, timeout=5.0, isolation_level=None)
         try:
             self.connection.execute("PRAGMA journal_mode = WAL")
-            # A commit is then in the kernel's hands when it returns, where killing this process cannot undo it; only
-            # a power cut may take the last turns, and never the file's integrity. FULL would add an fsync per turn.
-            self.connection.execute("PRAGMA synchronous = NORMAL")
+            # With NORMAL, a commit is in the kernel's hands when it returns, where killing this process cannot undo
+            # it; only a power cut may take the last turns, and never the file's integrity.
+            self.connection.execute(f"PRAGMA synchronous = {'FULL' if power else 'NORMAL'}")
             self._migrate(path)
+            [(self.identity,)] = self.connection.execute("SELECT id FROM store").fetchall()
+            self._file = file_at(path)
+            # From here on who waits is told so, and tries again.
+            self.connection.execute(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
         except BaseException:
             self.connection.close()
             raise
@@ -45,30 +56,11 @@ class Database:
         """Ends the connection, which also folds the write-ahead log into the file."""
         self.connection.close()
 
-    def load(self, session_id: str, limit: int) -> StoredSession | None:
-        """The session with its newest `limit` messages; reads no others."""
-        row = self.connection.execute(
-            """
-            SELECT s.model, s.settings, s.branch, coalesce(b.length, 0), s.created_at, s.last_active
-            FROM sessions s LEFT JOIN branches b ON b.session_id = s.session_id AND b.branch = s.branch
-            WHERE s.session_id = ?
-            """,
-            (session_id,),
-        ).fetchone()
-        if row is None:
-            return None
-        model, settings, branch, length, created_at, last_active = row
-        newest_first = self._newest(session_id, branch, length, max(0, min(limit, LARGEST_INTEGER)))
-        return StoredSession(
-            session_id=session_id,
-            model=model,
-            settings=json.loads(settings),
-            messages=tuple(_from_row(*row) for row in reversed(newest_first)),
-            message_count=length,
-            created_at=created_at,
-            last_active=last_active,
-            branch=branch,
-        )
+    def copy_to(self, path: Path) -> None:
+        """Writes all of it into another file, as it is now, with this one's access rights."""
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        with closing(sqlite3.connect(path)) as target:
+            self.connection.backup(target)
 
     def append(self, session_id: str, messages: Sequence[Message], after: Spot | None = None) -> int:
         """Adds messages; a turn is a few short statements and their commit, however long the history is."""
@@ -118,23 +110,6 @@ class Database:
                 (session_id, model, settings, now, now),
             )
 
-    def branches(self, session_id: str) -> list[Branch]:
-        """All branches, by their numbers."""
-        rows = self.connection.execute(
-            """
-            SELECT b.branch, b.start, b.length, coalesce(substr(m.content, 1, ?), ''), b.branch = s.branch
-            FROM branches b
-            JOIN sessions s ON s.session_id = b.session_id
-            LEFT JOIN messages m ON m.session_id = b.session_id AND m.branch = b.branch AND m.seq = b.start
-            WHERE b.session_id = ? ORDER BY b.branch
-            """,
-            (WORDS, session_id),
-        )
-        return [
-            Branch(number=number, begins=start, length=length, words=words, active=bool(active))
-            for number, start, length, words, active in rows
-        ]
-
     def take_up(self, session_id: str, branch: int) -> bool:
         """Makes a branch the active one; whether there is such a branch."""
         with self._transaction() as connection:
@@ -165,19 +140,6 @@ class Database:
             self._activate(session_id, row[0])
             return int(row[0])
 
-    def find(self, session_id: str, openings: Sequence[str]) -> list[Trace]:
-        """The newest answers that began like one of these."""
-        marks = ", ".join("?" * len(openings))
-        rows = self.connection.execute(
-            f"""
-            SELECT role, content, rest, branch, seq FROM messages
-            WHERE session_id = ? AND opening IN ({marks}) ORDER BY branch DESC, seq DESC LIMIT ?
-            """,
-            (session_id, *openings, MOST_FOUND),
-        )
-        found = ((_from_row(*row[:3]).given, Spot(row[3], row[4] + 1)) for row in rows)
-        return [Trace(given, spot) for given, spot in found if given is not None]
-
     def clear(self, session_id: str) -> int:
         """Forgets the messages; how many those were."""
         with self._transaction() as connection:
@@ -190,28 +152,6 @@ class Database:
             self._forget(session_id)
             return connection.execute("DELETE FROM sessions WHERE session_id = ?", (session_id,)).rowcount > 0
 
-    def _newest(self, session_id: str, branch: int, length: int, limit: int) -> list[tuple[str, str, str]]:
-        """The rows of the newest messages, the last one first; goes down the tree no further than it has to."""
-        rows: list[tuple[str, str, str]] = []
-        below: int | None = branch
-        while below is not None and len(rows) < limit:
-            rows += self.connection.execute(
-                """
-                SELECT role, content, rest FROM messages
-                WHERE session_id = ? AND branch = ? AND seq < ? ORDER BY seq DESC LIMIT ?
-                """,
-                (session_id, below, length, limit - len(rows)),
-            ).fetchall()
-            below, length = self._root_of(session_id, below)
-        return rows
-
-    def _root_of(self, session_id: str, branch: int) -> tuple[int | None, int]:
-        """The branch from which this one went off, and after how many messages."""
-        row = self.connection.execute(
-            "SELECT parent, start FROM branches WHERE session_id = ? AND branch = ?", (session_id, branch)
-        ).fetchone()
-        return (None, 0) if row is None else (row[0], row[1])
-
     def _branch_at(self, session_id: str, spot: Spot) -> int:
         """The branch that ends at this spot; if it is in the middle of its branch, a new one that begins there."""
         rows = self.connection.execute(
@@ -221,7 +161,7 @@ class Database:
             return spot.branch
         # A branch never begins where its parent does, so that every one on the way down has messages.
         parent: int | None = spot.branch
-        while parent is not None and spot.length <= (root := self._root_of(session_id, parent))[1]:
+        while parent is not None and spot.length <= (root := self.root_of(session_id, parent))[1]:
             parent = root[0]
         [(number,)] = self.connection.execute(
             "SELECT max(branch) + 1 FROM branches WHERE session_id = ?", (session_id,)
@@ -267,6 +207,11 @@ class Database:
         """Commits at the end, or rolls back."""
         with self.connection:
             self.connection.execute("BEGIN IMMEDIATE")
+            # What is committed to a file that has no name any more is lost for whoever opens it next.
+            if self._file is not None and file_at(self._path) != self._file:
+                raise Moved
+            if self.write_ahead_log is None:
+                self.write_ahead_log = file_at(self._path.with_name(f"{self._path.name}-wal"))
             yield self.connection
 
 
@@ -278,6 +223,10 @@ def _to_row(message: Message) -> tuple[str, str, str | None, str | None]:
     return role, joined(content), joined(json.dumps(fields, ensure_ascii=False)) if fields else None, opening
 
 
-def _from_row(role: str, content: str, rest: str | None) -> Message:
-    fields = json.loads(rest) if rest else {}
-    return msgspec.convert({"role": role, "content": content, **fields}, Message)
+def file_at(path: Path) -> tuple[int, int] | None:
+    """Which file has that name: device and inode, None if there is none."""
+    try:
+        status = os.stat(path)
+    except FileNotFoundError:
+        return None
+    return status.st_dev, status.st_ino

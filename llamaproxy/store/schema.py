@@ -71,4 +71,9 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "DROP TABLE messages_1",
         "CREATE INDEX openings ON messages (session_id, opening) WHERE opening IS NOT NULL",
     ),
+    # Which store this is: copies of it have the same.
+    (
+        "CREATE TABLE store (id TEXT NOT NULL)",
+        "INSERT INTO store (id) VALUES (lower(hex(randomblob(16))))",
+    ),
 )

@@ -1,6 +1,7 @@
-"""Sessions in one SQLite file, through one thread of its own: the default store.
+"""Sessions in one SQLite file, through two threads of its own: the default store.
 
-One thread serves all sessions because SQLite has one writer anyway; what is asked first is done first.
+One thread writes for all sessions because SQLite has one writer anyway; what is asked first is done first. Another one
+reads, which SQLite lets it do while another program holds the file.
 """
 
 import json
@@ -13,33 +14,56 @@ from typing import Any, TypeVar
 
 from msgspec import ValidationError
 from twisted.internet.defer import Deferred, fail
-from twisted.internet.interfaces import IReactorFromThreads
+from twisted.internet.defer import TimeoutError as DeferredTimeout
+from twisted.logger import Logger
 from zope.interface import implementer
 
 from ..seams.errors import StoreError
 from ..seams.interfaces import ISessionStore
 from ..seams.types import Branch, Message, Spot, StoredSession, Trace
-from .database import Database
+from .database import Database, Moved
+from .reader import Reader
+from .rescue import found_again
 from .thread import OneThread
+from .writer import Held, Writer
 
 T = TypeVar("T")
 
 
+HELD = sqlite3.OperationalError("database is locked")
+# Seconds at the end for what still waits in memory.
+LAST_PATIENCE = 10.0
+
+
 @implementer(ISessionStore)
 class SqliteSessionStore:
-    """See `ISessionStore`; `now` gives Unix seconds. Every failure is a `StoreError` naming the file."""
+    """See `ISessionStore`; `now` gives Unix seconds. Every failure is a `StoreError` naming the file.
+
+    With `power`, what was committed survives a power cut as well.
+    """
+
+    log = Logger()
 
     def __init__(
-        self, path: str | PathLike[str], reactor: IReactorFromThreads, now: Callable[[], float] = time.time
+        self,
+        path: str | PathLike[str],
+        reactor: Any,
+        now: Callable[[], float] = time.time,
+        power: bool = False,
     ) -> None:
-        self._path, self._now = Path(path), now
-        self._thread = OneThread(reactor, "session store")
-        # The thread's own.
+        self._path, self._now, self._power = Path(path), now, power
+        self._reactor = reactor
+        self._reads, self._writes = OneThread(reactor, "session reads"), OneThread(reactor, "session writes")
+        self._writer = Writer(self._writes, reactor, lambda: self._advice(HELD))
+        # Each belongs to its thread.
+        self._reader: Reader | None = None
         self._database: Database | None = None
+        # Set by the writing thread when the reader's file is another one now.
+        self._reader_is_stale = False
 
     def check(self) -> None:
         """Opens the file and closes it again, here and now: for the time before the reactor runs."""
-        self._explained(lambda: Database(self._path, self._now).close())
+        self._explained(self._opened).close()
 
     def open(self) -> Deferred[None]:
         """Opens the file, making it and its tables if need be. What is asked meanwhile waits for that."""
@@ -51,80 +75,132 @@ class SqliteSessionStore:
 
     def load(self, session_id: str, limit: int) -> Deferred[StoredSession | None]:
         """The session with its newest `limit` messages, or None."""
-        return self._ask(lambda database: database.load(session_id, limit))
+        return self._read(session_id, lambda reader: reader.load(session_id, limit))
 
     def append(
         self, session_id: str, messages: Sequence[Message], after: Spot | None = None
     ) -> Deferred[int]:
         """Adds one turn's messages in one transaction; fires with their branch."""
         turn = tuple(messages)
-        return self._ask(lambda database: database.append(session_id, turn, after))
+        return self._write(session_id, lambda database: database.append(session_id, turn, after))
 
     def save_settings(self, session_id: str, model: str, settings: dict[str, Any]) -> Deferred[None]:
         """Keeps the session's model and settings."""
         kept = json.dumps(settings)
-        return self._ask(lambda database: database.save_settings(session_id, model, kept))
+        return self._write(session_id, lambda database: database.save_settings(session_id, model, kept))
 
     def branches(self, session_id: str) -> Deferred[Sequence[Branch]]:
         """All branches, by their numbers."""
-        return self._ask(lambda database: database.branches(session_id))
+        return self._read(session_id, lambda reader: reader.branches(session_id))
 
     def take_up(self, session_id: str, branch: int) -> Deferred[bool]:
         """Makes a branch the active one; fires with whether there is such a branch."""
-        return self._ask(lambda database: database.take_up(session_id, branch))
+        return self._write(session_id, lambda database: database.take_up(session_id, branch))
 
     def step_back(self, session_id: str) -> Deferred[int | None]:
         """Makes the branch active that was so before; fires with its number, None if there was none."""
-        return self._ask(lambda database: database.step_back(session_id))
+        return self._write(session_id, lambda database: database.step_back(session_id))
 
     def find(self, session_id: str, openings: Sequence[str]) -> Deferred[Sequence[Trace]]:
         """The answers that began like one of these, the newest first."""
         wanted = tuple(openings)
-        return self._ask(lambda database: database.find(session_id, wanted))
+        return self._read(session_id, lambda reader: reader.find(session_id, wanted))
 
     def clear(self, session_id: str) -> Deferred[int]:
         """Forgets the session's messages; fires with how many."""
-        return self._ask(lambda database: database.clear(session_id))
+        return self._write(session_id, lambda database: database.clear(session_id))
 
     def delete(self, session_id: str) -> Deferred[bool]:
         """Forgets the session; fires with whether it existed."""
-        return self._ask(lambda database: database.delete(session_id))
+        return self._write(session_id, lambda database: database.delete(session_id))
 
     async def _open(self) -> None:
-        self._thread.start()
+        self._writes.start()
+        self._reads.start()
         try:
-            await self._run(self._connect)
+            await self._writes.run(lambda: self._explained(self._connect))
+            await self._reads.run(lambda: self._explained(self._connect_reader))
         except BaseException:
-            self._thread.stop()
+            self._stop()
             raise
 
     async def _close(self) -> None:
-        if not self._thread.started:
+        if not self._writes.started:
             return
         try:
-            await self._run(self._disconnect)
+            await self._writer.settled().addTimeout(LAST_PATIENCE, self._reactor)
+        except DeferredTimeout:
+            lost = self._writer.abandon()
+            self.log.critical("{number} turns and settings that waited in memory are lost", number=lost)
+        try:
+            # The last connection to close folds the write-ahead log into the file, which a reader may not.
+            await self._reads.run(self._disconnect_reader)
+            await self._writes.run(self._disconnect)
         finally:
-            # Joins the thread, which has nothing left to do.
-            self._thread.stop()
+            self._stop()
+
+    def _stop(self) -> None:
+        # Joins the threads, which have nothing left to do.
+        self._reads.stop()
+        self._writes.stop()
+
+    def _opened(self) -> Database:
+        return Database(self._path, self._now, self._power)
 
     def _connect(self) -> None:
-        self._database = Database(self._path, self._now)
+        self._database = self._opened()
 
     def _disconnect(self) -> None:
         database, self._database = self._database, None
         if database is not None:
             database.close()
 
-    def _ask(self, work: Callable[[Database], T]) -> Deferred[T]:
+    def _connect_reader(self) -> None:
+        self._reader = Reader(self._path)
+
+    def _disconnect_reader(self) -> None:
+        reader, self._reader = self._reader, None
+        if reader is not None:
+            reader.close()
+
+    def _read(self, session_id: str, work: Callable[[Reader], T]) -> Deferred[T]:
+        if self._writer.waits(session_id):
+            # What is still to be written is part of the answer.
+            return self._write(session_id, work)
+
         def asked() -> T:
-            if self._database is None:
+            if self._reader_is_stale:
+                self._disconnect_reader()
+                self._connect_reader()
+                self._reader_is_stale = False
+            if self._reader is None:
                 raise self._not_open()
+            return work(self._reader)
+
+        return self._reads.run(lambda: self._explained(asked)) if self._reads.started else self._closed()
+
+    def _write(self, session_id: str, work: Callable[[Database], T]) -> Deferred[T]:
+        def asked() -> T:
+            try:
+                return self._written(work)
+            except sqlite3.OperationalError as error:
+                if _primary(error) == sqlite3.SQLITE_BUSY:
+                    raise Held from None
+                raise
+
+        if not self._writes.started:
+            return self._closed()
+        return self._writer.write(session_id, lambda: self._explained(asked))
+
+    def _written(self, work: Callable[[Database], T]) -> T:
+        if self._database is None:
+            raise self._not_open()
+        try:
             return work(self._database)
-
-        return self._run(asked) if self._thread.started else fail(self._not_open())
-
-    def _run(self, work: Callable[[], T]) -> Deferred[T]:
-        return self._thread.run(lambda: self._explained(work))
+        except Moved:
+            self._database = found_again(self._path, self._database, self._opened)
+            self._reader_is_stale = True
+            return work(self._database)
 
     def _explained(self, work: Callable[[], T]) -> T:
         try:
@@ -132,22 +208,29 @@ class SqliteSessionStore:
         except (sqlite3.Error, OSError, ValueError, ValidationError) as error:
             raise StoreError(self._advice(error)) from error
 
+    def _closed(self) -> Deferred[Any]:
+        return fail(self._not_open())
+
     def _not_open(self) -> StoreError:
         return StoreError(f"the session database {self._path} is not open")
 
     def _advice(self, error: Exception) -> str:
         """One line for the operator: which file, what happened, what to do."""
-        # The low byte of SQLite's extended codes is the primary one.
-        code = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
+        code = _primary(error)
         if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or isinstance(
             error, ValueError | ValidationError
         ):
             todo = "it is damaged; restore a copy, or move it away to start with an empty one"
         elif code == sqlite3.SQLITE_FULL:
             todo = "make room on the disk"
-        elif code == sqlite3.SQLITE_BUSY:
+        elif error is HELD or code == sqlite3.SQLITE_BUSY:
             todo = "another program holds it locked; end that program"
         else:
             todo = "see to it that this user may write to the file and its folder"
         reason = error.strerror if isinstance(error, OSError) else str(error)
         return f"the session database {self._path} cannot be used ({reason}): {todo}"
+
+
+def _primary(error: Exception) -> int:
+    """SQLite's code for an error: the low byte of its extended codes is the primary one."""
+    return (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF

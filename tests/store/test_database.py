@@ -74,7 +74,9 @@ class SchemaTests(SynchronousTestCase):
         path = Path(self.mktemp())
         for _ in range(2):
             database = Database(path, lambda: 0.0)
-            self.assertEqual(database.connection.execute("PRAGMA user_version").fetchone(), (2,))
+            self.assertEqual(
+                database.connection.execute("PRAGMA user_version").fetchone(), (len(MIGRATIONS),)
+            )
             database.close()
 
     def test_sessions_of_the_first_schema_stay_what_they_are(self) -> None:

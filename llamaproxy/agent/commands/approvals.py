@@ -42,6 +42,6 @@ async def _decide(call: Call, decision: Decision) -> str:
         return f"Not there at the moment: {', '.join(missing)}. Nothing was run; the question stays open."
     # Before anything runs, so that no crash makes a call run twice.
     unpark(call.session)
-    await call.save()
+    await call.save(surely=True)
     call.turn.then = partial(conversation.resume, call.session, parked, decision, call.turn)
     return ""

@@ -19,6 +19,7 @@ from ..sessions.branches import Branches
 from ..sessions.eraser import Eraser
 from ..sessions.limits import Limits
 from ..sessions.session import Session, Sessions
+from ..sessions.stored import for_sure, soon
 from ..sessions.turn import Turn
 from ..turns.conversation import Conversation
 
@@ -104,10 +105,11 @@ class Call(Struct, frozen=True, kw_only=True):
         """Sets a limit for the whole server."""
         await self.peers.rule(Ruling(what, value, key))
 
-    async def save(self) -> None:
-        """Makes the session's settings outlive the process."""
+    async def save(self, surely: bool = False) -> None:
+        """Makes the session's settings outlive the process; `surely`, before anything else is done."""
         session = self.session
-        await self.store.save_settings(session.session_id, session.model, session.settings)
+        saved = self.store.save_settings(session.session_id, session.model, session.settings)
+        await (for_sure(saved) if surely else soon(saved, None))
 
 
 Run = Callable[[Call], Awaitable[str]]

@@ -19,6 +19,7 @@ from .edits import (
 )
 from .limits import Limits
 from .session import Session
+from .stored import for_sure
 
 # In the session's settings: the place of the app's history at which its user chose a branch. What the app shows from
 # before that is no evidence any more.
@@ -81,14 +82,14 @@ class Branches:
 
     async def take_up(self, session: Session, branch: int) -> bool:
         """Makes a branch the active one; whether there is such a branch."""
-        there = branch == session.branch or await self._store.take_up(session.session_id, branch)
+        there = branch == session.branch or await for_sure(self._store.take_up(session.session_id, branch))
         if there and branch != session.branch:
             await self._follow(session)
         return there
 
     async def step_back(self, session: Session) -> bool:
         """Goes back to the branch that was the active one before; whether there was one."""
-        stepped = await self._store.step_back(session.session_id) is not None
+        stepped = await for_sure(self._store.step_back(session.session_id)) is not None
         if stepped:
             await self._follow(session)
         return stepped

@@ -4,6 +4,7 @@ from ...seams.interfaces import IPeers, ISessionStore
 from ...seams.names import swarm_id
 from ..backends import Backends
 from .session import Session, Sessions
+from .stored import soon
 from .turn import Turn
 
 
@@ -18,11 +19,12 @@ class Eraser:
 
     async def forget(self, session: Session) -> int:
         """Empties the session's history; how many messages went."""
+        known = session.message_count
         session.forget()
         for key, model in self._backends.keeping():
             model.forget(session.session_id)
             model.forget(swarm_id(session.session_id, key))
-        return await self._store.clear(session.session_id)
+        return await soon(self._store.clear(session.session_id), known)
 
     async def remove(self, session_id: str, turn: Turn | None = None) -> str:
         """Deletes a session by its full or short id; its full id, which is empty if there is no such session."""
@@ -31,7 +33,7 @@ class Eraser:
         if (session := self._sessions.get(session_id)) is not None:
             await self._delete(session, turn)
             return session.session_id
-        return session_id if await self._store.delete(session_id) else ""
+        return session_id if await soon(self._store.delete(session_id), True) else ""
 
     async def _delete(self, session: Session, turn: Turn | None) -> bool:
         """Ends what runs in the session and empties it, at the wish of `turn`; whether the store had it.
@@ -52,7 +54,7 @@ class Eraser:
     async def _erase(self, session: Session) -> bool:
         await self.forget(session)
         session.begin_anew(self._backends.default)
-        existed = await self._store.delete(session.session_id)
+        existed = await soon(self._store.delete(session.session_id), True)
         if not session.turns:
             self._sessions.drop(session)
         return existed

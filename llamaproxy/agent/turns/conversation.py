@@ -1,8 +1,10 @@
 """From a user's message to a committed answer: the model and its tools, the history, the store."""
 
-from twisted.internet.defer import CancelledError
+from functools import partial
 
-from ...seams.errors import ModelError
+from twisted.internet.defer import CancelledError, Deferred
+
+from ...seams.errors import ModelError, NotYetStored
 from ...seams.interfaces import ISessionStore
 from ...seams.openings import opening_of
 from ...seams.types import ChatTurn, Given, Message
@@ -11,6 +13,7 @@ from ..calls.runner import DENIED
 from ..sessions.branches import Branches
 from ..sessions.edits import mark_of, unheard
 from ..sessions.session import Session
+from ..sessions.stored import soon
 from ..sessions.turn import Turn
 from .approvals import UNANSWERED, Decision, Parked, open_for_good, park, parked_turn, unpark
 from .exchange import Exchange
@@ -23,6 +26,12 @@ _CUT = {
     "refusal": "[The answer ends here: the model refused to go on.]",
     "pause_turn": "[The model paused here. Ask it to go on.]",
 }
+
+
+NOT_YET = (
+    "\n[This is not saved yet: another program holds the server's database. It is kept in memory, and saved once that "
+    "program lets go.]\n"
+)
 
 
 class Conversation:
@@ -123,15 +132,25 @@ class Conversation:
         answer = "" if exchange.calls else turn.reply.transcript.text()
         place = turn.place
         given = Given(place=place, opening=opening_of(turn.reply.text())) if place else None
-        await self._remember(session, exchange, exchange.conclude(answer, interrupted, given))
+        if not await self._remember(session, exchange, exchange.conclude(answer, interrupted, given)):
+            turn.reply.murmur(NOT_YET)
 
-    async def _remember(self, session: Session, exchange: Exchange, messages: list[Message]) -> None:
-        if messages:
-            after = exchange.after
-            length = session.message_count if after is None else after.length
-            messages = [kept(message) for message in messages]
+    async def _remember(self, session: Session, exchange: Exchange, messages: list[Message]) -> bool:
+        """Keeps the messages; whether they are in the store by now, and not in memory only."""
+        if not messages:
+            return True
+        after, branch = exchange.after, session.branch
+        length = session.message_count if after is None else after.length
+        messages = [kept(message) for message in messages]
+        late: Deferred[int] | None = None
+        try:
             branch = await self._store.append(session.session_id, messages, after)
-            session.remember(messages, branch, length, self._limits.history_max_ctx)
+        except NotYetStored as not_yet:
+            late = not_yet.written
+        session.remember(messages, branch, length, self._limits.history_max_ctx)
+        if late is not None:
+            late.addCallback(partial(setattr, session, "branch"))
+        return late is None
 
     async def _save(self, session: Session) -> None:
-        await self._store.save_settings(session.session_id, session.model, session.settings)
+        await soon(self._store.save_settings(session.session_id, session.model, session.settings), None)

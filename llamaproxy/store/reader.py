@@ -1,0 +1,111 @@
+"""What is read from the sessions' database, by blocking statements; `sqlite` keeps them off the reactor's thread."""
+
+import json
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from ..seams.types import Branch, Message, Spot, StoredSession, Trace
+
+# That SQLite takes.
+LARGEST_INTEGER = 2**63 - 1
+
+# Of the first words of a branch's own messages, and of the answers that `find` gives.
+WORDS = 200
+MOST_FOUND = 256
+
+
+class Reader:
+    """One connection, which belongs to the thread that made it; another program's write lock does not hold it up."""
+
+    def __init__(self, path: Path) -> None:
+        self.connection = sqlite3.connect(path, timeout=5.0, isolation_level=None)
+        self.connection.execute("PRAGMA query_only = ON")
+
+    def close(self) -> None:
+        """Ends the connection."""
+        self.connection.close()
+
+    def load(self, session_id: str, limit: int) -> StoredSession | None:
+        """The session with its newest `limit` messages; reads no others."""
+        row = self.connection.execute(
+            """
+            SELECT s.model, s.settings, s.branch, coalesce(b.length, 0), s.created_at, s.last_active
+            FROM sessions s LEFT JOIN branches b ON b.session_id = s.session_id AND b.branch = s.branch
+            WHERE s.session_id = ?
+            """,
+            (session_id,),
+        ).fetchone()
+        if row is None:
+            return None
+        model, settings, branch, length, created_at, last_active = row
+        newest_first = self._newest(session_id, branch, length, max(0, min(limit, LARGEST_INTEGER)))
+        return StoredSession(
+            session_id=session_id,
+            model=model,
+            settings=json.loads(settings),
+            messages=tuple(_from_row(*row) for row in reversed(newest_first)),
+            message_count=length,
+            created_at=created_at,
+            last_active=last_active,
+            branch=branch,
+        )
+
+    def branches(self, session_id: str) -> list[Branch]:
+        """All branches, by their numbers."""
+        rows = self.connection.execute(
+            """
+            SELECT b.branch, b.start, b.length, coalesce(substr(m.content, 1, ?), ''), b.branch = s.branch
+            FROM branches b
+            JOIN sessions s ON s.session_id = b.session_id
+            LEFT JOIN messages m ON m.session_id = b.session_id AND m.branch = b.branch AND m.seq = b.start
+            WHERE b.session_id = ? ORDER BY b.branch
+            """,
+            (WORDS, session_id),
+        )
+        return [
+            Branch(number=number, begins=start, length=length, words=words, active=bool(active))
+            for number, start, length, words, active in rows
+        ]
+
+    def find(self, session_id: str, openings: Sequence[str]) -> list[Trace]:
+        """The newest answers that began like one of these."""
+        marks = ", ".join("?" * len(openings))
+        rows = self.connection.execute(
+            f"""
+            SELECT role, content, rest, branch, seq FROM messages
+            WHERE session_id = ? AND opening IN ({marks}) ORDER BY branch DESC, seq DESC LIMIT ?
+            """,
+            (session_id, *openings, MOST_FOUND),
+        )
+        found = ((_from_row(*row[:3]).given, Spot(row[3], row[4] + 1)) for row in rows)
+        return [Trace(given, spot) for given, spot in found if given is not None]
+
+    def _newest(self, session_id: str, branch: int, length: int, limit: int) -> list[tuple[str, str, str]]:
+        """The rows of the newest messages, the last one first; goes down the tree no further than it has to."""
+        rows: list[tuple[str, str, str]] = []
+        below: int | None = branch
+        while below is not None and len(rows) < limit:
+            rows += self.connection.execute(
+                """
+                SELECT role, content, rest FROM messages
+                WHERE session_id = ? AND branch = ? AND seq < ? ORDER BY seq DESC LIMIT ?
+                """,
+                (session_id, below, length, limit - len(rows)),
+            ).fetchall()
+            below, length = self.root_of(session_id, below)
+        return rows
+
+    def root_of(self, session_id: str, branch: int) -> tuple[int | None, int]:
+        """The branch from which this one went off, and after how many messages."""
+        row = self.connection.execute(
+            "SELECT parent, start FROM branches WHERE session_id = ? AND branch = ?", (session_id, branch)
+        ).fetchone()
+        return (None, 0) if row is None else (row[0], row[1])
+
+
+def _from_row(role: str, content: str, rest: str | None) -> Message:
+    fields = json.loads(rest) if rest else {}
+    return msgspec.convert({"role": role, "content": content, **fields}, Message)

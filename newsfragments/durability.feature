@@ -1,0 +1,1 @@
+`durability: power` has every answered turn survive a power cut as well.
