@@ -9,13 +9,14 @@ from typing import Any
 
 from msgspec import Raw, Struct
 from msgspec.json import Decoder
+from msgspec.structs import replace
 
 from ..seams.errors import BadRequest
 from ..seams.types import ChatTurn, Image, Material, Message, Options, Unanswered
+from . import provenance
 from .body import Name, decode
 from .content import Said, read_said
 from .pictures import pictures
-from .provenance import sort
 from .trail import read_trail
 
 _ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "function"})
@@ -126,5 +127,11 @@ def has_system(messages: Sequence[WireMessage]) -> bool:
 
 def turn_of(text: str, options: Options, images: tuple[Image, ...] = ()) -> ChatTurn:
     """The turn that a bare prompt is."""
-    own, material = sort([text])
+    own, material = provenance.sort([text])
     return ChatTurn(text="\n".join(own), material=tuple(material), images=images, options=options)
+
+
+def unquoted(turn: ChatTurn) -> ChatTurn:
+    """The turn of a client that puts its user's words in the quotation marks of a command line."""
+    text, material = provenance.unquoted(turn.text)
+    return replace(turn, text=text, material=(*turn.material, *material))

@@ -20,6 +20,7 @@ PAGES = "pages and files that the app looked up"
 RESULT = "the result of a tool of the app"
 
 # - block: material between two marks, at the beginning or the end of a piece
+# - piece: all of a piece that begins with the one mark and holds the other
 # - line: one line of the app's at the beginning
 # - tail: from its mark, at the beginning of a line, to the end of the piece
 # - rest: as tail, and the pieces that follow are material as well
@@ -27,7 +28,7 @@ RESULT = "the result of a tool of the app"
 # - between: the piece begins with one mark, and the person's words stand between the first of each of two others
 # - inside: the piece begins with the mark, and the person's words stand up to the first that closes it
 # - inmost: the piece ends with the closing mark, and the person's words stand behind the last opening one
-Form = Literal["block", "line", "tail", "rest", "template", "between", "inside", "inmost"]
+Form = Literal["block", "piece", "line", "tail", "rest", "template", "between", "inside", "inmost"]
 
 
 class Wrapper(Struct, frozen=True):
@@ -64,6 +65,8 @@ TABLE: tuple[Wrapper, ...] = (
     *_blocks("environment_context", "user_instructions", "turn_aborted", "subagent_notification", "skill"),
     *_blocks("user_shell_command", what=RESULT, passing=False),
     Wrapper("block", "# AGENTS.md instructions", "</INSTRUCTIONS>"),
+    Wrapper("rest", "Another language model started to solve this problem"),
+    *_blocks("stdin", what=FILE, passing=False),
     # Open WebUI's templates for pages and files, the present one and the older two; the question is behind them.
     Wrapper("template", "### Task:", "</context>", PAGES, False, "<context>"),
     Wrapper("template", "Use the following context as your learned knowledge", "\nQuery:", PAGES, False),
@@ -88,10 +91,22 @@ TABLE: tuple[Wrapper, ...] = (
     Wrapper("tail", "<folder_content path=", what=FILE, passing=False),
     Wrapper("tail", "<url_content url=", what=PAGES, passing=False),
     Wrapper("rest", "[ERROR] You did not use a tool"),
+    # opencode reads a file that its user mentions; each of these is a part of its own, before the words.
+    Wrapper("piece", "Called the Read tool with the following input:"),
+    Wrapper("piece", "Called the list tool with the following input:"),
+    Wrapper("piece", "<path>", "<content>", FILE, False),
+    Wrapper("piece", "<file>", "</file>", FILE, False),
+    # qwen-code and aider: what a shell line of their user's own gave.
+    Wrapper("block", "I ran the following shell command:\n```", "\n```", RESULT, False),
+    Wrapper("piece", "I ran this command:\n\n", "And got this output:", RESULT, False),
     # aider: rules behind the words of its user, and files as messages of their own.
     Wrapper("tail", "# *SEARCH/REPLACE block* Rules:"),
     Wrapper("tail", "# File editing rules:"),
+    Wrapper("tail", "# V4A Diff Format Rules:"),
     Wrapper("tail", "To suggest changes to a file you MUST return"),
+    Wrapper("tail", "ONLY return code using the"),
+    Wrapper("tail", "NEVER RETURN CODE!"),
+    Wrapper("tail", "^C KeyboardInterrupt"),
     Wrapper("rest", "I have *added these files to the chat*", what=FILE, passing=False),
     Wrapper("rest", "Here are some READ ONLY files, provided for your reference.", what=FILE, passing=False),
     Wrapper("rest", "Here are summaries of some files present in my git repo", what=FILE),
@@ -120,6 +135,11 @@ TABLE: tuple[Wrapper, ...] = (
 # How Cline, Roo Code and Kilo head what a tool gave them; all that follows is the tool's.
 _RESULT = re.compile(r"\[[a-z_]+(?: for [^\n]*|)\] Result:", re.ASCII)
 _OF_RESULT = Wrapper("rest", "", what=RESULT, passing=False)
+_OF_NOBODY = Wrapper("rest", "")
+_OF_PIPE = Wrapper("rest", "", what=FILE, passing=False)
+
+# One argument of a command line with a blank in it.
+_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"\s*(?:\n|\Z)', re.DOTALL)
 
 # More layers than this are no app's; what is below them is nobody's words.
 MOST_LAYERS = 16
@@ -151,6 +171,14 @@ def own_words(text: str) -> str:
     return _unwrap(text, [])[0].strip() if _may_be_wrapped(text) else text
 
 
+def unquoted(text: str) -> tuple[str, list[Material]]:
+    """The words that a command line put in quotation marks, and what it was given through a pipe, which is behind."""
+    found = _QUOTED.match(text)
+    if found is None:
+        return text, []
+    return found[1].replace('\\"', '"'), _material(_OF_PIPE, [text[found.end() :]])
+
+
 def _may_be_wrapped(piece: str) -> bool:
     """Whether any row may apply. Most texts are plain, and a long history of them must cost next to nothing."""
     bare = piece.strip()
@@ -176,7 +204,7 @@ def _unwrap(piece: str, found: list[Material]) -> tuple[str, Wrapper | None]:
         piece, *material = taken
         found += _material(row, material)
         the_rest = row if row.form == "rest" else the_rest
-    found += _material(TABLE[1], [piece])
+    found += _material(_OF_NOBODY, [piece])
     return "", the_rest
 
 
@@ -204,6 +232,10 @@ def _block(piece: str, row: Wrapper) -> list[str]:
         return [piece[end:].lstrip(), piece[:end]]
     start = piece.find(f"\n{row.opens}")
     return [piece[:start].rstrip(), piece[start:]] if start >= 0 and piece.endswith(row.closes) else []
+
+
+def _piece(piece: str, row: Wrapper) -> list[str]:
+    return ["", piece] if piece.startswith(row.opens) and row.closes in piece else []
 
 
 def _line(piece: str, row: Wrapper) -> list[str]:
@@ -241,6 +273,7 @@ def _inmost(piece: str, row: Wrapper) -> list[str]:
 
 _TAKE = {
     "block": _block,
+    "piece": _piece,
     "line": _line,
     "tail": _tail,
     "rest": _tail,

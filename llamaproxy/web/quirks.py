@@ -25,6 +25,7 @@ class Quirks:
     - `no_retry_status`: the status such an error gets where only a status stops a client from sending again.
     - `refused`: the status that a refusal for good of the model's server becomes.
     - `openai_errors`: errors have OpenAI's form, whatever the endpoint.
+    - `quotes_words`: a message may come in the quotation marks of a command line.
     - `shows_history`: each message comes with all of its chat, so that one without any before it is a chat's first.
     """
 
@@ -37,6 +38,7 @@ class Quirks:
     no_retry_status: int | None = None
     refused: int = 424
     openai_errors: bool = False
+    quotes_words: bool = False
     shows_history: bool = False
 
 
@@ -78,6 +80,8 @@ TABLE = (
     _row(r"^codex", r"^/v1/responses$", refused=400),
     # Of its Ollama provider's errors it shows only the reason phrase, unless they have OpenAI's form.
     _row(r"(^|\s)(ai-sdk|ai)/", r"^/api/", openai_errors=True),
+    # `opencode run "two words"` sends the marks as well, and what came through a pipe behind them.
+    _row(r"^opencode/", r"", quotes_words=True),
     # Chat apps that cannot go without their own history; the same first message once more is a regenerated one there.
     # Scripts under other names may well repeat "next" and rely on the session.
     _row(r"^(enchanted|mozilla)/", r"", shows_history=True),

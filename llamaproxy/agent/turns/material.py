@@ -24,9 +24,11 @@ def shown(message: Message) -> Message:
 
 def kept(message: Message) -> Message:
     """The message as the history has it, without what was about the moment only."""
-    if not message.material:
+    lasting = tuple(each for each in message.material if not each.passing)
+    # A message of nothing is none that every model takes.
+    if lasting == message.material or not (message.content or message.images or lasting):
         return message
-    return replace(message, material=tuple(each for each in message.material if not each.passing))
+    return replace(message, material=lasting)
 
 
 def _fenced(material: Sequence[Material]) -> list[str]:
