@@ -98,7 +98,12 @@ _DOOR_LIST_RULES = (
     _Rule(
         "the name of a header like X-OpenWebUI-Chat-Id",
         lambda text: re.fullmatch(r"[\w!#$%&'*+.^`|~-]+", text, re.ASCII) is not None,
-        ("chat_headers", "user_headers"),
+        ("chat_headers", "user_headers", "client_headers"),
+    ),
+    _Rule(
+        "the name of a field like user, or of one in it like metadata.user_id",
+        lambda text: re.fullmatch(r"[\w-]+(\.[\w-]+)*", text, re.ASCII) is not None,
+        ("body_fields",),
     ),
 )
 _SETTINGS_RULES = (
@@ -298,6 +303,10 @@ def _front_door(raw: dict[str, Any], file: Path) -> FrontDoor:
                 if not rule.holds(value):
                     problem = f"expected {rule.expected}, got {value!r}"
                     raise ConfigError(file, f"{where}.{key}[{position}]", problem, "Correct or remove it.")
+    if door.workers > 1 and "body_field" in door.session_by:
+        # Which worker has a session is decided before the body is there.
+        problem = "body_field does not go together with several workers"
+        raise ConfigError(file, f"{where}.session_by", problem, "Take it out, or set workers to 1.")
     return door
 
 

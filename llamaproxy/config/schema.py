@@ -13,7 +13,7 @@ PROMPT_PLUGIN = "plugin_system_prompt"
 MOST_WORKERS = 64
 
 Housekeeping = Literal["model", "local", "off"]
-SessionBy = Literal["chat_header", "user_header", "api_key"]
+SessionBy = Literal["chat_header", "user_header", "client_header", "body_field", "api_key"]
 
 
 # Which chat commands a caller may use: all, those that look or concern the own session, or none.
@@ -40,8 +40,10 @@ class FrontDoor(Struct, frozen=True, kw_only=True):
     `off` takes them for messages of the user.
 
     `session_by` lists what tells sessions of one address apart, the first that is there decides: a header of
-    `chat_headers`, one of `user_headers`, the name of the API key. Headers are believed from the machine itself,
-    from `trusted_proxies` and from holders of a key. (Open WebUI sends its own with
+    `chat_headers`, one of `user_headers`, one of `client_headers` (in which clients name their sessions of their own
+    accord), one of the `body_fields` of a request (`metadata.user_id` is one in another; not with several `workers`,
+    which know no more than the headers when they choose one of them), the name of the API key. Headers and fields are
+    believed from the machine itself, from `trusted_proxies` and from holders of a key. (Open WebUI sends its own with
     ENABLE_FORWARD_USER_INFO_HEADERS=true.)
 
     `follow_edits` takes a session back to the message that its user edits or regenerates in the app. `chats` says what
@@ -87,6 +89,25 @@ class FrontDoor(Struct, frozen=True, kw_only=True):
     session_by: tuple[SessionBy, ...] = ("chat_header", "user_header", "api_key")
     chat_headers: tuple[str, ...] = ("X-Llamaproxy-Chat", "X-OpenWebUI-Chat-Id")
     user_headers: tuple[str, ...] = ("X-Llamaproxy-User", "X-OpenWebUI-User-Id")
+    client_headers: tuple[str, ...] = (
+        "X-Claude-Code-Session-Id",
+        "Session-Id",
+        "Thread-Id",
+        "Session_Id",
+        "Conversation_Id",
+        "X-Session-Id",
+        "X-Session-Affinity",
+        "X-Conversation-Id",
+    )
+    body_fields: tuple[str, ...] = (
+        "conversation",
+        "metadata.conversation_id",
+        "metadata.session_id",
+        "prompt_cache_key",
+        "safety_identifier",
+        "user",
+        "metadata.user_id",
+    )
 
     @property
     def has_separate_chats(self) -> bool:

@@ -86,7 +86,8 @@ def by_shape(outline: Outline, options: Options, stream: bool, agent: str) -> Ta
         return None
     if outline.questions == 2 and outline.system.startswith("You are a title generator"):
         return Task.NAME
-    if outline.questions > 1:
+    # Only a person gives a command.
+    if outline.questions > 1 or outline.text.lstrip().startswith("!"):
         return None
     if task := _by_length(outline, options.max_tokens):
         return task

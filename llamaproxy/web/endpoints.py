@@ -114,7 +114,7 @@ class Endpoints:
     async def _converse(self, request: Intake, parsed: ChatRequest, encoder: Encoder) -> bytes:
         """Takes the turn to the agent and carries the reply back. This is cancelled when the client leaves."""
         assert parsed.turn is not None
-        caller = self._guard.caller(request)
+        caller = self._guard.caller(request, parsed.identity)
         self._notices.tell(request, parsed.ignored)
         quirks = quirks_of(request, request.plain_path)
         outlet = self._stream(request, encoder, quirks) if parsed.stream else self._whole(request, encoder)

@@ -7,6 +7,7 @@ import hmac
 import re
 from collections.abc import Iterable, Mapping
 
+from msgspec import Raw
 from twisted.web.iweb import IRequest
 
 from ..config import FrontDoor
@@ -104,8 +105,10 @@ class Guard:
         at_itself = not address.is_loopback and address == address_of(request.getHost())
         return at_itself and not is_relayed(request)
 
-    def caller(self, request: IRequest) -> Caller:
+    def caller(self, request: IRequest, fields: Mapping[str, Raw] | None = None) -> Caller:
         """Whose session the request belongs to, and what they may command. Raises `BadRequest`.
+
+        `fields` are those of its body in which the client says who it speaks for, once that is there.
 
         What an agent asks are a model's words, and opening a gate is a person's act.
         """
@@ -120,13 +123,17 @@ class Guard:
             rights = "safe"
         at_the_server = address.is_loopback and not is_relayed(request)
         believed = at_the_server or self._knows_key(request) or self._is_proxy(_peer(request))
-        session_id, rung = self._naming.session(text, request.requestHeaders, key, believed, depth)
+        headers = request.requestHeaders
+        session_id, rung = self._naming.session(text, headers, key, believed, depth, fields or {})
+        is_at_home = at_the_server and _speaks_for_itself(request) and not self._naming.is_an_apps(headers)
+        # What an app passes on for one of its users is that user's, whatever the app itself may do.
+        is_operator = (own == "all" or is_at_home) and not self._naming.names_a_user(headers)
         return Caller(
             session_id=session_id,
             named_by=rung,
             address=text,
             rights=rights,
-            owner=rights == "all" and (own == "all" or (at_the_server and _speaks_for_itself(request))),
+            owner=rights == "all" and is_operator,
             depth=depth,
             source=f"key {key}" if key else text,
         )

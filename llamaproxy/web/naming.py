@@ -4,6 +4,10 @@ A front end such as Open WebUI speaks for many users and chats from one address;
 router. What the client says tells them apart, as far as it can be believed.
 """
 
+import re
+from collections.abc import Mapping
+
+from msgspec import DecodeError, Raw, json
 from twisted.web.http_headers import Headers
 
 from ..config import FrontDoor
@@ -14,34 +18,56 @@ MAX_SUFFIX = 64
 # Depths of delegation that are told apart, more than any operator allows.
 DEEPEST = 9
 
+# In which Open WebUI says whose message it passes on, whatever the operator has the sessions named by.
+_OPEN_WEBUI = ("X-OpenWebUI-User-Id", "X-OpenWebUI-User-Email", "X-OpenWebUI-User-Name")
+# Apps on a server of their own, whose users are many. Open WebUI says no more of itself than its library does.
+_SERVES_MANY = re.compile(
+    rb"aiohttp/|open-?webui|librechat|lobe-?(?:chat|hub)|anythingllm|big-agi", re.IGNORECASE
+)
+
+_NO_FIELDS: Mapping[str, Raw] = {}
+
 
 class Naming:
     """Names sessions by the rungs in `session_by` of `door`, which also lists the headers."""
 
     def __init__(self, door: FrontDoor | None = None) -> None:
         door = door or FrontDoor()
-        headers = {"chat_header": door.chat_headers, "user_header": door.user_headers}
+        names = {
+            "chat_header": door.chat_headers,
+            "user_header": door.user_headers,
+            "client_header": door.client_headers,
+            "body_field": door.body_fields,
+        }
         self._rungs = [
-            (rung.replace("_", " "), header) for rung in door.session_by for header in headers.get(rung, ())
+            (rung.replace("_", " "), name) for rung in door.session_by for name in names.get(rung, ())
         ]
+        self._users = tuple(header.encode("ascii") for header in {*door.user_headers, *_OPEN_WEBUI})
+        self._chats = tuple(header.encode("ascii") for header in door.chat_headers)
         self._keys = tuple(door.api_keys) if "api_key" in door.session_by else ()
 
     def session(
-        self, address: str, headers: Headers, key: str | None, believed: bool, depth: int = 0
+        self,
+        address: str,
+        headers: Headers,
+        key: str | None,
+        believed: bool,
+        depth: int = 0,
+        fields: Mapping[str, Raw] = _NO_FIELDS,
     ) -> tuple[str, str]:
         """The session's id, and the rung that decided it.
 
-        `key` is the name of the API key that came along, `believed` says whether headers count. The first of them
+        `key` is the name of the API key that came along, `believed` says whether headers count, and the `fields` of the
+        body in which the client says who it speaks for. The first of them
         that is there decides; a key's sessions are its own, whatever its headers say. What agents ask, at a `depth`
         above 0, is apart from what people say at the same address, and from the turn that may wait for the answer.
         """
         name, rung = (key, f"API key '{key}'") if key in self._keys else ("", "address")
         value = ""
-        for kind, header in self._rungs if believed else ():
-            sent, *_ = headers.getRawHeaders(header.encode("ascii")) or [b""]
-            value = _text(sent.strip())
+        for kind, said in self._rungs if believed else ():
+            value = _in_body(fields, said) if kind == "body field" else _in_head(headers, said)
             if value:
-                rung = f"{kind} {header}"
+                rung = f"{kind} {said}"
                 break
         if depth:
             value = f"{value}.asked-{min(depth, DEEPEST)}".lstrip(".")
@@ -49,11 +75,42 @@ class Naming:
         suffix = self._joined(name, value) if value else name
         return (f"llama-{address}-{safe_name(suffix, MAX_SUFFIX)}" if suffix else f"llama-{address}"), rung
 
+    def names_a_user(self, headers: Headers) -> bool:
+        """Whether an app says that it passes on the request of one of its users."""
+        return any(map(headers.hasHeader, self._users))
+
+    def is_an_apps(self, headers: Headers) -> bool:
+        """Whether a request is that of a chat of an app, or comes through an app that serves many."""
+        if any(map(headers.hasHeader, self._chats)):
+            return True
+        agent, *_ = headers.getRawHeaders(b"user-agent") or [b""]
+        return _SERVES_MANY.search(agent) is not None
+
     def _joined(self, name: str, value: str) -> str:
         """A key's name, "" for none, and what a header says; odd where it would read like another key's."""
         suffix = f"{name}.{value}".lstrip(".")
         readings = [each for each in self._keys if f"{suffix}.".startswith(f"{each}.")]
         return suffix if max(readings, key=len, default="") == name else f"{name}/{value}"
+
+
+def _in_head(headers: Headers, header: str) -> str:
+    sent, *_ = headers.getRawHeaders(header.encode("ascii")) or [b""]
+    return _text(sent.strip())
+
+
+def _in_body(fields: Mapping[str, Raw], path: str) -> str:
+    """The text at a field, or at one in another; of an object its `id`, as OpenAI has it for conversations."""
+    name, _, rest = path.partition(".")
+    if name not in fields:
+        return ""
+    try:
+        value = json.decode(fields[name])
+    except (DecodeError, RecursionError):
+        return ""
+    for step in rest.split(".") if rest else ():
+        value = value.get(step) if isinstance(value, dict) else None
+    value = value.get("id") if isinstance(value, dict) else value
+    return str(value).strip() if isinstance(value, str | int) and not isinstance(value, bool) else ""
 
 
 def _text(sent: bytes) -> str:

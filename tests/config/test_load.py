@@ -119,6 +119,15 @@ class SettingsTests(LoadCase):
         self.check_key_is_refused("session_by", ["chat_header", "moon"], "session_by[1]", "user_header")
         for header in ("X Bad", "", "X:"):
             self.check_key_is_refused("chat_headers", [header], "chat_headers[0]", "the name of a header")
+            self.check_key_is_refused("client_headers", [header], "client_headers[0]", "the name of a header")
+        for field in ("", "metadata.", "a b"):
+            self.check_key_is_refused("body_fields", [field], "body_fields[0]", "the name of a field")
+
+    def test_fields_of_the_body_name_no_sessions_of_several_workers(self) -> None:
+        self.assertEqual(self.door({"session_by": ["body_field"]}).session_by, ("body_field",))
+        self.put({"session_by": ["body_field"], "workers": 2})
+        with self.assertRaisesRegex(ConfigError, "several workers"):
+            load_settings(self.home)
 
     def test_api_keys_by_name_or_as_a_list(self) -> None:
         self.assertEqual(self.door({"api_keys": {"phone": "s3"}}).api_keys, {"phone": "s3"})

@@ -424,6 +424,7 @@ NEAR_MISSES = (
     request("Managed memory: what is it?", stream=True),
     request("Generate a concise 3-7 word slogan for this shop", stream=True),
     request("quota", stream=True),
+    request("!help", options=Options(max_tokens=1)),
 )
 
 
@@ -445,6 +446,7 @@ class ClientTests(SynchronousTestCase):
             ("claude-cli/2.1", request("hello", tools=True, stream=True)),
             ("claude-cli/2.1", request(reminded, stream=True)),
             ("claude-cli/2.1", request("hello", before=CHAT, stream=True)),
+            ("claude-cli/2.1", request("!help", stream=True)),
             ("QwenCode/0.24", request(reminded, stream=True)),
             ("codex_exec/0.171", request("hello", tools=True, stream=True)),
             ("Mozilla/5.0", request("hello", stream=True)),

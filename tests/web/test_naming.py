@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.http_headers import Headers
@@ -105,6 +106,94 @@ class NamingTests(SynchronousTestCase):
         self.assertEqual(self.who(guard, **headers)[0], "llama-127.0.0.1-me")
         nothing = Guard(api_keys=KEYS, naming=Naming(FrontDoor(session_by=())))
         self.assertEqual(self.who(nothing, **headers)[0], "llama-127.0.0.1")
+
+
+class ClientNamesTests(SynchronousTestCase):
+    """What clients say of themselves, where the operator has sessions named by it."""
+
+    def who(
+        self, path: str, door: FrontDoor, body: dict[str, Any], address: str = "127.0.0.1", **headers: str
+    ) -> str:
+        front = Front(House(folder=Path(self.mktemp())), Guard(naming=Naming(door)))
+        answer = front.connect(address).send("POST", path, body, **headers).response().body.decode()
+        return answer.partition("Session: ")[2].partition("\\n")[0]
+
+    def test_headers_of_coding_clients_are_names_once_asked_for(self) -> None:
+        body = {"model": "m", "max_tokens": 9, "messages": WHO["messages"]}
+        for header in ("X_Claude_Code_Session_Id", "Session_Id", "Thread_Id", "X_Session_Id"):
+            named = self.who("/v1/messages", FrontDoor(session_by=("client_header",)), body, **{header: "s1"})
+            self.assertTrue(named.startswith("llama-127.0.0.1-s1 ("), named)
+            self.assertIn("client header", named)
+            plain = self.who("/v1/messages", FrontDoor(), body, **{header: "s1"})
+            self.assertTrue(plain.startswith("llama-127.0.0.1 ("), plain)
+
+    def test_fields_of_the_body_are_names_once_asked_for(self) -> None:
+        chat = {"model": "m", "messages": WHO["messages"]}
+        items = {"model": "m", "input": WHO["messages"]}
+        for path, body, name in (
+            ("/v1/chat/completions", {**chat, "user": "anna"}, "anna"),
+            ("/v1/chat/completions", {**chat, "user": "anna", "prompt_cache_key": "k"}, "k"),
+            ("/v1/chat/completions", {**chat, "safety_identifier": "s", "user": "anna"}, "s"),
+            ("/v1/chat/completions", {**chat, "metadata": {"conversation_id": 7}}, "7"),
+            ("/v1/responses", {**items, "conversation": {"id": "conv_1"}}, "conv_1"),
+            ("/v1/responses", {**items, "conversation": "conv_2", "user": "anna"}, "conv_2"),
+            ("/v1/messages", {**chat, "max_tokens": 9, "metadata": {"user_id": "u9"}}, "u9"),
+            ("/v1/chat/completions", {**chat, "user": {"odd": 1}, "metadata": [5], "conversation": True}, ""),
+            ("/v1/chat/completions", chat, ""),
+        ):
+            expected = f"llama-127.0.0.1-{name} (" if name else "llama-127.0.0.1 ("
+            named = self.who(path, FrontDoor(session_by=("body_field",)), body)
+            self.assertTrue(named.startswith(expected), (named, body))
+            stranger = self.who(path, FrontDoor(session_by=("body_field",)), body, "192.168.1.2")
+            self.assertTrue(stranger.startswith("llama-192.168.1.2 ("), stranger)
+
+    def test_field_that_the_operator_names_is_the_one_that_counts(self) -> None:
+        door = FrontDoor(session_by=("body_field",), body_fields=("metadata.a.b", "user"))
+        body = {"model": "m", "messages": WHO["messages"], "metadata": {"a": {"b": "deep"}}, "user": "anna"}
+        self.assertTrue(self.who("/v1/chat/completions", door, body).startswith("llama-127.0.0.1-deep ("))
+
+
+class ManyUsersTests(SynchronousTestCase):
+    """Who is not the operator, although the request comes from the machine itself."""
+
+    KEYS = {"all": "k"}
+
+    def is_operator(self, **headers: str) -> bool:
+        guard = Guard(api_keys=self.KEYS, key_commands={"all": "all"})
+        front = Front(House(folder=Path(self.mktemp())), guard)
+        answer = front.connect("127.0.0.1").send("POST", "/api/chat", WHO, **headers).response()
+        return "as the operator" in answer.json()["message"]["content"]
+
+    def test_person_at_the_machine_is(self) -> None:
+        for agent in (
+            "ollama/0.33 (amd64 linux)",
+            "curl/8",
+            "OpenAI/Python 3.54.0",
+            "claude-cli/2.1",
+            "Mozilla/5.0",
+        ):
+            self.assertTrue(self.is_operator(User_Agent=agent), agent)
+        self.assertTrue(self.is_operator(X_Claude_Code_Session_Id="s1"))
+
+    def test_user_or_chat_of_an_app_is_not(self) -> None:
+        for header in (
+            "X_OpenWebUI_User_Id",
+            "X_OpenWebUI_User_Email",
+            "X_OpenWebUI_Chat_Id",
+            "X_Llamaproxy_User",
+        ):
+            self.assertFalse(self.is_operator(**{header: "u1"}), header)
+        self.assertFalse(self.is_operator(X_Llamaproxy_Chat="c1"))
+
+    def test_app_that_serves_many_is_not_though_it_says_nothing_of_them(self) -> None:
+        for agent in ("Python/3.11 aiohttp/3.14.5", "LibreChat/0.8", "LobeChat", "open-webui"):
+            self.assertFalse(self.is_operator(User_Agent=agent), agent)
+
+    def test_key_of_the_operator_counts_but_for_a_user_of_an_app(self) -> None:
+        key = {"Authorization": "Bearer k"}
+        self.assertTrue(self.is_operator(**key, User_Agent="Python/3.11 aiohttp/3.14.5"))
+        self.assertTrue(self.is_operator(**key, X_Llamaproxy_Chat="work"))
+        self.assertFalse(self.is_operator(**key, X_OpenWebUI_User_Id="u1"))
 
 
 class WhoamiTests(SynchronousTestCase):
