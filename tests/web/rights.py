@@ -55,6 +55,24 @@ TABLE = (
         "the same, asking for an address of the network", "loopback", "", ALL, HERE, host="192.168.1.5:11434"
     ),
     Row(
+        "a user of Open WebUI at the server",
+        "loopback",
+        "",
+        ALL,
+        HERE,
+        headers={"User-Agent": "aiohttp/3.14"},
+    ),
+    Row("a user of an app that names them", "loopback", "", ALL, HERE, headers={"X-OpenWebUI-User-Id": "u1"}),
+    Row("a chat of an app that names it", "loopback", "", ALL, HERE, headers={"X-Llamaproxy-Chat": "c1"}),
+    Row(
+        "a user of an app with the operator's key",
+        "loopback",
+        "the operator's",
+        ALL,
+        HERE,
+        headers={"X-OpenWebUI-User-Id": "u1", "Authorization": OPERATORS},
+    ),
+    Row(
         "a page of a web app at the server",
         "loopback",
         "",
