@@ -4,6 +4,7 @@ A refusal that blames something which can be left out, or put otherwise, costs t
 is kept once the server has taken the request that was made by it; a wrong guess is forgotten with its request.
 """
 
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
@@ -20,6 +21,12 @@ from ..upstream.wire import encode
 MOST_REFUSALS = 24
 # That most servers take.
 MOST_TOOLS = 128
+
+# It is no request that is refused, but a call in the answer that the server cannot read.
+_OF_THE_ANSWER = re.compile(
+    r"pars(?:e|ing) (?:the )?(?:tool|function)[ _]call|parse input at|tool_use_failed|failed to call a function",
+    re.IGNORECASE,
+)
 
 Body = dict[str, Any]
 
@@ -124,13 +131,17 @@ class _Attempt:
         self.notes: list[str] = []
         self._rules = rules
         self._said: str | None = None
+        self._again = True
 
     def learn(self, said: str, make: Callable[[Lessons], Body]) -> bool:
         """Takes the next step against a refusal; whether there is one.
 
         While the refusal stays the same, a rule goes on as far as it can; if that is no help, what it taught is
-        forgotten, and the next rule is tried.
+        forgotten, and the next rule is tried. What the model made a mess of itself may go better the second time.
         """
+        if _OF_THE_ANSWER.search(said):
+            again, self._again = self._again, False
+            return again
         if said != self._said:
             self._said, self._before, self._known, self._place = said, self.lessons, len(self.notes), 0
         while self._place < len(self._rules):

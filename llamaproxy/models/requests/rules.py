@@ -59,13 +59,15 @@ _OF_THE_PROMPT = re.compile(r"context[ _](?:length|window|limit)|\d > \d+ - \d",
 # It is this schema that is refused, and not schemas.
 _ONE_SCHEMA = re.compile(
     r"invalid (?:json )?schema|schema for response_format|in context=|schema[^\n]{0,30}(?:invalid|not valid|conversion)"
-    r"|(?:parse|compile|convert)[^\n]{0,30}(?:schema|grammar)|schema contains|unsupported (?:json )?schema",
+    r"|(?:parse|compile|convert)[^\n]{0,30}(?:schema|grammar)|schema contains|unsupported (?:json )?schema"
+    r"|additionalproperties",
     re.IGNORECASE,
 )
 # `stop` is a word of the language as well.
 _STOP = re.compile(
     r"['\"`:]\s?stop\b(?!\s\w)|\bstop['\"`]|stop_?(?:sequences?|words?)|stop (?:sequence|word|parameter|token)"
-    r"|param: stop\b|(?:supported|permitted|parameter|argument|field)[^\n]{0,30}: ?stop\b",
+    r"|param: stop\b|^stop: |\bstop (?:is|are) (?:not |un)|support(?:s|ed)? (?:the )?(?:parameter )?stop\b"
+    r"|(?:supported|permitted|parameter|argument|field)[^\n]{0,30}: ?stop\b",
     re.IGNORECASE,
 )
 _NEVER_LEFT_OUT = frozenset({"model", "messages", "stream", "tools", "system", "options", "max_tokens"})
@@ -111,7 +113,7 @@ def stale(said: str, body: Body, lessons: Lessons) -> Learned | None:
 
 def tools(said: str, body: Body, lessons: Lessons) -> Learned | None:
     """One that is refused goes; too many are fewer; if none is taken, the model is told of them in words."""
-    offered = [tool.get("function", tool) for tool in body.get("tools", ())]
+    offered = [_made(tool) for tool in body.get("tools", ())]
     if not offered or not _ABOUT_TOOLS.search(said):
         return None
     places = [int(place) for place in _TOOL_PLACE.findall(said)]
@@ -121,11 +123,11 @@ def tools(said: str, body: Body, lessons: Lessons) -> Learned | None:
     if _NO_TOOLS.search(said):
         return Learned(replace(lessons, tools_in_words=True), "takes no tools; it is told of them in words")
     words = set(_TOKENS.findall(said))
-    named = [tool for tool in offered if tool["name"] in words]
+    named = [tool for tool in offered if tool and tool["name"] in words]
     # Gemini counts the declarations inside of its one tool, and names that first.
-    named = named or [offered[place] for place in places[-1:] if place < len(offered)]
+    named = named or [offered[place] for place in places[-1:] if place < len(offered) and offered[place]]
     if named:
-        out = lessons.tools_out | {mark(as_offered(tool)) for tool in named}
+        out = lessons.tools_out | {mark(tool) for tool in named}
         note = f"refuses {_listed(tool['name'] for tool in named)}, which is left out"
         return Learned(replace(lessons, tools_out=out), note)
     return None
@@ -258,11 +260,13 @@ def form_in(body: Body) -> str | None:
     return "json_object" if asked == "json" else "json_schema"
 
 
-def as_offered(tool: dict[str, Any]) -> dict[str, Any]:
-    """A definition in a request as `Offer` made it."""
-    if "input_schema" not in tool:
-        return tool
-    return {"name": tool["name"], "description": tool["description"], "parameters": tool["input_schema"]}
+def _made(tool: dict[str, Any]) -> dict[str, Any]:
+    """A definition in a request as `Offer` made it; empty for one that an operator wrote into the entry."""
+    tool = tool.get("function", tool)
+    schema = tool.get("parameters") or tool.get("input_schema")
+    if schema is None or "name" not in tool:
+        return {}
+    return {"name": tool["name"], "description": tool.get("description", ""), "parameters": schema}
 
 
 def _is_unknown(said: str) -> bool:

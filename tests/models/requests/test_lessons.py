@@ -93,6 +93,9 @@ WISHES: tuple[tuple[str, dict[str, Any], dict[str, Any]], ...] = (
      {"max_tokens": 5}, {"max_tokens": 16}),
     ("Unsupported parameter: 'stop' is not supported with this model.", {"stop": ("END",)}, {"stop": None}),
     ("Argument not supported on this model: stop", {"stop": ("END",)}, {"stop": None}),
+    ("stop: Extra inputs are not permitted", {"stop": ("END",)}, {"stop": None}),
+    ("this model does not support stop", {"stop": ("END",)}, {"stop": None}),
+    ("stop is not supported", {"stop": ("END",)}, {"stop": None}),
     ("This model doesn't support the stopSequences field. Remove stopSequences and try again.",
      {"stop": ("END",)}, {"stop": None}),
     ("Unrecognized request argument supplied: reasoning_effort", {"think": "low"}, {"reasoning_effort": None}),
@@ -206,6 +209,26 @@ class WishTests(LessonTestCase):
         self.assertIn("tools", body)
         self.assertNotIn("temperature", body)
 
+    def test_answer_that_its_own_server_cannot_read_is_asked_for_once_more(self) -> None:
+        for said in (
+            "error parsing tool call: raw='{\"a\"', err=unexpected end of JSON input",
+            "Failed to call a function. Please adjust your prompt. See 'failed_generation' for more details.",
+            "Failed to parse input at pos 12: <|channel|>",
+        ):
+            for times in (1, 2):
+                call, connection = self.call(request=asked(tools=[tool("clock")]))
+                for _ in range(times):
+                    before = connection.body
+                    connection.answer(500, json.encode({"error": {"message": said}}))
+                    if not call.done.called:
+                        connection = self.network.accept()
+                        self.assertEqual(connection.body, before)
+                if times == 1:
+                    self.take(connection)
+                    self.result_of(call)
+                else:
+                    self.error_of(call)
+
     def test_lesson_is_kept_if_the_answer_breaks_off_or_is_too_long(self) -> None:
         def too_long(connection: Connection) -> None:
             connection.answer(400, b'{"error": {"message": "prompt is too long: 9 tokens > 8 maximum"}}')
@@ -294,6 +317,18 @@ class ToolTests(LessonTestCase):
             "* GenerateContentRequest.tools[0].function_declarations[2].parameters.properties[x].items: missing field.",
         ):
             self.assertEqual(self.names(self.lesson(asked(tools=tools), said)), ["clock", "mcp_a"], said)
+
+    def test_every_format_leaves_a_named_tool_out(self) -> None:
+        tools = [tool("clock"), {**tool("bad"), "description": ""}]
+        for kind in ("OPENAI", "OLLAMA", "ANTHROPIC"):
+            body = self.lesson(asked(tools=tools), "tools.1.name: the tool 'bad' is refused", kind=kind)
+            self.assertEqual(len(body["tools"]), 1, kind)
+
+    def test_tools_that_the_operator_wrote_are_left_alone(self) -> None:
+        own = {"tools": [{"type": "web_search"}]}
+        call, connection = self.call(request=asked(tools=[tool("clock")]), extra=own)
+        connection.answer(400, b'{"error": {"message": "tools[0]: no such tool"}}')
+        self.error_of(call)
 
     def test_tool_that_was_refused_is_tried_again_once_it_is_another(self) -> None:
         call, connection = self.call(request=asked(tools=[tool("clock"), tool("bad", required=["x"])]))
