@@ -20,6 +20,7 @@ from ...seams.gates import (
     READ_ONLY_GROUPS,
     SIDES,
     TOOLS,
+    UNKNOWN,
     GateMap,
     Kind,
     Need,
@@ -112,11 +113,12 @@ class Gates:
             return
         if not access.reads and not access.writes:
             yield Need(DB, META, access.operation)
+        doubtful = bool(access.doubt) or UNKNOWN in access.writes
         shown = [table for table in access.shows if self.shuts(table, "read", access.schema)]
         for side, tables in zip(SIDES, ((*access.reads, *shown), access.writes), strict=True):
             for table in tables:
                 yield Need(DB, table.lower(), side, doubt=access.doubt)
-            if access.doubt or ALL in tables:
+            if doubtful or ALL in tables:
                 for table in self.shut_tables(side, access.schema):
                     yield Need(DB, table, side, doubt=access.doubt)
 

@@ -38,10 +38,11 @@ _UNION = re.compile(r"UNION=\(([^)]*)\)")
 # Engines whose tables lie elsewhere: in files of any kind, or on other servers.
 _ELSEWHERE = frozenset({"connect", "federated", "spider", "s3", "oqgraph"})
 _WORD = re.compile(r"`((?:[^`]|``)+)`|([\w$]+)")
-_QUALIFIED = re.compile(r"`?([\w$]+)`?\s*\.\s*`?([\w$]+)`?")
+_QUALIFIED = re.compile(r"(?<![\w$])([\w$]++)`?\s*+\.\s*+`?([\w$]++)")
 _TARGET = re.compile(
-    r"\b(?:into|update|delete\s+from|truncate(?:\s+table)?|replace|insert)\s+(?:ignore\s+|low_priority\s+|table\s+)*"
-    r"(?:`?[\w$]+`?\s*\.\s*)?`?([\w$]+)",
+    r"\b(?:(?:insert|replace)\s+(?:\w+_priority\s+|delayed\s+|ignore\s+)*(?:into\s+)?"
+    r"|update\s+(?:low_priority\s+|ignore\s+)*|delete\s+(?:low_priority\s+|quick\s+|ignore\s+)*from\s+"
+    r"|truncate\s+(?:table\s+)?)(?:`?[\w$]+`?\s*\.\s*)?`?([\w$]+)",
     re.IGNORECASE,
 )
 _DYNAMIC = frozenset({"prepare", "execute", "immediate"})
@@ -61,8 +62,7 @@ class Definitions:
         names = (*verdict.reads, *verdict.writes, *verdict.shows)
         if verdict.is_doubtful:
             names = (*names, *_words(verdict.text))
-        only_shown = not (verdict.reads or verdict.writes)
-        for need in self._needs(names, set(verdict.writes), only_shown):
+        for need in self._needs(names, set(verdict.writes), verdict.only_describes):
             if need is not None:
                 raise refusal(need)
 

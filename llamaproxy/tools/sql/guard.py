@@ -117,12 +117,13 @@ def _judged(sql: str, dialect: Dialect, names: Names) -> Verdict:
     powers = {power for name in touched for power in powers_of_table(name, dialect)}
     if ALL in powers:
         touched.add(ALL)
-    # What comes back of it are values, or they are copied.
-    known = set() if _gives_nothing(tree) else touched
+    # Of a table that is only changed nothing shows.
+    hidden = written if _gives_nothing(tree) else set()
+    shown = (*sorted(touched & written), *_shown(words, touched, dialect))
     verdict = Verdict(
         text=words.cleaned,
         reads=tuple(sorted(touched - written)),
-        shows=_unique((*sorted(known & written), *_shown(words, touched, dialect))),
+        shows=_unique(name for name in shown if names.short(name) not in hidden),
         powers=tuple(sorted(powers - {ALL})),
     )
     harmless = _is_harmless(tree, words, dialect)

@@ -42,6 +42,10 @@ class Names:
         full = name if schema in ("", self._default) else f"{schema}.{name}"
         return "" if _CATALOGUE[self._dialect].fullmatch(full.lower()) else full
 
+    def short(self, name: str) -> str:
+        """A name without the default schema."""
+        return name.removeprefix(f"{self._default}.")
+
     def _folded(self, part: exp.Expr | None) -> str:
         """One part of a name as the database keeps it."""
         if part is None:

@@ -39,10 +39,10 @@ class PostgresDatabase:
                 with closing(self._connection(raw, bounds)) as connection:
                     looks = None
                     if leave is not None:
-                        looks = Relations(connection, leave, not (verdict.reads or verdict.writes))
+                        looks = Relations(connection, leave, verdict.only_describes)
                     if verdict.writes:
                         return self._write(connection, verdict.text, bounds, looks)
-                    return self._read(connection, verdict.text, bounds, looks)
+                    return self._read(connection, verdict, bounds, looks)
             except DatabaseError as error:
                 raise _told(error, leave is not None and verdict.is_doubtful) from None
             except (InterfaceError, OSError) as error:
@@ -71,10 +71,11 @@ class PostgresDatabase:
         )
         return connection
 
-    def _read(self, connection: Connection, text: str, bounds: Bounds, looks: Relations | None) -> str:
+    def _read(self, connection: Connection, verdict: Verdict, bounds: Bounds, looks: Relations | None) -> str:
+        text = verdict.text
         is_query = text.lower().startswith(_QUERIES)
         if looks is not None and is_query:
-            looks.foresee(text)
+            looks.foresee(text, verdict.reads)
         connection.run("BEGIN READ ONLY")
         table = Table(bounds.rows, bounds.bytes)
         if not is_query:

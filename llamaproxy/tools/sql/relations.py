@@ -23,8 +23,8 @@ _FIRST_OWN = 16384
 _NO_VIEW = ("42501", "25006")
 
 _PARSED = f"""
-    WITH RECURSIVE reached(oid) AS (
-        SELECT 'pg_temp.llamaproxy_look'::regclass::oid
+    WITH RECURSIVE start(oid) AS ({{start}}), reached(oid) AS (
+        SELECT oid::oid FROM start WHERE oid IS NOT NULL
         UNION
         SELECT found[1]::oid FROM reached JOIN pg_catalog.pg_rewrite ON ev_class = reached.oid AND ev_type = '1'
         CROSS JOIN LATERAL pg_catalog.regexp_matches(ev_action::text, ':relid (\\d+)', 'g') AS found
@@ -35,7 +35,7 @@ _PARSED = f"""
             ev_action::text, ':(?:funcid|opfuncid|aggfnoid|winfnoid) (\\d+)', 'g'
         ) AS found WHERE reached.oid >= {_FIRST_OWN}
     )
-    SELECT 'r', oid::int8, '', 'i', '' FROM reached WHERE oid <> 'pg_temp.llamaproxy_look'::regclass::oid
+    SELECT 'r', oid::int8, '', 'i', '' FROM reached WHERE oid IS DISTINCT FROM to_regclass('pg_temp.llamaproxy_look')
     UNION ALL
     SELECT 'f', called.oid::int8, proname::text, provolatile::text, coalesce(extname::text, '')
     FROM called JOIN pg_catalog.pg_proc p ON p.oid = called.oid
@@ -60,8 +60,8 @@ _KIN = """
         UNION SELECT start, oid, 'up' FROM up WHERE start <> oid
         UNION SELECT start, oid, 'down' FROM down WHERE start <> oid
         UNION SELECT given.oid, c.oid, 'owner' FROM given JOIN pg_catalog.pg_class c ON c.reltoastrelid = given.oid
-        UNION SELECT given.oid, refobjid, 'owner' FROM given JOIN pg_catalog.pg_depend ON objid = given.oid
-            AND classid = 'pg_class'::regclass AND refclassid = 'pg_class'::regclass AND deptype IN ('a', 'i')
+        UNION SELECT given.oid, refobjid, 'owner' FROM given JOIN pg_catalog.pg_class c ON c.oid = given.oid
+            AND c.relkind = 'S' JOIN pg_catalog.pg_depend ON objid = given.oid AND classid = 'pg_class'::regclass AND refclassid = 'pg_class'::regclass AND deptype IN ('a', 'i')
         UNION SELECT conrelid, confrelid, 'key' FROM given JOIN pg_catalog.pg_constraint ON conrelid = given.oid
             AND contype = 'f'
     )
@@ -81,6 +81,12 @@ _RECKONING_EXTENSIONS = frozenset(_RECKONING.split())
 _READS_ANY = re.compile(
     r"(table|schema|database|query|cursor)_to_xml\w*|ts_stat|ts_rewrite|pg_sequence_last_value"
 )
+
+
+def _literal(name: str) -> str:
+    """A table's name as SQL text with its parts quoted."""
+    quoted = ".".join('"' + part.replace('"', '""') + '"' for part in name.split("."))
+    return "'" + quoted.replace("'", "''") + "'"
 
 
 class _Kin(Struct, frozen=True):
@@ -109,11 +115,15 @@ class Relations:
         self._connection = connection
         self._leave = leave
         self._only_shown = only_shown
-        self._allowed: set[int] = set()
+        self._allowed: dict[int, Side] = {}
 
-    def foresee(self, query: str) -> None:
-        """Looks at what a query is parsed to. Raises `ToolError`, or the server's error."""
+    def foresee(self, query: str, reads: Iterable[str]) -> None:
+        """Looks at what a query is parsed to, or where the server makes no view, at what it `reads` by its words.
+
+        Raises `ToolError`, or the server's error.
+        """
         self._connection.run("BEGIN")
+        start = "SELECT 'pg_temp.llamaproxy_look'::regclass"
         try:
             # Two columns of one name are fine in there, and the end of a line ends a comment.
             self._connection.execute_unnamed(
@@ -122,10 +132,14 @@ class Relations:
         except DatabaseError as error:
             self._connection.run("ROLLBACK")
             what = error.args[0] if error.args else {}
-            if isinstance(what, dict) and what.get("C") in _NO_VIEW:
-                return  # the locks tell of tables, later
-            raise
-        parsed = self._connection.run(_PARSED)
+            if not isinstance(what, dict) or what.get("C") not in _NO_VIEW:
+                raise
+            start = (
+                " UNION ALL ".join(f"SELECT to_regclass({_literal(name)})" for name in reads)
+                or "SELECT NULL::regclass"
+            )
+            self._connection.run("BEGIN")
+        parsed = self._connection.run(_PARSED.format(start=start))
         touched: dict[int, Side] = {oid: "read" for kind, oid, *_ in parsed if kind == "r"}
         self._check(self._needs(touched, set()))
         self._check(
@@ -166,7 +180,7 @@ class Relations:
         rows = [_Kin(*row) for row in self._connection.run(_KIN.format(oids=",".join(map(str, touched))))]
         parents = {row.start for row in rows if row.how == "up" and row.oid in touched}
         owned = {row.start for row in rows if row.how == "owner"}
-        written = {oid for oid, side in touched.items() if side == "write"}
+        written = {oid for oid, side in (*touched.items(), *self._allowed.items()) if side == "write"}
         free = {row.oid for row in rows if row.how == "key" and row.start in written} & keys - written
         for row in rows:
             side = touched[row.start]

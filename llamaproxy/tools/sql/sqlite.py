@@ -11,7 +11,7 @@ from threading import Timer
 from typing import IO, Any
 
 from ...seams.errors import ToolError
-from ...seams.gates import Leave, Need
+from ...seams.gates import Leave, Need, Side
 from ..threads import Abort
 from .closed import refusal
 from .statement import Bounds, Verdict
@@ -56,7 +56,7 @@ class SqliteDatabase:
             abort.hook(child.kill)
             late.start()
             try:
-                answer = _talk(child, order, leave)
+                answer = _talk(child, order, verdict, leave)
             finally:
                 late.cancel()
                 child.kill()
@@ -79,7 +79,9 @@ def _kept() -> dict[str, str]:
     }
 
 
-def _talk(child: "subprocess.Popen[str]", order: dict[str, Any], leave: Leave | None) -> dict[str, Any]:
+def _talk(
+    child: "subprocess.Popen[str]", order: dict[str, Any], verdict: Verdict, leave: Leave | None
+) -> dict[str, Any]:
     """The last word of the child; empty if it was ended. Raises `ToolError` for what it has no leave to touch."""
     assert child.stdin is not None and child.stdout is not None
     closed: Need | None = None
@@ -92,10 +94,19 @@ def _talk(child: "subprocess.Popen[str]", order: dict[str, Any], leave: Leave | 
                     raise refusal(closed)
                 return said
             table, side = said["ask"]
-            need = leave.closed(table, side) if leave is not None else None
+            need = _need(table, side, verdict, leave) if leave is not None else None
             closed = closed or need
             _tell(child.stdin, "0" if need else "1")
     return {}
+
+
+def _need(table: str, side: Side, verdict: Verdict, leave: Leave) -> Need | None:
+    """The gate in the way; a change of a table looks at it, which needs no more leave than the change."""
+    if verdict.only_describes:
+        return leave.shut(table, side)
+    if side == "read" and table in verdict.writes and not verdict.is_doubtful:
+        return leave.shut(table, side) if table in verdict.shows else None
+    return leave.closed(table, side)
 
 
 def _tell(file: IO[str], line: str) -> None:

@@ -9,6 +9,9 @@ from ..threads import Abort
 
 Dialect = Literal["sqlite", "postgres", "mysql"]
 
+# How statements begin that only describe.
+_DESCRIBING = ("expl", "show", "desc", "prag")
+
 
 class Verdict(Struct, frozen=True, kw_only=True):
     """What a statement touches; table names without the default schema, folded as the database folds them.
@@ -24,6 +27,11 @@ class Verdict(Struct, frozen=True, kw_only=True):
     writes: tuple[str, ...] = ()
     shows: tuple[str, ...] = ()
     powers: tuple[str, ...] = ()
+
+    @property
+    def only_describes(self) -> bool:
+        """Whether it tells of tables and does not look into them."""
+        return not (self.reads or self.writes) and self.text[:4].lower() in _DESCRIBING
 
     @property
     def is_doubtful(self) -> bool:
