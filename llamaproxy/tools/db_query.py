@@ -72,9 +72,9 @@ class DbQueryTool(BuiltIn):
 
     def run(self, arguments: dict[str, Any], context: ToolContext) -> Deferred[str]:
         """Runs the statement in a thread."""
-        verdict = self._verdict(arguments["sql"])
+        sql = arguments["sql"]
         return self._workers.run(
-            lambda abort: self._target.open().run(verdict, self._bounds, abort, context.leave)
+            lambda abort: self._target.open().run(self._verdict(sql), self._bounds, abort, context.leave)
         )
 
     def _verdict(self, sql: str) -> "Verdict":

@@ -25,6 +25,7 @@ _SQLITE = """
     percentile printf random randomblob sinh snippet soundex sqlite_source_id sqlite_version string_agg subtype
     tanh time timediff total total_changes typeof unicode unistr unixepoch unlikely zeroblob generate_series
     pragma_table_info pragma_table_xinfo pragma_table_list pragma_index_list pragma_index_info
+    match matchinfo offsets sqlite_compileoption_get sqlite_compileoption_used
     pragma_index_xinfo pragma_foreign_key_list pragma_database_list pragma_collation_list pragma_function_list
 """
 
@@ -55,6 +56,17 @@ _POSTGRES = """
     string_agg string_to_array string_to_table strpos timeofday to_ascii to_hex to_json to_jsonb to_number
     to_regclass to_timestamp to_tsquery to_tsvector transaction_timestamp translate ts_headline ts_rank
     ts_rank_cd txid_current_if_assigned unistr unnest upper_inc version width_bucket word_similarity
+    acosd acosh area array_fill array_to_tsvector asind asinh atan2d atand atanh bit_count box center circle
+    convert_from convert_to cosd cotd datemultirange diameter enum_first enum_last enum_range family height host
+    hostmask int4multirange int8multirange is_normalized isclosed isopen json_populate_record
+    json_populate_recordset json_to_tsvector jsonb_path_exists_tz jsonb_path_match_tz jsonb_path_query_array_tz
+    jsonb_path_query_first_tz jsonb_path_query_tz jsonb_populate_record jsonb_populate_recordset jsonb_set_lax
+    jsonb_to_tsvector line lower_inf lseg masklen min_scale netmask network normalize npoints numnode nummultirange
+    overlaps pg_backend_pid pg_client_encoding pg_postmaster_start_time pg_size_bytes point polygon radius
+    range_merge regr_sxx regr_sxy regr_syy set_byte set_masklen setweight sind slope strip tand text timezone
+    to_regnamespace to_regproc to_regprocedure to_regtype trim_array trim_scale ts_debug ts_delete ts_filter
+    ts_lexize ts_parse tsmultirange tsquery_phrase tstzmultirange tsvector_to_array upper_inf width xml_is_well_formed
+    xmlagg xmlcomment xmlconcat xmlelement xmlexists xmlforest xpath xpath_exists
     has_table_privilege has_schema_privilege has_column_privilege has_database_privilege
 """
 
@@ -72,6 +84,9 @@ _MYSQL = """
     st_area st_asgeojson st_astext st_distance st_within std str_to_date strcmp subdate substring_index subtime
     sysdate system_user time_format time_to_sec timediff timestampadd timestampdiff to_base64 to_days to_seconds
     truncate ucase uncompress unix_timestamp utc_date utc_time utc_timestamp uuid uuid_short values version
+    add_months aes_decrypt aes_encrypt chr column_exists column_list crc32c decode encode extractvalue
+    is_ipv4_compat is_ipv4_mapped json_array_append json_array_insert json_equals json_merge json_normalize lengthb
+    random_bytes sys_guid uncompressed_length updatexml
     weekday weekofyear weight_string yearweek isnull nvl nvl2 point
 """
 

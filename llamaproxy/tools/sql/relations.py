@@ -39,12 +39,13 @@ _PARSED = f"""
     UNION ALL
     SELECT 'f', called.oid::int8, proname::text, provolatile::text, coalesce(extname::text, '')
     FROM called JOIN pg_catalog.pg_proc p ON p.oid = called.oid
-    LEFT JOIN pg_catalog.pg_depend d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
+    LEFT JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_proc'::regclass AND d.objid = p.oid
+        AND d.deptype = 'e'
     LEFT JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid
 """
 _LOCKED = """
     SELECT relation::int8, mode FROM pg_catalog.pg_locks
-    WHERE pid = pg_catalog.pg_backend_pid() AND locktype = 'relation' AND relation <> 'pg_locks'::regclass
+    WHERE pid = pg_catalog.pg_backend_pid() AND locktype = 'relation' AND relation <> 'pg_catalog.pg_locks'::regclass
 """
 # A relation with its kin: what it inherits from and what inherits from it, and whose values or numbers it keeps.
 _KIN = """
@@ -61,7 +62,8 @@ _KIN = """
         UNION SELECT start, oid, 'down' FROM down WHERE start <> oid
         UNION SELECT given.oid, c.oid, 'owner' FROM given JOIN pg_catalog.pg_class c ON c.reltoastrelid = given.oid
         UNION SELECT given.oid, refobjid, 'owner' FROM given JOIN pg_catalog.pg_class c ON c.oid = given.oid
-            AND c.relkind = 'S' JOIN pg_catalog.pg_depend ON objid = given.oid AND classid = 'pg_class'::regclass AND refclassid = 'pg_class'::regclass AND deptype IN ('a', 'i')
+            AND c.relkind = 'S' JOIN pg_catalog.pg_depend ON objid = given.oid AND deptype IN ('a', 'i')
+            AND classid = 'pg_catalog.pg_class'::regclass AND refclassid = 'pg_catalog.pg_class'::regclass
         UNION SELECT conrelid, confrelid, 'key' FROM given JOIN pg_catalog.pg_constraint ON conrelid = given.oid
             AND contype = 'f'
     )
