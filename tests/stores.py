@@ -1,6 +1,8 @@
-"""A session store in memory, whose trees are plain lists."""
+"""Session stores that answer at once: one in memory, whose trees are plain lists, and the real one without a thread."""
 
+import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from twisted.internet.defer import Deferred, fail, succeed
@@ -8,6 +10,7 @@ from zope.interface import implementer
 
 from llamaproxy.seams.interfaces import ISessionStore
 from llamaproxy.seams.types import Branch, Message, Spot, StoredSession, Trace
+from llamaproxy.store.database import Database
 
 
 class Tree:
@@ -115,10 +118,12 @@ class MemoryStore:
                     number=number,
                     begins=tree.begins[number],
                     length=len(line),
-                    words=next((message.content for message in line[tree.begins[number] :]), ""),
+                    words=line[tree.begins[number]].content,
+                    ending=line[-1].given.opening if line[-1].given else "",
                     active=number == tree.active,
                 )
                 for number, line in tree.lines.items()
+                if line
             ]
         )
 
@@ -136,16 +141,17 @@ class MemoryStore:
             tree.active = before
         return succeed(before)
 
-    def find(self, session_id: str, openings: Sequence[str]) -> Deferred[Sequence[Trace]]:
+    def find(self, session_id: str, places: Sequence[str]) -> Deferred[Sequence[Trace]]:
         tree = self.trees.get(session_id, Tree())
-        return succeed(
-            [
-                Trace(message.given, Spot(number, index + 1))
-                for number, line in reversed(tree.lines.items())
-                for index, message in reversed(list(enumerate(line)))
-                if index >= tree.begins[number] and message.given and message.given.opening in openings
-            ]
-        )
+        found = []
+        for number, line in reversed(tree.lines.items()):
+            for index in range(len(line) - 1, tree.begins[number] - 1, -1):
+                given, mark = line[index].given, line[index].mark
+                if given and given.place in places:
+                    found.append(Trace(given.place, given.opening, Spot(number, index + 1)))
+                elif mark and mark.after in places:
+                    found.append(Trace(mark.after, None, Spot(number, index + 1)))
+        return succeed(found)
 
     def clear(self, session_id: str) -> Deferred[int]:
         tree = self.trees.pop(session_id, Tree())
@@ -156,3 +162,48 @@ class MemoryStore:
         self.trees.pop(session_id, None)
         self.settings.pop(session_id, None)
         return succeed(existed)
+
+
+@implementer(ISessionStore)
+class FileStore:
+    """The real database, asked on the reactor's own thread."""
+
+    def __init__(self, path: Path) -> None:
+        self.database = Database(path, lambda: 0.0)
+
+    def open(self) -> Deferred[None]:
+        return succeed(None)
+
+    def close(self) -> Deferred[None]:
+        self.database.close()
+        return succeed(None)
+
+    def load(self, session_id: str, limit: int) -> Deferred[StoredSession | None]:
+        return succeed(self.database.load(session_id, limit))
+
+    def append(
+        self, session_id: str, messages: Sequence[Message], after: Spot | None = None
+    ) -> Deferred[int]:
+        return succeed(self.database.append(session_id, messages, after))
+
+    def save_settings(self, session_id: str, model: str, settings: dict[str, Any]) -> Deferred[None]:
+        self.database.save_settings(session_id, model, json.dumps(settings))
+        return succeed(None)
+
+    def branches(self, session_id: str) -> Deferred[Sequence[Branch]]:
+        return succeed(self.database.branches(session_id))
+
+    def take_up(self, session_id: str, branch: int) -> Deferred[bool]:
+        return succeed(self.database.take_up(session_id, branch))
+
+    def step_back(self, session_id: str) -> Deferred[int | None]:
+        return succeed(self.database.step_back(session_id))
+
+    def find(self, session_id: str, places: Sequence[str]) -> Deferred[Sequence[Trace]]:
+        return succeed(self.database.find(session_id, places))
+
+    def clear(self, session_id: str) -> Deferred[int]:
+        return succeed(self.database.clear(session_id))
+
+    def delete(self, session_id: str) -> Deferred[bool]:
+        return succeed(self.database.delete(session_id))

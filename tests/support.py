@@ -24,6 +24,7 @@ from llamaproxy.seams.interfaces import (
     IModel,
     IPeers,
     IReplyConsumer,
+    ISessionStore,
     ITool,
 )
 from llamaproxy.seams.types import (
@@ -261,6 +262,7 @@ class House:
         embedders: Sequence[CountingEmbedder] = (),
         tools: Sequence[ITool] = (),
         gates: GateMap | None = None,
+        store: ISessionStore | None = None,
     ) -> None:
         self.embedders = {each.info().key: each for each in embedders}
         self.clock = Clock()
@@ -268,6 +270,7 @@ class House:
         self.wall_step = 0.0
         self.models = models or (ScriptedModel(),)
         self.store = MemoryStore()
+        self._store = store or self.store
         self.limits = limits or Limits()
         self.prompts = PromptFiles(folder, immediately)
         self.toolbox = Toolbox(tools)
@@ -284,7 +287,7 @@ class House:
         return Agent(
             by_key,
             self.models[0].info().key,
-            self.store,
+            self._store,
             self.prompts,
             self.clock,
             self.limits,

@@ -200,8 +200,11 @@ class ISessionStore(Interface):
     def step_back(session_id: str) -> Deferred[int | None]:
         """Makes the branch active that was so before the active one; fires with its number, None if there was none."""
 
-    def find(session_id: str, openings: Sequence[str]) -> Deferred[Sequence[Trace]]:
-        """The answers on any branch that began like one of these, a few hundred at most, the newest first."""
+    def find(session_id: str, places: Sequence[str]) -> Deferred[Sequence[Trace]]:
+        """The messages (`Mark.after`) and answers (`Given.place`) on any branch at these places of an app's history.
+
+        A few hundred at most, the newest first.
+        """
 
     def clear(session_id: str) -> Deferred[int]:
         """Forgets the messages of all branches, keeps the settings; fires with the number of messages that went."""

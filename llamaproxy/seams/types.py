@@ -338,20 +338,26 @@ class Spot(Struct, frozen=True):
 class Branch(Struct, frozen=True, kw_only=True):
     """A branch of a conversation: it shares its first `begins` messages with another one, and has `length` in all.
 
-    `words` are the first of its own. `active` is the one that the session goes on with.
+    `words` are the first of its own, `ending` is the opening of its last answer (see `Given`). `active` is the one that
+    the session goes on with.
     """
 
     number: int
     begins: int
     length: int
     words: str
+    ending: str
     active: bool
 
 
 class Trace(Struct, frozen=True):
-    """An answer in the store, and the point right after it."""
+    """A message in the store by its place in an app's history, with the point right after it.
 
-    given: Given
+    `opening` is that of an answer (see `Given`), None for a message of the user.
+    """
+
+    place: str
+    opening: str | None
     spot: Spot
 
 

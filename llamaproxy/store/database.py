@@ -87,7 +87,7 @@ class Database(Reader):
             ).fetchall()
             connection.executemany(
                 """
-                INSERT INTO messages (session_id, branch, seq, role, content, rest, opening)
+                INSERT INTO messages (session_id, branch, seq, role, content, rest, place)
                 VALUES (?, ?, ?, ?, ?, ?, ?)
                 """,
                 [
@@ -218,9 +218,9 @@ class Database(Reader):
 def _to_row(message: Message) -> tuple[str, str, str | None, str | None]:
     fields = msgspec.to_builtins(message)
     role, content = fields.pop("role"), fields.pop("content")
-    opening = (message.given.opening or None) if message.given else None
+    place = message.given.place if message.given else message.mark.after if message.mark else None
     # A model that cuts an emoji in half must not cost the turn, and half an emoji would only break the next prompt.
-    return role, joined(content), joined(json.dumps(fields, ensure_ascii=False)) if fields else None, opening
+    return role, joined(content), joined(json.dumps(fields, ensure_ascii=False)) if fields else None, place
 
 
 def file_at(path: Path) -> tuple[int, int] | None:

@@ -12,7 +12,7 @@ from ..seams.types import Branch, Message, Spot, StoredSession, Trace
 # That SQLite takes.
 LARGEST_INTEGER = 2**63 - 1
 
-# Of the first words of a branch's own messages, and of the answers that `find` gives.
+# Of the first words of a branch's own messages, and of the messages that `find` gives.
 WORDS = 200
 MOST_FOUND = 256
 
@@ -57,31 +57,43 @@ class Reader:
         """All branches, by their numbers."""
         rows = self.connection.execute(
             """
-            SELECT b.branch, b.start, b.length, coalesce(substr(m.content, 1, ?), ''), b.branch = s.branch
+            SELECT b.branch, b.start, b.length, b.branch = s.branch, substr(first.content, 1, ?), last.rest
             FROM branches b
             JOIN sessions s ON s.session_id = b.session_id
-            LEFT JOIN messages m ON m.session_id = b.session_id AND m.branch = b.branch AND m.seq = b.start
+            JOIN messages first
+                ON first.session_id = b.session_id AND first.branch = b.branch AND first.seq = b.start
+            JOIN messages last
+                ON last.session_id = b.session_id AND last.branch = b.branch AND last.seq = b.length - 1
             WHERE b.session_id = ? ORDER BY b.branch
             """,
             (WORDS, session_id),
         )
         return [
-            Branch(number=number, begins=start, length=length, words=words, active=bool(active))
-            for number, start, length, words, active in rows
+            Branch(
+                number=number,
+                begins=start,
+                length=length,
+                words=words,
+                ending=_opening(rest),
+                active=bool(active),
+            )
+            for number, start, length, active, words, rest in rows
         ]
 
-    def find(self, session_id: str, openings: Sequence[str]) -> list[Trace]:
-        """The newest answers that began like one of these."""
-        marks = ", ".join("?" * len(openings))
+    def find(self, session_id: str, places: Sequence[str]) -> list[Trace]:
+        """The newest messages and answers at these places."""
+        marks = ", ".join("?" * len(places))
         rows = self.connection.execute(
             f"""
-            SELECT role, content, rest, branch, seq FROM messages
-            WHERE session_id = ? AND opening IN ({marks}) ORDER BY branch DESC, seq DESC LIMIT ?
+            SELECT role, place, rest, branch, seq FROM messages
+            WHERE session_id = ? AND place IN ({marks}) ORDER BY branch DESC, seq DESC LIMIT ?
             """,
-            (session_id, *openings, MOST_FOUND),
+            (session_id, *places, MOST_FOUND),
         )
-        found = ((_from_row(*row[:3]).given, Spot(row[3], row[4] + 1)) for row in rows)
-        return [Trace(given, spot) for given, spot in found if given is not None]
+        return [
+            Trace(place, None if role == "user" else _opening(rest), Spot(branch, seq + 1))
+            for role, place, rest, branch, seq in rows
+        ]
 
     def _newest(self, session_id: str, branch: int, length: int, limit: int) -> list[tuple[str, str, str]]:
         """The rows of the newest messages, the last one first; goes down the tree no further than it has to."""
@@ -109,3 +121,9 @@ class Reader:
 def _from_row(role: str, content: str, rest: str | None) -> Message:
     fields = json.loads(rest) if rest else {}
     return msgspec.convert({"role": role, "content": content, **fields}, Message)
+
+
+def _opening(rest: str | None) -> str:
+    """The one in an answer's `given`."""
+    given = json.loads(rest).get("given") if rest else None
+    return str(given["opening"]) if given else ""

@@ -9,7 +9,8 @@ the newest messages are one read from there, or a few where branches are short.
 #
 # `seq` is a message's position in the conversation, counted from its root; the next one's is the branch's `length`, so
 # that no statement ever counts or searches a history. `rest` is JSON of what most messages lack: images, tool calls,
-# `interrupted`. `opening` is that of `Given`, to find an answer by. `left_branch` was active before this one.
+# `interrupted`. `place` is where a message stands in the app's history, to be found by. `left_branch` was active before
+# this one.
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
         """
@@ -60,7 +61,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             role TEXT NOT NULL,
             content TEXT NOT NULL,
             rest TEXT,
-            opening TEXT,
+            place TEXT,
             PRIMARY KEY (session_id, branch, seq)
         ) WITHOUT ROWID
         """,
@@ -69,7 +70,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         SELECT session_id, 1, seq, role, content, rest FROM messages_1
         """,
         "DROP TABLE messages_1",
-        "CREATE INDEX openings ON messages (session_id, opening) WHERE opening IS NOT NULL",
+        "CREATE INDEX places ON messages (session_id, place) WHERE place IS NOT NULL",
     ),
     # Which store this is: copies of it have the same.
     (

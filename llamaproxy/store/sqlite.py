@@ -101,9 +101,9 @@ class SqliteSessionStore:
         """Makes the branch active that was so before; fires with its number, None if there was none."""
         return self._write(session_id, lambda database: database.step_back(session_id))
 
-    def find(self, session_id: str, openings: Sequence[str]) -> Deferred[Sequence[Trace]]:
-        """The answers that began like one of these, the newest first."""
-        wanted = tuple(openings)
+    def find(self, session_id: str, places: Sequence[str]) -> Deferred[Sequence[Trace]]:
+        """The messages and answers at these places, the newest first."""
+        wanted = tuple(places)
         return self._read(session_id, lambda reader: reader.find(session_id, wanted))
 
     def clear(self, session_id: str) -> Deferred[int]:

@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from llamaproxy.seams.interfaces import ISessionStore
-from llamaproxy.seams.types import Branch, Given, Message, Spot, Trace
+from llamaproxy.seams.types import Branch, Given, Mark, Message, Spot, Trace
 from llamaproxy.store.database import Database
 from tests.stores import MemoryStore
 
@@ -122,8 +122,8 @@ class DatabaseTests(SynchronousTestCase):
         self.append("q1 a1 q2 a2")
         self.append("q2' a2'", Spot(1, 2))
         expected = [
-            Branch(number=1, begins=0, length=4, words="q1", active=False),
-            Branch(number=2, begins=2, length=4, words="q2'", active=True),
+            Branch(number=1, begins=0, length=4, words="q1", ending="a2", active=False),
+            Branch(number=2, begins=2, length=4, words="q2'", ending="a2'", active=True),
         ]
         self.assertEqual(self.database.branches("s"), expected)
         self.assertEqual(self.now(self.memory.branches("s")), expected)
@@ -139,15 +139,20 @@ class DatabaseTests(SynchronousTestCase):
         self.append("q1 a1 q2 a2")
         self.append("q2' a2'", Spot(1, 2))
         self.database.append("t", said("q1", "a2"))
-        found = self.database.find("s", ["a2", "a2'", "nothing"])
+        asked = Message(role="user", content="q3", mark=Mark(before="at q2", after="at q3"))
+        for append in (self.database.append, self.memory.append):
+            append("s", [asked], None)
+        places = ["at a2", "at a2'", "at q2", "at q3", "nowhere"]
+        found = self.database.find("s", places)
         self.assertEqual(
             found,
             [
-                Trace(Given(place="at a2'", opening="a2'"), Spot(2, 4)),
-                Trace(Given(place="at a2", opening="a2"), Spot(1, 4)),
+                Trace("at q3", None, Spot(2, 5)),
+                Trace("at a2'", "a2'", Spot(2, 4)),
+                Trace("at a2", "a2", Spot(1, 4)),
             ],
         )
-        self.assertEqual(self.now(self.memory.find("s", ["a2", "a2'", "nothing"])), found)
+        self.assertEqual(self.now(self.memory.find("s", places)), found)
         self.assertEqual(self.database.find("s", []), [])
 
     def test_forgetting_forgets_all_branches(self) -> None:
@@ -155,7 +160,7 @@ class DatabaseTests(SynchronousTestCase):
         self.append("q2' a2'", Spot(1, 2))
         self.assertEqual((self.database.clear("s"), self.now(self.memory.clear("s"))), (6, 6))
         self.assertEqual(self.database.branches("s"), [])
-        self.assertEqual(self.database.find("s", ["a1"]), [])
+        self.assertEqual(self.database.find("s", ["at a1"]), [])
         self.append("q5 a5")
         self.assertEqual(self.line(), "1: q5 a5")
         self.database.append("s", said("a6"), Spot(1, 1))

@@ -1,10 +1,9 @@
 """The branches of a session's conversation: which one a message belongs to, and where on it."""
 
-from collections.abc import Mapping
-
 from msgspec import Struct
 
 from ...seams.interfaces import ISessionStore
+from ...seams.openings import agree
 from ...seams.types import ChatTurn, Message, Spot
 from ..backends import Backends
 from .edits import (
@@ -63,8 +62,8 @@ class Branches:
         separate, follow = self._limits.separate_chats, self._limits.follow_edits
         shown = since(asked, session.settings.get(CHOSEN))
         here, note = course(session.messages, shown), ""
-        if here.newer and (separate or (follow and here.kind != "unknown")):
-            other = await self._shown_elsewhere(session, here)
+        if separate or follow:
+            other = await self._elsewhere(session, shown, here)
             if other is not None and await self.take_up(session, other):
                 here, note = course(session.messages, shown), OTHER.format(branch=other)
         match here.kind:
@@ -112,26 +111,35 @@ class Branches:
         after = Spot(session.branch, session.unseen + start + len(stored))
         return Place(after, stored, note=note + AGAIN.format(branch=session.branch))
 
-    async def _shown_elsewhere(self, session: Session, here: Course) -> int | None:
-        """The branch with the newest of the answers that the app shows and the active branch has not."""
-        order = {place: index for index, (place, _) in enumerate(here.newer)}
-        openings: Mapping[str, str] = dict(here.newer)
-        traces = [
-            trace
-            for trace in await self._store.find(session.session_id, [*dict.fromkeys(openings.values())])
-            if trace.spot.branch != session.branch and openings.get(trace.given.place) == trace.given.opening
-        ]
-        newest = max(traces, key=lambda trace: order[trace.given.place], default=None)
-        return None if newest is None else newest.spot.branch
+    async def _elsewhere(self, session: Session, asked: ChatTurn, here: Course) -> int | None:
+        """The branch that the message belongs to, if that is not the active one.
+
+        It has the newest of the answers that the app shows and the active branch has not, or the message itself.
+        """
+        if not here.newer and here.kind != "back":
+            return None
+        order = {place: number for number, place in enumerate([*here.newer, asked.trail[-1]])}
+        proven = here.kind == "back"
+        others: list[tuple[int, int]] = []
+        for trace in await self._store.find(session.session_id, list(order)):
+            if trace.spot.branch == session.branch:
+                continue
+            if trace.opening is not None and agree(trace.opening, here.newer.get(trace.place, "")):
+                proven = True
+                others.append((order[trace.place], trace.spot.branch))
+            elif trace.opening is None and trace.place == asked.trail[-1]:
+                others.append((order[trace.place], trace.spot.branch))
+        return max(others)[1] if proven and others else None
 
     async def _apart(self, session: Session, asked: ChatTurn) -> Place:
         """The place of a message whose chat is not that of the active branch: another branch, or a new one."""
         if goes_on_with(session.messages, asked):
             return Place()
         if (answer := telling_answer(asked)) is not None:
-            traces = await self._store.find(session.session_id, [answer])
-            if traces and await self.take_up(session, traces[0].spot.branch):
-                return Place(note=OTHER.format(branch=session.branch))
+            branches = await self._store.branches(session.session_id)
+            number = next((each.number for each in reversed(branches) if each.ending == answer), None)
+            if number is not None and await self.take_up(session, number):
+                return Place(note=OTHER.format(branch=number))
         if not session.message_count:
             return Place()
         self._tell_models(session)

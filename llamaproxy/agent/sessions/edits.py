@@ -35,13 +35,13 @@ class Course(Struct, frozen=True):
 
     `on`: behind them; `linked` says that the app showed the last of them. `back`: in the place of the turn that begins
     at `start`, and of all after it. `again`: it is the very message of that turn. `unknown`: the app shows nothing that
-    was said here; `newer` ones are the openings that it shows behind all that is known.
+    was said here. `newer` are the openings of the answers that it shows behind all that is known, by their places.
     """
 
     kind: Literal["on", "back", "again", "unknown"]
     start: int = 0
     linked: bool = False
-    newer: tuple[tuple[str, str], ...] = ()
+    newer: dict[str, str] = {}
 
 
 ON = Course("on")
@@ -100,13 +100,16 @@ def course(messages: Sequence[Message], asked: ChatTurn) -> Course:
         and agree(turn.given.opening, shown[places[turn.given.place]] or "")
     ]
     newest = max(proven, default=-1)
-    newer = tuple(
-        (trail[index], answer)
+    newer = {
+        trail[index]: answer
         for index, answer in enumerate(shown[:-1])
         if index > newest and trail[index] and answer
-    )
+    }
     if not proven:
         return Course("unknown", newer=newer)
+    same = next((turn for turn in reversed(turns) if turn.mark.after == trail[-1]), None)
+    if same is not None:
+        return Course("again", same.start, newer=newer)
     # The user may have changed the words of an answer, too, but not the messages around it.
     known = max(number for number, turn in enumerate(turns) if _is_shown(turn, places))
     left = turns[known + 1 :]
@@ -114,7 +117,7 @@ def course(messages: Sequence[Message], asked: ChatTurn) -> Course:
         return Course("on", linked=True, newer=newer)
     if not all(turn.mark.linked for turn in left):
         return Course("on", newer=newer)
-    return Course("again" if left[0].mark.after == trail[-1] else "back", left[0].start, newer=newer)
+    return Course("back", left[0].start, newer=newer)
 
 
 def is_first(asked: ChatTurn) -> bool:
