@@ -114,7 +114,7 @@ class World:
         wire.channel.connectionLost(Failure(ConnectionLost()))
         if shown % 2:
             app.say(said[: 8 + shown])
-        elif not any(message["role"] == "assistant" for message in app.chat):
+        elif not _proves(app.chat):
             self.unproven[text] += 1
 
     def breaks(self, index: int, tries: int) -> None:
@@ -245,5 +245,5 @@ class NothingLostTests(SynchronousTestCase):
         self.assertEqual(sorted(answers), sorted(world.given))
         self.assertLessEqual(set(questions), {*world.sent, *world.failed})
         counts = Counter(questions)
-        for text in world.sent:
+        for text in world.sent.keys() - world.failed:
             self.assertIn(counts[text], range(1, 2 + world.unproven[text]), text)
