@@ -58,8 +58,8 @@ class World:
         self.apps: list[App] = []
         self.sent: Counter[str] = Counter()
         self.given: list[str] = []
-        # Said to a model that failed, and so said with the next message, in each of its versions.
-        self.failed: set[str] = set()
+        # Those that an app shows without an answer are said with the next one, in each version of that.
+        self.loose: set[str] = set()
         # Sent again where nothing proves that it is the same: a new message, then.
         self.unproven: Counter[str] = Counter()
         self.chosen = False
@@ -115,7 +115,7 @@ class World:
         if shown % 2:
             app.say(said[: 8 + shown])
         elif not _proves(app.chat):
-            self.unproven[text] += 1
+            self.loose.add(text)
 
     def breaks(self, index: int, tries: int) -> None:
         """The model breaks off, and the client sends what it got along with its message."""
@@ -133,7 +133,7 @@ class World:
     def fail(self, index: int, _: int) -> None:
         """The model says nothing at all."""
         app = self.app(index)
-        self.failed.add(self._new(app))
+        self.loose.add(self._new(app))
         app.begin()
         self._open_calls()[-1].fail(ModelError("down"))
 
@@ -243,7 +243,7 @@ class NothingLostTests(SynchronousTestCase):
         questions = [line for m in stored if m.role == "user" for line in m.content.split("\n\n")]
         answers = [m.content for m in stored if m.role == "assistant"]
         self.assertEqual(sorted(answers), sorted(world.given))
-        self.assertLessEqual(set(questions), {*world.sent, *world.failed})
+        self.assertLessEqual(set(questions), {*world.sent, *world.loose})
         counts = Counter(questions)
-        for text in world.sent.keys() - world.failed:
+        for text in world.sent.keys() - world.loose:
             self.assertIn(counts[text], range(1, 2 + world.unproven[text]), text)
