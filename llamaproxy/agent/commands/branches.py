@@ -1,7 +1,6 @@
 """Commands about the branches of a conversation, which begin where a message was edited or asked again in the app."""
 
 from ...seams.types import Branch
-from ..sessions.branches import CHOSEN
 from ..turns.approvals import WITHDRAWN
 from .table import Call, command, whole_number
 
@@ -14,10 +13,10 @@ WORDS = 60
 @command("undo", summary="go back to what was before the last edit or new answer", group="Chat", waits=True)
 async def undo(call: Call) -> str:
     """Goes on with the branch that was the active one before."""
-    await _choose(call)
+    await call.conversation.give_up(call.session, WITHDRAWN)
     if not await call.branches.step_back(call.session):
         return "There is nothing to go back to. !branches lists what there is."
-    return f"{_standing(call)} !branches lists all."
+    return f"{await _standing(call)} !branches lists all."
 
 
 @command("branches", summary="list the branches of this conversation", group="Chat")
@@ -36,21 +35,17 @@ async def branches(call: Call) -> str:
 async def branch(call: Call) -> str:
     """Takes up a branch."""
     number = whole_number(call.argument, 1, 2**31)
-    await _choose(call)
+    await call.conversation.give_up(call.session, WITHDRAWN)
     if not await call.branches.take_up(call.session, number):
         return f"There is no branch {number}. !branches lists them."
-    return _standing(call)
+    return await _standing(call)
 
 
-async def _choose(call: Call) -> None:
-    """What the app shows from before now says nothing any more about where the conversation is."""
-    await call.conversation.give_up(call.session, WITHDRAWN)
+async def _standing(call: Call) -> str:
+    """Says where the conversation is now, and that what the app shows from before says nothing about it any more."""
     if call.turn.place:
-        call.session.settings[CHOSEN] = call.turn.place
+        call.branches.choose(call.session, call.turn.place)
         await call.save()
-
-
-def _standing(call: Call) -> str:
     session = call.session
     last = next((message.content for message in reversed(session.messages) if message.role == "user"), "")
     count = f"{session.message_count} message{'' if session.message_count == 1 else 's'}"

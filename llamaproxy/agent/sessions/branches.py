@@ -20,9 +20,10 @@ from .limits import Limits
 from .session import Session
 from .stored import for_sure
 
-# In the session's settings: the place of the app's history at which its user chose a branch. What the app shows from
-# before that is no evidence any more.
-CHOSEN = "branch_chosen_at"
+# In the session's settings: the places of apps' histories at which their users chose a branch, with the branches, the
+# last ones. What an app shows from before that is no evidence any more.
+CHOSEN = "branches_chosen"
+MOST_CHOSEN = 16
 
 BACK = "[back to where this message stands in the app; what came after it is on branch {branch}, !undo returns there]\n"
 AGAIN = "[another answer; the one before is on branch {branch}, !undo returns there]\n"
@@ -60,7 +61,8 @@ class Branches:
         if start is not None:
             return self._again(session, start, with_rounds=True)
         separate, follow = self._limits.separate_chats, self._limits.follow_edits
-        shown = since(asked, session.settings.get(CHOSEN))
+        chosen: dict[str, int] = session.settings.get(CHOSEN, {})
+        shown = since(asked, chosen)
         here, note = course(session.messages, shown), ""
         if separate or follow:
             other = await self._elsewhere(session, shown, here)
@@ -68,7 +70,10 @@ class Branches:
                 here, note = course(session.messages, shown), OTHER.format(branch=other)
         match here.kind:
             case "unknown" if separate:
-                return Place() if shown is not asked else await self._apart(session, asked)
+                if shown is asked:
+                    return await self._apart(session, asked)
+                await self.take_up(session, chosen[shown.trail[0]])
+                return Place()
             case "unknown":
                 return Place(note=NEW_CHAT if _is_news(session, asked) else "")
             case "back" if follow and not late:
@@ -85,6 +90,11 @@ class Branches:
         if there and branch != session.branch:
             await self._follow(session)
         return there
+
+    def choose(self, session: Session, place: str) -> None:
+        """Remembers where in the app its user chose the active branch; the settings are to be saved then."""
+        chosen: dict[str, int] = {**session.settings.get(CHOSEN, {}), place: session.branch}
+        session.settings[CHOSEN] = dict(list(chosen.items())[-MOST_CHOSEN:])
 
     async def step_back(self, session: Session) -> bool:
         """Goes back to the branch that was the active one before; whether there was one."""

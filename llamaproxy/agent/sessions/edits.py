@@ -111,7 +111,8 @@ def course(messages: Sequence[Message], asked: ChatTurn) -> Course:
     if same is not None:
         return Course("again", same.start, newer=newer)
     # The user may have changed the words of an answer, too, but not the messages around it.
-    known = max(number for number, turn in enumerate(turns) if _is_shown(turn, places))
+    there = {*places, *(each.place for each in asked.unanswered)}
+    known = max(number for number, turn in enumerate(turns) if _is_shown(turn, there))
     left = turns[known + 1 :]
     if not left:
         return Course("on", linked=True, newer=newer)
@@ -147,12 +148,12 @@ def telling_answer(asked: ChatTurn) -> str | None:
     return answer if len(answer) >= TELLING else None
 
 
-def since(asked: ChatTurn, place: str | None) -> ChatTurn:
-    """The message with what the app shows from a certain place on; with all of it if it does not show the place."""
-    if place is None or place not in asked.trail:
-        return asked
-    index = asked.trail.index(place)
-    return replace(asked, trail=asked.trail[index:], shown=asked.shown[index:])
+def since(asked: ChatTurn, places: Container[str]) -> ChatTurn:
+    """The message with what the app shows from the last of certain places on; with all of it if it shows none."""
+    for index in range(len(asked.trail) - 1, -1, -1):
+        if asked.trail[index] in places:
+            return replace(asked, trail=asked.trail[index:], shown=asked.shown[index:])
+    return asked
 
 
 def rounds_of(turn: Sequence[Message]) -> list[Message]:

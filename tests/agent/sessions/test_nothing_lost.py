@@ -231,7 +231,7 @@ def _proves(chat: Chat) -> bool:
 
 
 class NothingLostTests(SynchronousTestCase):
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=40, deadline=None)
     @given(separate=st.booleans(), steps=STEPS)
     def test_every_message_and_every_answer_is_there_once(self, separate: bool, steps: Any) -> None:
         world = World(separate)
