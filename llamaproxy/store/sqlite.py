@@ -21,8 +21,8 @@ from zope.interface import implementer
 from ..seams.errors import StoreError
 from ..seams.interfaces import ISessionStore
 from ..seams.types import Branch, Message, Spot, StoredSession, Trace
-from .database import Database, Moved
-from .reader import Reader
+from .database import Database, Moved, Reader
+from .reading import Reading
 from .rescue import found_again
 from .thread import OneThread
 from .writer import Held, Writer
@@ -101,9 +101,9 @@ class SqliteSessionStore:
         """Makes the branch active that was so before; fires with its number, None if there was none."""
         return self._write(session_id, lambda database: database.step_back(session_id))
 
-    def find(self, session_id: str, places: Sequence[str]) -> Deferred[Sequence[Trace]]:
-        """The messages and answers at these places, the newest first."""
-        wanted = tuple(places)
+    def find(self, session_id: str, openings: Sequence[str]) -> Deferred[Sequence[Trace]]:
+        """The answers that began like one of these, the newest first."""
+        wanted = tuple(openings)
         return self._read(session_id, lambda reader: reader.find(session_id, wanted))
 
     def clear(self, session_id: str) -> Deferred[int]:
@@ -163,7 +163,7 @@ class SqliteSessionStore:
         if reader is not None:
             reader.close()
 
-    def _read(self, session_id: str, work: Callable[[Reader], T]) -> Deferred[T]:
+    def _read(self, session_id: str, work: Callable[[Reading], T]) -> Deferred[T]:
         if self._writer.waits(session_id):
             # What is still to be written is part of the answer.
             return self._write(session_id, work)

@@ -1,32 +1,50 @@
-"""What is read from the sessions' database, by blocking statements; `sqlite` keeps them off the reactor's thread."""
+"""What is read of sessions at rest: statements that every database understands, all of them blocking."""
 
 import json
-import sqlite3
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol
 
-import msgspec
+from ..seams.types import Branch, Spot, StoredSession, Trace
+from .rows import from_row, opening_of
 
-from ..seams.types import Branch, Message, Spot, StoredSession, Trace
-
-# That SQLite takes.
+# That databases take.
 LARGEST_INTEGER = 2**63 - 1
 
-# Of the first words of a branch's own messages, and of the messages that `find` gives.
+# Of the first words of a branch's own messages, and of the answers that `find` gives.
 WORDS = 200
 MOST_FOUND = 256
 
 
-class Reader:
-    """One connection, which belongs to the thread that made it; another program's write lock does not hold it up."""
+class Rows(Protocol):
+    """What a statement gives."""
 
-    def __init__(self, path: Path) -> None:
-        self.connection = sqlite3.connect(path, timeout=5.0, isolation_level=None)
-        self.connection.execute("PRAGMA query_only = ON")
+    @property
+    def rowcount(self) -> int:
+        """How many rows it has changed."""
 
-    def close(self) -> None:
-        """Ends the connection."""
-        self.connection.close()
+    def fetchone(self) -> Any:
+        """The next row, or None."""
+
+    def fetchall(self) -> list[Any]:
+        """All that are left."""
+
+    def __iter__(self) -> Iterator[Any]: ...
+
+
+class Connection(Protocol):
+    """What statements run on; a `?` stands for each parameter."""
+
+    def execute(self, statement: str, parameters: Sequence[Any] = ..., /) -> Rows:
+        """Runs one statement."""
+
+    def executemany(self, statement: str, parameters: Sequence[Sequence[Any]], /) -> object:
+        """Runs one statement several times."""
+
+
+class Reading:
+    """Reads from its `connection`."""
+
+    connection: Connection
 
     def load(self, session_id: str, limit: int) -> StoredSession | None:
         """The session with its newest `limit` messages; reads no others."""
@@ -46,7 +64,7 @@ class Reader:
             session_id=session_id,
             model=model,
             settings=json.loads(settings),
-            messages=tuple(_from_row(*row) for row in reversed(newest_first)),
+            messages=tuple(from_row(*row) for row in reversed(newest_first)),
             message_count=length,
             created_at=created_at,
             last_active=last_active,
@@ -74,7 +92,7 @@ class Reader:
                 begins=start,
                 length=length,
                 words=words,
-                ending=_opening(rest),
+                ending=opening_of(rest),
                 active=bool(active),
             )
             for number, start, length, active, words, rest in rows
@@ -91,7 +109,7 @@ class Reader:
             (session_id, *places, MOST_FOUND),
         )
         return [
-            Trace(place, None if role == "user" else _opening(rest), Spot(branch, seq + 1))
+            Trace(place, None if role == "user" else opening_of(rest), Spot(branch, seq + 1))
             for role, place, rest, branch, seq in rows
         ]
 
@@ -116,14 +134,3 @@ class Reader:
             "SELECT parent, start FROM branches WHERE session_id = ? AND branch = ?", (session_id, branch)
         ).fetchone()
         return (None, 0) if row is None else (row[0], row[1])
-
-
-def _from_row(role: str, content: str, rest: str | None) -> Message:
-    fields = json.loads(rest) if rest else {}
-    return msgspec.convert({"role": role, "content": content, **fields}, Message)
-
-
-def _opening(rest: str | None) -> str:
-    """The one in an answer's `given`."""
-    given = json.loads(rest).get("given") if rest else None
-    return str(given["opening"]) if given else ""

@@ -1,0 +1,29 @@
+"""A message as a row of a table, and back."""
+
+import json
+
+import msgspec
+
+from ..seams.surrogates import joined
+from ..seams.types import Message
+
+
+def to_row(message: Message) -> tuple[str, str, str | None, str | None]:
+    """Role, content, JSON of all that most messages lack, and the place of what was given."""
+    fields = msgspec.to_builtins(message)
+    role, content = fields.pop("role"), fields.pop("content")
+    place = message.given.place if message.given else message.mark.after if message.mark else None
+    # A model that cuts an emoji in half must not cost the turn, and half an emoji would only break the next prompt.
+    return role, joined(content), joined(json.dumps(fields, ensure_ascii=False)) if fields else None, place
+
+
+def from_row(role: str, content: str, rest: str | None) -> Message:
+    """The message of the first three."""
+    fields = json.loads(rest) if rest else {}
+    return msgspec.convert({"role": role, "content": content, **fields}, Message)
+
+
+def opening_of(rest: str | None) -> str:
+    """The one in an answer's `given`."""
+    given = json.loads(rest).get("given") if rest else None
+    return str(given["opening"]) if given else ""
