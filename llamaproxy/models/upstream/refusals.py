@@ -55,6 +55,8 @@ def refusal(
         limited = ModelRateLimited(f"{who} asks for patience (429). {said}".rstrip())
         limited.retry_after = _retry_after(headers, now)
         return limited
+    if status == 400 and not body.strip():
+        return ContextTooLong(f"{who} answered 400 without a word, as some do if a conversation is too long")
     if status == 200:
         return ModelError(f"{who} answered with something other than a stream: {said}")
     return error_of(who, body.decode("utf-8", "replace") if details is None else details, said, status)

@@ -114,6 +114,10 @@ class StatusTests(SynchronousTestCase):
         for body in (b"", b"<html>Request Entity Too Large</html>", b'{"error": {"message": "no"}}'):
             self.assertIsInstance(self.error(413, body), ContextTooLong)
 
+    def test_400_without_a_word_may_be_it(self) -> None:
+        self.assertIsInstance(self.error(400, b""), ContextTooLong)
+        self.assertNotIsInstance(self.error(500, b""), ContextTooLong)
+
     def test_a_code_is_enough_whatever_is_said(self) -> None:
         codes = ("context_length_exceeded", "exceed_context_size_error", "model_max_prompt_tokens_exceeded")
         for code in (*codes, "tokens_limit_reached"):
