@@ -6,7 +6,7 @@ from llamaproxy.agent.calls.runner import DENIED
 from llamaproxy.agent.sessions.limits import Limits
 from llamaproxy.agent.turns.approvals import PATIENCE, UNANSWERED
 from llamaproxy.seams.gates import DB
-from llamaproxy.seams.types import Access, Caller
+from llamaproxy.seams.types import Access, Caller, ToolCall
 from tests.agent.turns.test_toolloop import ToolCase
 from tests.agent.turns.test_turns import PHONE
 from tests.support import Listener, ScriptedModel, ScriptedTool
@@ -71,6 +71,18 @@ class ApprovalTests(ToolCase):
             ["drop them", "", "noon", "dropped", "They are gone."],
         )
         self.assertEqual(len(self.tools[0].calls), 1)
+
+    def test_what_the_models_server_added_is_there_after_a_restart(self) -> None:
+        listener = self.listen("drop them")
+        signed = {"them": {"signature": "c2ln"}}
+        call = ToolCall(id="one", name="drop", arguments='{"sql": "DROP TABLE users"}', extra=signed)
+        self.model.finish(tool_calls=(call,), extra={"them": {"thoughts": "hm"}})
+        found = re.search(r"!yes (\w{4})", listener.text)
+        assert found is not None
+        self.house.agent = self.house.new_agent()
+        self.listen(f"!yes {found[1]}")
+        called = self.model.request.messages[-2]
+        self.assertEqual((called.extra, called.tool_calls[0].extra), ({"them": {"thoughts": "hm"}}, signed))
 
     def test_yes_holds_for_that_call_only(self) -> None:
         _, code = self.asked()
