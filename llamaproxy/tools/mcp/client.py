@@ -5,21 +5,24 @@ Loaded in the thread of `bridge` only, since the library takes seconds to load.
 """
 
 import asyncio
-import json
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio
 import httpx2
-from mcp import Client, MCPError, StdioServerParameters, stdio_client
-from mcp.client.streamable_http import streamable_http_client
+from mcp import Client, MCPError
+from mcp.client.streamable_http import MCP_SESSION_ID, streamable_http_client
 from mcp.client.subscriptions import ListenNotSupportedError, SubscriptionLost
-from mcp_types import CONNECTION_CLOSED, CallToolResult, TextContent, Tool, ToolListChangedNotification
+from mcp_types import CONNECTION_CLOSED, Tool, ToolListChangedNotification
+from pydantic import ValidationError
 
 from ...config.tools import McpServer
 from ...seams.errors import ToolError
-from .stderr import Say, stderr_to
+from .content import as_text
+from .messages import without_bad_entries
+from .program import program
+from .stderr import Say
 
 # Seconds: until a server must have listed its tools; before the first new try and at most between two.
 CONNECT_SECONDS = 30.0
@@ -31,8 +34,18 @@ SETTLE_SECONDS = 0.5
 # How long a server may take to end by itself.
 FAREWELL_SECONDS = 5.0
 MOST_TOOLS = 200
-# More text than any model takes is not carried to the other thread.
-MOST_CHARACTERS = 256 * 1024
+# Of what a call says while it runs: lines, and characters of one.
+MOST_PROGRESS, LONGEST_PROGRESS = 100, 300
+# What a server's refusal means for people.
+_REFUSALS = {
+    401: "it wants a token, or does not accept the one that it got (401)",
+    403: "it does not allow this (403)",
+    404: "there is nothing at its address (404)",
+    410: "it is gone from its address for good (410)",
+    429: "it is asked too often (429)",
+}
+# No use in asking again soon.
+_FOR_LONG = (401, 403, 410)
 
 Ready = Callable[[Sequence[Tool]], None]
 Lost = Callable[[str, float], None]
@@ -50,6 +63,11 @@ class Connection:
         self._token = token
         self._said = said
         self._client: Client | None = None
+        # The last status of a server that is an address, if it was a refusal, and whether it has forgotten us.
+        self._refusal = 0
+        self._forgotten = False
+        # Set while there is a client.
+        self._up = asyncio.Event()
         self._ended, self._changed = asyncio.Event(), asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -64,14 +82,20 @@ class Connection:
         while True:
             began = asyncio.get_running_loop().time()
             problem = "the connection ended"
+            self._refusal, self._forgotten = 0, False
             try:
                 await self._connected(ready)
             except Exception as error:
-                problem = _innermost(error)
+                problem = self._words(error)
             finally:
                 self._client = None
+                self._up.clear()
+            if self._forgotten:
+                lost("it has ended our session", 0.0)
+                continue
             if asyncio.get_running_loop().time() - began > HEALTHY_SECONDS:
                 wait = FIRST_WAIT
+            wait = LONGEST_WAIT if self._refusal in _FOR_LONG else wait
             lost(problem, wait)
             await asyncio.sleep(wait)
             wait = min(wait * 2, LONGEST_WAIT)
@@ -82,24 +106,67 @@ class Connection:
             self._task.cancel()
             await asyncio.wait([self._task], timeout=FAREWELL_SECONDS)
 
-    async def call(self, tool: str, arguments: dict[str, Any]) -> str:
-        """Calls a tool; its answer as text. Raises `ToolError`."""
+    async def call(self, tool: str, arguments: dict[str, Any], tell: Callable[[str], None]) -> str:
+        """Calls a tool; its answer as text. `tell` hears how far it is. Raises `ToolError`."""
         if self._client is None:
             raise ToolError("the MCP server is not running at the moment; it is being started again")
         try:
-            result = await self._client.call_tool(tool, arguments)
+            return await self._call(self._client, tool, arguments, tell)
+        except _Forgotten:
+            # The call has not been looked at, so it can be made again, in a new session.
+            self._ended.set()
+            self._up.clear()
+            try:
+                async with asyncio.timeout(CONNECT_SECONDS):
+                    await self._up.wait()
+            except TimeoutError:
+                raise ToolError("the MCP server has ended our session and begins no new one") from None
+            try:
+                return await self._call(self._client, tool, arguments, tell)
+            except _Forgotten:
+                raise ToolError("the MCP server ends each session at once") from None
+
+    async def _call(
+        self, client: Client, tool: str, arguments: dict[str, Any], tell: Callable[[str], None]
+    ) -> str:
+        self._refusal = 0
+        try:
+            result = await client.call_tool(tool, arguments, progress_callback=_Progress(tell).heard)
         except MCPError as error:
+            if self._forgotten or (self._refusal == 400 and "session" in str(error).lower()):
+                self._forgotten = True
+                raise _Forgotten from None
             if error.code == CONNECTION_CLOSED:
                 self._ended.set()
                 raise ToolError("the MCP server went away in the middle of the call") from None
-            raise ToolError(f"the MCP server says: {error}") from None
+            raise ToolError(f"the MCP server says: {self._words(error)}") from None
+        except (ValidationError, RuntimeError) as error:
+            raise ToolError(f"the MCP server's answer cannot be read: {str(error)[:500]}") from None
         except Exception as error:
             self._ended.set()
-            raise ToolError(f"the MCP server went away: {_innermost(error)}") from None
-        text = _text(result)
+            raise ToolError(f"the MCP server went away: {self._words(error)}") from None
+        text = as_text(result)
         if result.is_error:
             raise ToolError(text[:2000])
         return text
+
+    async def _answered(self, response: httpx2.Response) -> None:
+        """A server that is an address has answered: the library does not tell its refusals apart."""
+        if response.status_code >= 400:
+            self._refusal = response.status_code
+            if response.status_code == 404 and MCP_SESSION_ID in response.request.headers:
+                self._forgotten = True
+                self._ended.set()
+
+    def _words(self, error: BaseException) -> str:
+        """What went wrong, out of the groups in which task groups wrap it."""
+        while isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+        if isinstance(error, TimeoutError):
+            return f"no answer within {CONNECT_SECONDS:g} seconds"
+        if isinstance(error, MCPError) and self._refusal in _REFUSALS:
+            return _REFUSALS[self._refusal]
+        return str(error) or type(error).__name__
 
     async def _connected(self, ready: Ready) -> None:
         self._ended, self._changed = asyncio.Event(), asyncio.Event()
@@ -110,6 +177,7 @@ class Connection:
                 tools = await _tools(client)
                 limit.reschedule(None)
                 self._client = client
+                self._up.set()
                 ready(tools)
                 async with anyio.create_task_group() as tasks:
                     tasks.start_soon(self._follow, client, ready)
@@ -153,31 +221,14 @@ class Connection:
     @asynccontextmanager
     async def _transport(self) -> AsyncGenerator[Any, None]:
         """The streams of a connection; the end of what the server sends is noticed here."""
-        if self._server.url:
-            headers = {"authorization": f"Bearer {self._token}"} if self._token else {}
-            limits = httpx2.Timeout(CONNECT_SECONDS, read=self._server.timeout)
-            async with httpx2.AsyncClient(headers=headers, timeout=limits) as http:
-                async with streamable_http_client(self._server.url, http_client=http) as streams:
-                    yield streams
-            return
-        program = StdioServerParameters(
-            command=self._server.command,
-            args=list(self._server.args),
-            env=self._environ,
-            cwd=self._server.cwd,
-        )
-        async with (
-            stderr_to(self._said) as errors,
-            stdio_client(program, errlog=errors) as (read, write),
-        ):
-            errors.close()
+        async with self._streams() as (read, write):
             sender, receiver = anyio.create_memory_object_stream[Any](0)
 
             async def pump() -> None:
                 try:
                     async with sender:
                         async for message in read:
-                            await sender.send(message)
+                            await sender.send(without_bad_entries(message, self._said))
                 finally:
                     self._ended.set()
 
@@ -187,6 +238,41 @@ class Connection:
                     yield receiver, write
                 finally:
                     tasks.cancel_scope.cancel()
+
+    @asynccontextmanager
+    async def _streams(self) -> AsyncGenerator[Any, None]:
+        if not self._server.url:
+            async with program(self._server, self._environ, self._said) as streams:
+                yield streams
+            return
+        headers = {"authorization": f"Bearer {self._token}"} if self._token else {}
+        limits = httpx2.Timeout(CONNECT_SECONDS, read=self._server.timeout)
+        hooks: dict[str, list[Any]] = {"response": [self._answered]}
+        async with httpx2.AsyncClient(headers=headers, timeout=limits, event_hooks=hooks) as http:
+            async with streamable_http_client(self._server.url, http_client=http) as streams:
+                yield streams
+
+
+class _Forgotten(Exception):
+    """The server knows nothing of our session; it has ended it, or began anew itself."""
+
+
+class _Progress:
+    """Tells how far a call is, a line each time that it says something new."""
+
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        self._tell = tell
+        self._last = ""
+        self._lines = 0
+
+    async def heard(self, progress: float, total: float | None, message: str | None) -> None:
+        """See the library."""
+        share = f"{progress:g} of {total:g}" if total else f"{progress:g}"
+        line = f"{share}: {message[:LONGEST_PROGRESS]}" if message else share
+        if line != self._last and self._lines < MOST_PROGRESS:
+            self._last = line
+            self._lines += 1
+            self._tell(f"{line}\n")
 
 
 async def _tools(client: Client) -> list[Tool]:
@@ -199,27 +285,3 @@ async def _tools(client: Client) -> list[Tool]:
         if not cursor:
             break
     return tools[:MOST_TOOLS]
-
-
-def _text(result: CallToolResult) -> str:
-    parts = []
-    for part in result.content:
-        if isinstance(part, TextContent):
-            parts.append(part.text)
-        else:
-            parts.append(f"[{part.type}, which cannot be shown as text]")
-    if not parts and result.structured_content is not None:
-        parts.append(json.dumps(result.structured_content, ensure_ascii=False))
-    text = "\n".join(parts)
-    if len(text) > MOST_CHARACTERS:
-        return f"{text[:MOST_CHARACTERS]}\n[cut here; the answer had {len(text)} characters]"
-    return text or "(no content)"
-
-
-def _innermost(error: BaseException) -> str:
-    """What went wrong, out of the groups in which task groups wrap it."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    if isinstance(error, TimeoutError):
-        return f"no answer within {CONNECT_SECONDS:g} seconds"
-    return str(error) or type(error).__name__

@@ -1,6 +1,5 @@
 """The reactor's side: the configured servers, and their tools as ours."""
 
-import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -15,14 +14,12 @@ from ...seams.gates import Side
 from ...seams.interfaces import ITool
 from ...seams.types import Access, ToolContext
 from .bridge import AsyncioThread
+from .names import group_of, tool_names
 
 if TYPE_CHECKING:
     from mcp_types import Tool
 
     from .client import Connection
-
-# What providers take for a tool's name.
-LONGEST_NAME = 64
 
 
 class Shelf(Protocol):
@@ -56,7 +53,7 @@ class McpTool:
 
     def run(self, arguments: dict[str, Any], context: ToolContext) -> Deferred[str]:
         """Calls the server."""
-        return self._server.call(self._tool, arguments)
+        return self._server.call(self._tool, arguments, context)
 
 
 class Server:
@@ -117,12 +114,16 @@ class Server:
             self._keeping.cancel()
         return succeed(None)
 
-    def call(self, tool: str, arguments: dict[str, Any]) -> Deferred[str]:
+    def call(self, tool: str, arguments: dict[str, Any], context: ToolContext) -> Deferred[str]:
         """Calls a tool; fails with `ToolError`."""
         connection = self._connection
         if connection is None:
             raise ToolError(f"the MCP server {self.name} has not been started yet")
-        return self._thread.run(lambda: connection.call(tool, arguments))
+
+        def tell(text: str) -> None:
+            self._reactor.callFromThread(context.show, self.name, text)
+
+        return self._thread.run(lambda: connection.call(tool, arguments, tell))
 
     def _variables(self) -> dict[str, str]:
         named = {name: value for name in self.settings.env_from if (value := self._environ(name)) is not None}
@@ -185,21 +186,3 @@ class McpServers:
         """Ends them all, and the thread."""
         await DeferredList([server.stop() for server in self._servers], consumeErrors=True)
         self._thread.stop()
-
-
-def group_of(server: str) -> str:
-    """The category of a server's tools, with which their names begin."""
-    return f"mcp_{server}"
-
-
-def tool_names(group: str, tools: Sequence[str]) -> list[str]:
-    """What models call the tools of a server: its group in front, no odd letters, none twice."""
-    names: list[str] = []
-    for tool in tools:
-        plain = f"{group}_{re.sub(r'[^a-z0-9]+', '_', tool.lower()).strip('_')}"[:LONGEST_NAME]
-        name, number = plain, 1
-        while name in names:
-            number += 1
-            name = f"{plain[: LONGEST_NAME - 3]}_{number}"
-        names.append(name)
-    return names

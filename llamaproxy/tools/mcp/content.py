@@ -1,0 +1,67 @@
+"""What a tool of a server answers, as text for a model."""
+
+import base64
+import binascii
+import json
+
+from mcp_types import (
+    AudioContent,
+    CallToolResult,
+    ContentBlock,
+    EmbeddedResource,
+    ImageContent,
+    ResourceLink,
+    TextContent,
+    TextResourceContents,
+)
+
+from ..charsets import is_text, text_of
+
+# More text than any model takes is not carried to the other thread.
+MOST_CHARACTERS = 256 * 1024
+
+
+def as_text(result: CallToolResult) -> str:
+    """All parts of the answer, one below the other."""
+    parts = [_part(part) for part in result.content]
+    if not parts and result.structured_content is not None:
+        parts.append(json.dumps(result.structured_content, ensure_ascii=False))
+    text = "\n".join(parts)
+    if len(text) > MOST_CHARACTERS:
+        return f"{text[:MOST_CHARACTERS]}\n[cut here; the answer had {len(text)} characters]"
+    return text or "(no content)"
+
+
+def _part(part: ContentBlock) -> str:
+    match part:
+        case TextContent():
+            return part.text
+        case ImageContent():
+            return f"[a picture, {_about(part.mime_type, part.data)}; it is not shown here]"
+        case AudioContent():
+            return f"[a recording, {_about(part.mime_type, part.data)}; it is not played here]"
+        case ResourceLink():
+            about = f" ({part.description})" if part.description else ""
+            return f"[{part.title or part.name}: {part.uri}{about}]"
+        case EmbeddedResource():
+            return _resource(part)
+    return f"[{part.type}, which cannot be shown as text]"
+
+
+def _resource(part: EmbeddedResource) -> str:
+    resource = part.resource
+    if isinstance(resource, TextResourceContents):
+        return f"{resource.uri}:\n{resource.text}"
+    kind = resource.mime_type or ""
+    if kind.startswith("text/") or kind.endswith(("json", "xml", "yaml")):
+        try:
+            data = base64.b64decode(resource.blob)
+        except (binascii.Error, ValueError):
+            data = b"\0"
+        if is_text(data):
+            return f"{resource.uri}:\n{text_of(data)}"
+    return f"[{resource.uri}, {_about(kind or 'of an unknown kind', resource.blob)}; it is no text]"
+
+
+def _about(kind: str, data: str) -> str:
+    return f"{kind}, {len(data) * 3 // 4} bytes"
