@@ -3,6 +3,7 @@
 import base64
 import binascii
 import json
+from contextlib import suppress
 
 from mcp_types import (
     AudioContent,
@@ -14,8 +15,6 @@ from mcp_types import (
     TextContent,
     TextResourceContents,
 )
-
-from ..charsets import is_text, text_of
 
 # More text than any model takes is not carried to the other thread.
 MOST_CHARACTERS = 256 * 1024
@@ -54,12 +53,8 @@ def _resource(part: EmbeddedResource) -> str:
         return f"{resource.uri}:\n{resource.text}"
     kind = resource.mime_type or ""
     if kind.startswith("text/") or kind.endswith(("json", "xml", "yaml")):
-        try:
-            data = base64.b64decode(resource.blob)
-        except (binascii.Error, ValueError):
-            data = b"\0"
-        if is_text(data):
-            return f"{resource.uri}:\n{text_of(data)}"
+        with suppress(binascii.Error, ValueError):
+            return f"{resource.uri}:\n{base64.b64decode(resource.blob).decode('utf-8')}"
     return f"[{resource.uri}, {_about(kind or 'of an unknown kind', resource.blob)}; it is no text]"
 
 
