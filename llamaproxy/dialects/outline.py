@@ -3,21 +3,37 @@
 from collections.abc import Sequence
 from functools import cached_property
 
-from msgspec import Raw
+from msgspec import DecodeError, Raw, Struct, ValidationError
+from msgspec.json import Decoder
 
-from ..seams.errors import BadRequest
-from .content import Said, read_said
 from .parsing import WireMessage
+from .provenance import own_words
 
+# In characters: so much of either end of a longer text is looked at.
+LONGEST_END = 50_000
 # Characters of an app's history that an errand about it is asked with.
 MOST_HISTORY = 48_000
 _SYSTEM = ("system", "developer")
 
+# What decoding raises for a text that makes no sense.
+UNREADABLE = (ValidationError, DecodeError, UnicodeDecodeError, RecursionError)
+
+
+class _Part(Struct):
+    """One part of a `content` list, as far as it is text."""
+
+    text: str | None = None
+
+
+_texts: Decoder[str | list[_Part] | None] = Decoder(str | list[_Part] | None)
+
 
 class Outline:
-    """The messages as the app sent them, its system prompt, and whether it sent tools; read only as far as asked.
+    """The messages as the app sent them, its system prompt, and whether it sent tools.
 
-    `prompt` is for endpoints that take a text instead of messages.
+    `prompt` is for endpoints that take a text instead of messages. `text` is the last message of the user and `system`
+    the app's system prompt, wherever it stands, all of their text as it came: they are read here and now, where it may
+    take a moment; the chat before them only when it is asked for.
     """
 
     def __init__(
@@ -29,63 +45,59 @@ class Outline:
         tools: bool = False,
     ) -> None:
         self._messages = messages
-        self._prompt = prompt
-        self._system = system
-        self.tools = tools
         self._users = [message for message in messages if message.role.lower() == "user"]
         self.questions = len(self._users) if messages else 1
         self.answers = sum(message.role.lower() == "assistant" for message in messages)
-
-    @cached_property
-    def text(self) -> str:
-        """The last message of the user, all of its text as it came."""
-        return _said(self._users[-1]).whole if self._users else self._prompt
+        self.tools = tools
+        self.text = _ends(_text(self._users[-1].content) if self._users else prompt)
+        given = system if isinstance(system, str) else _text(system)
+        beside = [_text(message.content) for message in messages if message.role.lower() in _SYSTEM]
+        self.system = _ends("\n".join(filter(None, [given, *beside])))
 
     @cached_property
     def first_words(self) -> str:
         """What a person said first, as far as the app shows it."""
-        words = (_said(message).text.strip() for message in self._users)
-        return next(filter(None, words), "")
-
-    @cached_property
-    def system(self) -> str:
-        """The app's system prompt, wherever it stands."""
-        given = self._system if isinstance(self._system, str) else _read(self._system).whole
-        beside = (_said(message).whole for message in self._messages if message.role.lower() in _SYSTEM)
-        return "\n".join(filter(None, [given, *beside]))
+        return next(filter(None, map(_words, self._users)), "")
 
     @cached_property
     def last_system(self) -> str:
         """The last message, if it is one of the system's: some apps end with an instruction in its name."""
         last = self._messages[-1] if self._messages else None
-        return _said(last).whole if last is not None and last.role.lower() in _SYSTEM else ""
+        return _text(last.content) if last is not None and last.role.lower() in _SYSTEM else ""
 
     def conversation(self) -> str:
         """What the app shows of the conversation before its last message, the end of it if it is long."""
+        before = list(self._messages)
+        while before and not self.last_system and before.pop() is not self._users[-1]:
+            pass
         lines: list[str] = []
         left = MOST_HISTORY
-        until = (
-            self._messages.index(self._users[-1])
-            if self._users and not self.last_system
-            else len(self._messages)
-        )
-        for message in reversed(self._messages[:until]):
+        while before and left > 0:
+            message = before.pop()
             role = message.role.lower()
-            if role in ("user", "assistant") and left > 0:
-                said = _said(message)
-                line = f"{role.upper()}: {(said.text if role == 'user' else said.whole).strip()[-left:]}"
-                left -= len(line)
-                lines.append(line)
+            if role not in ("user", "assistant"):
+                continue
+            said = _words(message) if role == "user" else _text(message.content)
+            lines.append(f"{role.upper()}: {said.strip()[-left:]}")
+            left -= len(lines[-1])
         return "\n\n".join(reversed(lines))
 
 
-def _said(message: WireMessage) -> Said:
-    return _read(message.content)
+def _ends(text: str) -> str:
+    return text if len(text) <= 2 * LONGEST_END else f"{text[:LONGEST_END]}\n{text[-LONGEST_END:]}"
 
 
-def _read(raw: Raw) -> Said:
-    """A content taken apart; what cannot be is nothing, as only the turn's message has to make sense."""
+def _text(content: Raw) -> str:
+    """The text of a content; what makes no sense has none, as only the turn's message is judged."""
     try:
-        return read_said(raw, "")
-    except BadRequest:
-        return Said(text="", pieces=0, whole="", material=(), images=())
+        said = _texts.decode(content)
+    except UNREADABLE:
+        return ""
+    if isinstance(said, list):
+        return "\n".join([part.text for part in said if part.text])
+    return said or ""
+
+
+def _words(message: WireMessage) -> str:
+    """What a person typed of a message."""
+    return own_words(_text(message.content)).strip()

@@ -18,8 +18,6 @@ from .site import Intake
 TASK_HEADER = b"x-llamaproxy-task"
 # What a model may take for an errand where the app sets no limit.
 ANSWER_TOKENS = 2000
-# In characters: so much of either end of an errand's text is looked at.
-LONGEST_END = 50_000
 # What it may take where the app sets its usual limit, which is that of its largest answers.
 MOST_TOKENS = 8000
 # Characters of the app's system prompt that go with an errand; those of coding clients are far longer.
@@ -103,8 +101,3 @@ class Said:
 
     def leaveUnheard(self) -> None:
         """Nothing more comes."""
-
-
-def _ends(text: str) -> str:
-    """What an answer is made of stands at one end; an endless text in between is nothing to search."""
-    return text if len(text) <= 2 * LONGEST_END else f"{text[:LONGEST_END]}\n{text[-LONGEST_END:]}"
