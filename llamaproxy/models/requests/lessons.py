@@ -117,10 +117,13 @@ class Pupil:
 
     def _keep(self, attempt: "_Attempt") -> None:
         """Takes over what was learned, beside what another request may have taught meanwhile."""
-        for note in attempt.notes:
-            self._log.warn("{who}: {note}", who=self._who, note=note)
-        if attempt.notes:
-            self.lessons = replace(_merged(self.lessons, attempt.lessons), no_extras=False, no_schema=False)
+        if not attempt.notes:
+            return
+        known, self.lessons = self.lessons, _merged(self.lessons, attempt.lessons)
+        # Requests at the same time learn the same.
+        if known != self.lessons or attempt.lessons.no_extras or attempt.lessons.no_schema:
+            for note in attempt.notes:
+                self._log.warn("{who}: {note}", who=self._who, note=note)
 
 
 class _Attempt:
@@ -160,11 +163,11 @@ class _Attempt:
 def _merged(one: Lessons, other: Lessons) -> Lessons:
     """What either says, where that is less than nothing was known of."""
     fresh = Lessons()
-    changed = {
+    changed: dict[str, Any] = {
         name: value
         for name in Lessons.__struct_fields__
-        if (value := getattr(other, name)) != getattr(fresh, name)
+        if name not in ("no_extras", "no_schema") and (value := getattr(other, name)) != getattr(fresh, name)
     }
     for name in ("without", "tools_out"):
         changed[name] = getattr(one, name) | getattr(other, name)
-    return replace(one, **changed)
+    return replace(one, **changed, no_extras=False, no_schema=False)
