@@ -110,10 +110,11 @@ class App:
         self.take(wire)
         return prompt
 
-    def begin(self) -> Wire:
+    def begin(self, **headers: str) -> Wire:
         """Sends the chat as it is."""
         wire = self._front.connect(self._address)
-        return wire.send("POST", self._dialect.path, self._dialect.body(self.chat), **self._headers)
+        headers = {**self._headers, **headers}
+        return wire.send("POST", self._dialect.path, self._dialect.body(self.chat), **headers)
 
     def begin_call(self) -> tuple[Wire, ScriptedCall]:
         """Sends the chat as it is, to a model that is to speak as it goes."""

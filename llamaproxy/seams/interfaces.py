@@ -97,7 +97,10 @@ class IKeepsHistory(Interface):
         """Begins to forget what was said in the session; returns at once, and never fails."""
 
     def rewind(session_id: str) -> None:
-        """Begins to forget the end of what was said; the next request shows what is left. As `forget` otherwise."""
+        """The conversation goes on from another point than its end; the next request shows what there is of it.
+
+        As `forget` otherwise.
+        """
 
 
 class IReplyConsumer(Interface):

@@ -12,7 +12,7 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ...seams.openings import agree
+from ...seams.openings import agree, opening_of
 from ...seams.types import ChatTurn, Given, Mark, Message
 from .history import last_turn_start
 
@@ -26,7 +26,7 @@ class Told(Struct, frozen=True):
     start: int
     end: int
     mark: Mark
-    given: Given | None
+    given: Given
     interrupted: bool
 
 
@@ -74,7 +74,7 @@ def retry_point(messages: Sequence[Message], asked: ChatTurn, text: str) -> int 
     if last.interrupted or (asked.attempt and not is_first(asked)):
         return last.start
     tail = asked.shown[-1] if asked.shown else None
-    return last.start if last.given is not None and agree(last.given.opening, tail or "") else None
+    return last.start if agree(last.given.opening, tail or "") else None
 
 
 def course(messages: Sequence[Message], asked: ChatTurn) -> Course:
@@ -95,9 +95,7 @@ def course(messages: Sequence[Message], asked: ChatTurn) -> Course:
     proven = [
         places[turn.given.place]
         for turn in turns
-        if turn.given is not None
-        and turn.given.place in places
-        and agree(turn.given.opening, shown[places[turn.given.place]] or "")
+        if turn.given.place in places and agree(turn.given.opening, shown[places[turn.given.place]] or "")
     ]
     newest = max(proven, default=-1)
     newer = {
@@ -139,7 +137,7 @@ def goes_on_with(messages: Sequence[Message], asked: ChatTurn) -> bool:
     Apps that send only the end of a long chat show no places that are known here.
     """
     last = _last_of(messages)
-    return last is not None and last.given is not None and last.given.opening == telling_answer(asked)
+    return last is not None and last.given.opening == telling_answer(asked)
 
 
 def telling_answer(asked: ChatTurn) -> str | None:
@@ -169,8 +167,10 @@ def turns_of(messages: Sequence[Message]) -> list[Told]:
 
 
 def _told(messages: Sequence[Message], start: int, end: int) -> Told:
-    last = messages[end - 1]
-    return Told(start, end, messages[start].mark or _NOWHERE, last.given, last.interrupted)
+    last, mark = messages[end - 1], messages[start].mark or _NOWHERE
+    # Before it was written down what the app got, it was the answer's text.
+    given = last.given or Given(place=mark.after, opening=opening_of(last.content) if mark.after else "")
+    return Told(start, end, mark, given, last.interrupted)
 
 
 def _last_of(messages: Sequence[Message]) -> Told | None:
@@ -184,4 +184,4 @@ def _goes_on(asked: ChatTurn) -> bool:
 
 
 def _is_shown(turn: Told, places: Container[str]) -> bool:
-    return turn.mark.after in places or (turn.given is not None and turn.given.place in places)
+    return turn.mark.after in places or turn.given.place in places

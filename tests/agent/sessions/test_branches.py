@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace
 from twisted.internet.error import ConnectionLost
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
@@ -135,6 +136,16 @@ class GrowingTests(BranchCase):
         self.assertEqual(self.app.send("three"), "one, re one, two, re two, three")
         self.app.back_to(3)
         self.assertEqual(self.app.send("drei"), "one, re one, two, re two, drei")
+
+    def test_answers_of_before_it_was_written_down_what_apps_got_are_known_by_their_text(self) -> None:
+        self.said("one", "two")
+        (tree,) = self.house.store.trees.values()
+        tree.lines[1][:] = [replace(message, given=None) for message in tree.lines[1]]
+        self.house.agent = self.house.new_agent()
+        app = App(Front(self.house))
+        app.chat = self.app.chat
+        app.back_to(2)
+        self.assertEqual(app.send("zwei"), "one, re one, zwei")
 
     def test_it_holds_after_a_restart(self) -> None:
         self.said("one", "two")

@@ -3,7 +3,6 @@
 from collections import Counter
 from itertools import pairwise
 from pathlib import Path
-from tempfile import mkdtemp
 from typing import Any
 
 from hypothesis import given, settings
@@ -37,7 +36,7 @@ STEPS = st.lists(
             number,
             number,
         ),
-        st.tuples(st.sampled_from(["errand", "command", "two", "restart", "break"]), number, number),
+        st.tuples(st.sampled_from(["errand", "command", "two", "restart", "break", "retry"]), number, number),
     ),
     min_size=6,
     max_size=25,
@@ -48,8 +47,8 @@ COMMANDS = ("!help", "!undo", "!branches", "!branch 1", "!branch 2", "!model")
 class World:
     """Apps at one address, what was sent from them, and what they were answered."""
 
-    def __init__(self, separate: bool) -> None:
-        folder = Path(mkdtemp())
+    def __init__(self, folder: Path, separate: bool) -> None:
+        folder.mkdir()
         self.store = FileStore(folder / "sessions.db")
         self.house = House(
             ScriptedModel(), folder=folder, limits=Limits(separate_chats=separate), store=self.store
@@ -129,6 +128,20 @@ class World:
             call.fail(ModelError("broken"))
             if not attempt:
                 app.say(said)
+
+    def retry(self, index: int, tries: int) -> None:
+        """The client's library sends its message again, as it heard nothing of the answer."""
+        app = self.app(index)
+        text = self._new(app)
+        for attempt in range(tries % 3 + 1):
+            app.begin(x_stainless_retry_count=str(attempt))
+            said = self.word("Answer")
+            self._open_calls()[-1].say(said)
+            self._gave(text, said)
+            self._open_calls()[-1].fail(ModelError("broken"))
+        wire = app.begin(x_stainless_retry_count=str(tries % 3 + 1))
+        self._answer(text)
+        app.take(wire)
 
     def fail(self, index: int, _: int) -> None:
         """The model says nothing at all."""
@@ -231,10 +244,10 @@ def _proves(chat: Chat) -> bool:
 
 
 class NothingLostTests(SynchronousTestCase):
-    @settings(max_examples=40, deadline=None)
+    @settings(max_examples=30, deadline=None)
     @given(separate=st.booleans(), steps=STEPS)
     def test_every_message_and_every_answer_is_there_once(self, separate: bool, steps: Any) -> None:
-        world = World(separate)
+        world = World(Path(self.mktemp()), separate)
         self.addCleanup(world.store.close)
         does = {"continue": world.again, "break": world.breaks}
         for name, *arguments in steps:
