@@ -10,6 +10,7 @@ from typing import Any
 
 from msgspec import Raw, Struct
 from msgspec.json import Decoder
+from msgspec.structs import replace
 
 from ..seams.errors import AgentError, BadRequest
 from ..seams.types import AgentEvent, Reasoning, ReplyEnd, Text, Usage
@@ -82,6 +83,9 @@ def parse(body: bytes) -> ResponseRequest:
             raise BadRequest("input: a message is needed")
         messages = [WireMessage(item.role, item.content) for item in items]
         turn, prompt = last_user_turn(messages, options, "input"), ""
+        if asked.previous_response_id:
+            # What was said before is here, and not in the input.
+            turn = replace(turn, trail=(), shown=())
     return ResponseRequest(
         turn=turn,
         model=asked.model or "",

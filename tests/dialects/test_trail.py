@@ -77,6 +77,14 @@ class PlaceTests(TrailCase):
         self.assertEqual((len(turn.trail), len(turn.shown)), (MAX_TRAIL, MAX_TRAIL))
 
 
+class ResponsesTests(SynchronousTestCase):
+    def test_response_that_goes_on_from_another_shows_no_history(self) -> None:
+        body = {"model": "m", "input": [user("a")], "previous_response_id": "resp_1"}
+        turn = openai_responses.parse(json.dumps(body).encode()).turn
+        assert turn is not None
+        self.assertEqual((turn.text, turn.trail, turn.shown), ("a", (), ()))
+
+
 class ShownTests(TrailCase):
     def test_each_place_has_the_beginning_of_its_answer(self) -> None:
         cases: list[tuple[list[Any], str | None]] = [

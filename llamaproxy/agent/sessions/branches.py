@@ -65,7 +65,7 @@ class Branches:
         shown = since(asked, chosen)
         here, note = course(session.messages, shown), ""
         if separate or follow:
-            other = await self._elsewhere(session, shown, here)
+            other = await self._elsewhere(session, shown, here, late)
             if other is not None and await self.take_up(session, other):
                 here, note = course(session.messages, shown), OTHER.format(branch=other)
         match here.kind:
@@ -121,15 +121,15 @@ class Branches:
         after = Spot(session.branch, session.unseen + start + len(stored))
         return Place(after, stored, note=note + AGAIN.format(branch=session.branch))
 
-    async def _elsewhere(self, session: Session, asked: ChatTurn, here: Course) -> int | None:
+    async def _elsewhere(self, session: Session, asked: ChatTurn, here: Course, late: bool) -> int | None:
         """The branch that the message belongs to, if that is not the active one.
 
         It has the newest of the answers that the app shows and the active branch has not, or the message itself.
         """
-        if not here.newer and here.kind != "back":
+        proven = here.kind == "back" and not late
+        if not here.newer and not proven:
             return None
         order = {place: number for number, place in enumerate([*here.newer, asked.trail[-1]])}
-        proven = here.kind == "back"
         others: list[tuple[int, int]] = []
         for trace in await self._store.find(session.session_id, list(order)):
             if trace.spot.branch == session.branch:

@@ -309,6 +309,15 @@ class SeveralChatsTests(BranchCase):
             new.send("zwei")
             self.assertEqual(new.thoughts, "")
 
+    def test_answer_asked_again_behind_another_chat_takes_nothing_from_that(self) -> None:
+        other = App(self.front)
+        self.said("one", "two")
+        other.send("eins")
+        self.assertEqual(self.app.regenerate(2, "other"), "one, re one, two")
+        self.assertEqual(other.send("zwei"), "one, re one, two, re two, eins, re eins, zwei")
+        self.assertEqual(self.app.send("three"), "one, re one, two, other, three")
+        self.assertEqual(len(self.branches), 2)
+
     def test_program_without_a_history_is_told_once(self) -> None:
         told = []
         for number in range(4):
@@ -420,6 +429,14 @@ class AgainTests(BranchCase):
             self.assertEqual(self.app.send("three"), "one, re one, two, so far, three")
             self.assertEqual(self.app.send("four"), "one, re one, two, so far, three, re three, four")
             self.assertEqual(len(self.branches), 1)
+
+    def test_program_that_sends_its_own_messages_only_says_each_of_them_once(self) -> None:
+        for separate in (False, True):
+            self.open(separate_chats=separate)
+            for text in ("one", "two", "three"):
+                self.app.send(text)
+                self.app.chat.pop()
+            self.assertEqual(self.branches, ["one, re one, two, re two, three, re three"])
 
     def test_command_behind_a_message_that_failed_is_one(self) -> None:
         self.said("one")
