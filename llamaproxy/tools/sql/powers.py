@@ -53,14 +53,16 @@ _ACCOUNTS_WORD = re.compile(
     r"|performance_schema"
 )
 _ACCOUNT_MAKING = re.compile(
-    r"\s*(create|alter|drop|rename|set|comment)\s+(or\s+replace\s+)?(user|role|group)\b"
+    r"(show|(create|alter|drop|rename|set|comment)\s+(or\s+replace\s+)?(user|role|group))\b"
 )
 # What takes code from strings, or brings it in; nobody sees what that will do.
-_CODE = re.compile(
-    r"\s*(do|call|execute|prepare|deallocate|begin|declare|handler|delimiter"
-    r"|(create|alter)\s.*(function|procedure|trigger|event|package|language|rule|aggregate|operator|cast))\b",
-    re.DOTALL,
-)
+_MADE_OF_CODE = re.compile(r"(create|alter|drop)\s.*\b(rule|operator|cast)\b", re.DOTALL)
+_CODE = """
+    call execute immediate prepare deallocate declare handler function procedure trigger event package language
+    aggregate
+"""
+_CODE_WORDS = frozenset(_CODE.split())
+_COMMENTS = re.compile(r"(?:\s++|/\*.*?\*/|(?:--|#)[^\n]*+\n)*+", re.DOTALL)
 _WORD = re.compile(r"[a-z0-9_]+")
 
 EVERYTHING = (HOST, ACCOUNTS)
@@ -77,10 +79,12 @@ def powers_of_table(name: str, dialect: str) -> tuple[str, ...]:
 
 def powers_of_text(sql: str) -> tuple[str, ...]:
     """What a statement that cannot be judged seems to reach, by its words."""
-    lower = sql.lower()
-    if _CODE.match(lower):
+    start = _COMMENTS.match(sql)
+    lower = sql[start.end() if start else 0 :].lower()
+    words = _WORD.findall(lower)
+    if _CODE_WORDS & set(words) or words[:1] in (["do"], ["begin"]) or _MADE_OF_CODE.match(lower):
         return EVERYTHING
-    powers = powers_of_words(set(_WORD.findall(lower)))
+    powers = powers_of_words(set(words))
     return (*powers, ACCOUNTS) if _ACCOUNT_MAKING.match(lower) and ACCOUNTS not in powers else powers
 
 

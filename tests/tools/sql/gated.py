@@ -18,13 +18,16 @@ from llamaproxy.tools.sql.statement import Dialect
 from llamaproxy.tools.threads import Workers
 
 from .servers import Missing, mariadb, postgres
-from .tricks import TRICKS
 
 OPEN = {"read": True, "write": True}
 SHUT = {"read": False, "write": False}
 VALUE = "hunter2"
 SHUT_TABLES = ("secrets", "vault", "kid", "notes", "old_notes", "places")
 GATES: GateMap = {DB: {"*": OPEN, **dict.fromkeys(SHUT_TABLES, SHUT)}}
+
+
+class Closed(ToolError):
+    """The call was not even begun."""
 
 
 class GatedCase(TestCase):
@@ -54,12 +57,12 @@ class GatedCase(TestCase):
         raise NotImplementedError
 
     async def ask(self, sql: str, gates: GateMap = GATES, only_database: bool = False) -> str:
-        """What a model gets. Raises `ToolError`, also for what the gates refuse before."""
+        """What a model gets. Raises `Closed` for what the gates refuse before, and `ToolError`."""
         access = self.tool.access({"sql": sql})
         session = Gates({}, gates)
         closed = session.closed(self.tool, access)
         if closed and not only_database:
-            raise ToolError(", ".join(need.what for need in closed))
+            raise Closed(", ".join(need.what for need in closed))
         context = ToolContext(
             session_id="llama-10.0.0.1",
             address="10.0.0.1",
@@ -67,24 +70,6 @@ class GatedCase(TestCase):
             leave=SessionLeave(session, access.schema),
         )
         return await self.tool.run({"sql": sql}, context)
-
-    async def _holds(self, sql: str, before: Any, only_database: bool) -> list[str]:
-        """What is wrong with the answer to a trick."""
-        wrong = []
-        try:
-            answer = await self.ask(sql, only_database=only_database)
-        except ToolError as error:
-            if VALUE in str(error) and VALUE not in sql:
-                wrong.append("its value is told in the error")
-        else:
-            if VALUE in answer:
-                wrong.append("its value is told")
-            elif not only_database:
-                wrong.append("it was run")
-        if self.contents() != before:
-            wrong.append("it is changed")
-            self.prepare()
-        return [f"{self.dialect}: {sql!r}: {each}" for each in wrong]
 
 
 class SqliteGated(GatedCase):
@@ -165,19 +150,13 @@ class PostgresGated(GatedCase):
         self.clear()
         self.server.execute("CREATE SCHEMA hidden")
         self.server.execute(*POSTGRES.replace("'VALUE'", f"'{VALUE}'").split(";;"))
-        [[toast]] = self.server.query(
-            "SELECT relname::text FROM pg_class WHERE oid = "
-            "(SELECT reltoastrelid FROM pg_class WHERE oid = 'secrets'::regclass)"
-        )
-        TRICKS["postgres"] = [sql.replace("{toast}", toast) for sql in TRICKS["postgres"]]
 
     def contents(self) -> Any:
-        return [
-            self.server.query(query)
-            for query in ("SELECT * FROM secrets", "SELECT * FROM vault", "SELECT * FROM kid",
-            "SELECT count(*) FROM pg_class c JOIN pg_depend ON objid = c.oid WHERE refobjid = 'secrets'::regclass",
-            "SELECT rolname, rolsuper FROM pg_roles WHERE rolname !~ '^pg_'")
-        ]  # fmt: skip
+        tables = ", ".join(f"(SELECT json_agg(t) FROM {table} t)" for table in ("secrets", "vault", "kid"))
+        return self.server.query(
+            f"SELECT json_build_array({tables}, (SELECT json_agg(rolname) FROM pg_roles WHERE rolsuper), "
+            "(SELECT count(*) FROM pg_depend WHERE refobjid = 'secrets'::regclass))"
+        )
 
 
 class MariaDbGated(GatedCase):

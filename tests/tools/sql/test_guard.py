@@ -196,6 +196,42 @@ WRITES: dict[Dialect, list[Row]] = {
 }  # fmt: skip
 
 
+# (statement, what it shows besides, what it reaches beyond tables)
+BESIDES: dict[Dialect, list[tuple[str, str, str]]] = {
+    "sqlite": [
+        ("SELECT c0 FROM notes_content", "notes", ""),
+        ("PRAGMA table_info('users')", "pragma table_info ( users )", ""),
+        ("EXPLAIN SELECT * FROM users", "users", ""),
+        ("DELETE FROM users RETURNING name", "users", ""),
+        ("DELETE FROM users", "", ""),
+        ("CREATE TABLE copy AS SELECT * FROM users", "copy users", ""),
+        ("ATTACH 'x' AS y", "", "__host__"),
+        ("SELECT load_extension('x')", "", "__host__"),
+        ("SELECT 1 FROM\x0ct", "", "__host__ __accounts__"),
+    ],
+    "postgres": [
+        ("UPDATE users SET a = 1 RETURNING a", "users", ""),
+        ("SELECT * FROM pg_shadow", "", "__accounts__"),
+        ("SELECT * FROM pg_hba_file_rules", "", "__host__"),
+        ("SELECT pg_read_file('/x')", "", "__host__"),
+        ("SELECT my_function()", "", ""),
+        ("COPY users TO PROGRAM 'x'", "users", "__host__"),
+        ("GRANT ALL ON users TO x", "users", "__accounts__"),
+        ("CREATE ROLE x", "", "__accounts__"),
+        ("DO $$ BEGIN END $$", "", "__host__ __accounts__"),
+        ("CALL f()", "", "__host__ __accounts__"),
+    ],
+    "mysql": [
+        ("SHOW PROCESSLIST", "", "__accounts__"),
+        ("SHOW GRANTS", "", "__accounts__"),
+        ("SELECT LOAD_FILE('/x')", "select load_file", "__host__"),
+        ("UPDATE LOW_PRIORITY users SET a = 1", "update low_priority set a = 1", ""),
+        ("EXECUTE IMMEDIATE 'x'", "execute", "__host__ __accounts__"),
+        ("/* a */ -- b\n EXECUTE IMMEDIATE 'x'", "execute", "__host__ __accounts__"),
+    ],
+}  # fmt: skip
+
+
 def judged(sql: str, dialect: Dialect) -> Verdict:
     return classify(sql, dialect, {"mysql": "shop"}.get(dialect, ""))
 
@@ -218,6 +254,23 @@ class VerdictTests(SynchronousTestCase):
     def test_what_a_write_reads_besides_is_told_too(self) -> None:
         self.assertEqual(judged("INSERT INTO a SELECT * FROM b JOIN c", "mysql").reads, ("b", "c"))
         self.assertEqual(judged("DELETE FROM a WHERE x IN (SELECT x FROM b)", "postgres").reads, ("b",))
+
+    def test_what_shows_besides_and_what_lies_beyond_tables_is_told(self) -> None:
+        for dialect, rows in BESIDES.items():
+            for sql, shows, powers in rows:
+                verdict = judged(sql, dialect)
+                self.assertLessEqual(set(verdict.shows), set(shows.split()) | {"(", ")", "="}, sql)
+                self.assertEqual(set(verdict.powers), set(powers.split()), f"{dialect}: {sql}")
+
+    def test_statistics_show_values_of_all_tables(self) -> None:
+        for dialect, name in (
+            ("sqlite", "sqlite_stat4"),
+            ("postgres", "pg_stats"),
+            ("postgres", "pg_catalog.pg_statistic"),
+            ("mysql", "mysql.column_stats"),
+            ("mysql", "performance_schema.events_statements_history"),
+        ):
+            self.assertIn("*", judged(f"SELECT * FROM {name}", dialect).reads, name)  # type: ignore[arg-type]
 
     def test_a_read_is_sent_without_its_comments(self) -> None:
         sql = "SELECT/*x*/a , -- y\n  'it''s /* no comment */' FROM t /* a /* b */ c */ ;"

@@ -458,7 +458,6 @@ _POSTGRES = [
     "LISTEN a",
     "SECURITY LABEL ON TABLE secrets IS 'a'",
     "IMPORT FOREIGN SCHEMA public FROM SERVER loop INTO hidden",
-    "SELECT * FROM pg_toast.{toast}",
 ]  # fmt: skip
 
 _MYSQL = [
