@@ -9,6 +9,8 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+# What the tests use of npm: client libraries and MCP servers.
+NODE_FOLDERS := tests/clients/node tests/tools/mcp/node
 HOME_FLAG := $(if $(HOME_FOLDER),--home $(HOME_FOLDER))
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --config-settings editable_mode=compat
 
@@ -38,7 +40,7 @@ bench: .venv/bench.stamp
 	$(BIN)/python -m benchmarks $(NAME)
 
 clean:
-	rm -rf .venv tests/clients/node/node_modules tests/apps/node_modules tests/apps/.venv build dist *.egg-info _trial_temp* .mypy_cache .ruff_cache
+	rm -rf .venv $(addsuffix /node_modules,$(NODE_FOLDERS)) tests/apps/node_modules tests/apps/.venv build dist *.egg-info _trial_temp* .mypy_cache .ruff_cache
 	find llamaproxy tests twisted benchmarks -name __pycache__ -prune -exec rm -rf {} +
 	rm -f twisted/plugins/dropin.cache
 
@@ -50,10 +52,10 @@ clean:
 	$(INSTALL) -e '.[dev,clients]'
 	@touch $@
 
-# The JavaScript client libraries; their tests are skipped where there is no Node.js.
-.venv/node.stamp: $(addprefix tests/clients/node/package,.json -lock.json) | .venv
-	@npm ci --prefix tests/clients/node --no-audit --no-fund --silent && touch $@ || \
-		echo "npm could not install the JavaScript client libraries; their tests are skipped"
+# The JavaScript client libraries and MCP servers; their tests are skipped where there is no Node.js.
+.venv/node.stamp: $(foreach folder,$(NODE_FOLDERS),$(addprefix $(folder)/package,.json -lock.json)) | .venv
+	@for folder in $(NODE_FOLDERS); do npm ci --prefix $$folder --no-audit --no-fund --silent || exit 1; done && touch $@ || \
+		echo "npm could not install the JavaScript client libraries and MCP servers; their tests are skipped"
 
 # The coding apps; the tests of one that is not there are skipped.
 .venv/node-apps.stamp: $(addprefix tests/apps/package,.json -lock.json) | .venv

@@ -2,61 +2,29 @@
 
 import os
 import re
-import socket
 import sys
 from pathlib import Path
 from typing import Any
 
 from twisted.internet import reactor
 from twisted.internet.defer import CancelledError, Deferred, gatherResults
-from twisted.internet.protocol import ProcessProtocol
 from twisted.internet.task import deferLater
 from twisted.logger import LogLevel, capturedLogs
-from twisted.trial.unittest import SynchronousTestCase, TestCase
+from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.server import Site
 from zope.interface.verify import verifyObject
 
 from llamaproxy.agent.calls.arguments import BadArguments
-from llamaproxy.agent.calls.toolbox import Toolbox
-from llamaproxy.config.tools import Mcp, McpServer
+from llamaproxy.config.tools import McpServer
 from llamaproxy.seams.errors import ToolError
 from llamaproxy.seams.interfaces import ITool
 from llamaproxy.seams.types import Access, ToolContext
 from llamaproxy.tools.mcp import client, content, program, stderr
 from llamaproxy.tools.mcp.names import tool_names
-from llamaproxy.tools.mcp.servers import McpServers
 
 from ..support import call
+from .case import PROGRAM, McpCase, free_port
 from .sessions import SessionServer
-
-PROGRAM = str(Path(__file__).with_name("server.py"))
-
-
-class McpCase(TestCase):
-    timeout = 60
-
-    def setUp(self) -> None:
-        self.patch(client, "FIRST_WAIT", 0.05)
-        # Or a machine that is slow to start the server would be waited for longer and longer.
-        self.patch(client, "LONGEST_WAIT", 0.5)
-        self.patch(client, "SETTLE_SECONDS", 0.05)
-        self.shelf = Toolbox()
-
-    def start(self, **servers: McpServer) -> McpServers:
-        environ = {"MOOD": "fine mood", "TOKEN": "t0ken"}
-        started = McpServers(Mcp(servers=servers), environ.get, reactor)
-        started.start(self.shelf)
-        self.addCleanup(lambda: Deferred.fromCoroutine(started.stop()))
-        return started
-
-    async def tool(self, name: str) -> ITool:
-        """The tool of that name, once it is there."""
-        while (tool := self.shelf.get(name)) is None:
-            await deferLater(reactor, 0.02)
-        return tool
-
-    async def do(self, name: str, **arguments: Any) -> str:
-        return await call(await self.tool(name), reactor, **arguments)
 
 
 class StdioTests(McpCase):
@@ -318,54 +286,24 @@ class SessionTests(McpCase):
 class HttpTests(McpCase):
     def setUp(self) -> None:
         super().setUp()
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         self.server = McpServer(url=f"http://127.0.0.1:{self.port}/mcp", timeout=20.0)
-
-    def boot(self) -> "Program":
-        program = Program()
-        any_reactor: Any = reactor
-        any_reactor.spawnProcess(
-            program, sys.executable, [sys.executable, PROGRAM, str(self.port)], env=dict(os.environ)
-        )
-        self.addCleanup(program.kill)
-        return program
 
     async def test_tools_are_called_over_http_and_a_restart_is_survived(self) -> None:
         # It is not there yet: the client keeps trying.
         self.start(t=self.server)
-        program = self.boot()
+        program = self.boot(sys.executable, PROGRAM, str(self.port))
         self.assertEqual(await self.do("mcp_t_look", what="sky"), "sky looks fine, no mood")
         await program.kill()
         with self.assertRaises(ToolError):
             await self.do("mcp_t_look", what="sky")
-        self.boot()
+        self.boot(sys.executable, PROGRAM, str(self.port))
         while True:
             try:
                 self.assertEqual(await self.do("mcp_t_do_it"), "done")
                 break
             except ToolError:
                 await deferLater(reactor, 0.05)
-
-
-class Program(ProcessProtocol):
-    """A program of the test's own."""
-
-    def __init__(self) -> None:
-        self.ended: Deferred[None] = Deferred()
-
-    def processEnded(self, reason: Any) -> None:
-        self.ended.callback(None)
-
-    async def _killed(self) -> None:
-        if not self.ended.called:
-            assert self.transport is not None
-            self.transport.signalProcess("KILL")
-            await self.ended
-
-    def kill(self) -> Deferred[None]:
-        return Deferred.fromCoroutine(self._killed())
 
 
 class NameTests(SynchronousTestCase):
