@@ -431,6 +431,27 @@ class PromptTests(LessonTestCase):
         call.model.chat(asked(seen), call.listener)
         self.assertIsInstance(self.network.accept().body["messages"][0]["content"], list)
 
+    def test_pictures_of_results_reach_a_model_in_each_format(self) -> None:
+        picture = Image(data="QUJD", media_type="image/png")
+        ask, called, result = CALLED
+        history = (
+            ask,
+            called,
+            Message(role="tool", content="a cat", tool_call_id=result.tool_call_id, images=(picture,)),
+        )
+        bodies = {}
+        for kind in ("OPENAI", "OLLAMA", "ANTHROPIC"):
+            _, connection = self.call(request=asked(*history), kind=kind)
+            bodies[kind] = connection.body["messages"]
+        # A result may hold text only, so they follow their round.
+        self.assertEqual([each["role"] for each in bodies["OPENAI"]], ["user", "assistant", "tool", "user"])
+        self.assertEqual(
+            bodies["OPENAI"][-1]["content"][-1]["image_url"]["url"], "data:image/png;base64,QUJD"
+        )
+        self.assertEqual(bodies["OLLAMA"][-1]["images"], ["QUJD"])
+        [block] = bodies["ANTHROPIC"][-1]["content"]
+        self.assertEqual([each["type"] for each in block["content"]], ["image", "text"])
+
     def test_mistrals_models_have_short_ids_from_the_first(self) -> None:
         for fields in ({"model_id": "mistralai/Devstral-Small"}, {"host": "http://api.mistral.ai/v1"}):
             _, connection = self.call(request=asked(*CALLED), **fields)
