@@ -81,7 +81,7 @@ class MessagesRequests:
         body |= {name: value for name, value in fields.items() if value is not None} | entry.extra
         if by_field:
             output = {"format": {"type": "json_schema", "schema": schema}}
-            body["output_config"] = {**body.get("output_config", {}), **output}
+            body["output_config"] = {**(body.get("output_config") or {}), **output}
         self._think(body, options, made, lessons)
         return {name: value for name, value in body.items() if name not in lessons.without}
 
@@ -141,7 +141,7 @@ class MessagesRequests:
             if isinstance(wish, str) and not lessons.by_budget:
                 effort = wish if lessons.efforts is None else nearest(wish, lessons.efforts)
                 if effort is not None:
-                    body["output_config"] = {**body.get("output_config", {}), "effort": effort}
+                    body["output_config"] = {**(body.get("output_config") or {}), "effort": effort}
         thinking = body.get("thinking") or {}
         if thinking.get("type", "disabled") == "disabled":
             return
