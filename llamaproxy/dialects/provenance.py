@@ -101,11 +101,9 @@ TABLE: tuple[Wrapper, ...] = (
     Wrapper("piece", "I ran this command:\n\n", "And got this output:", RESULT, False),
     # aider: rules behind the words of its user, and files as messages of their own.
     Wrapper("tail", "# *SEARCH/REPLACE block* Rules:"),
-    Wrapper("tail", "# File editing rules:"),
+    Wrapper("tail", "# File editing rules:\n\nReturn edits similar to unified diffs"),
     Wrapper("tail", "# V4A Diff Format Rules:"),
     Wrapper("tail", "To suggest changes to a file you MUST return"),
-    Wrapper("tail", "ONLY return code using the"),
-    Wrapper("tail", "NEVER RETURN CODE!"),
     Wrapper("tail", "^C KeyboardInterrupt"),
     Wrapper("rest", "I have *added these files to the chat*", what=FILE, passing=False),
     Wrapper("rest", "Here are some READ ONLY files, provided for your reference.", what=FILE, passing=False),
@@ -137,6 +135,12 @@ _RESULT = re.compile(r"\[[a-z_]+(?: for [^\n]*|)\] Result:", re.ASCII)
 _OF_RESULT = Wrapper("rest", "", what=RESULT, passing=False)
 _OF_NOBODY = Wrapper("rest", "")
 _OF_PIPE = Wrapper("rest", "", what=FILE, passing=False)
+
+# What Cline, Roo Code and Kilo put behind the words of their user.
+_READ_BY_CLINE = (
+    *("<file_content", "<folder_content", "<url_content", "<environment_details", "<explicit_instructions"),
+    *("<workspace_diagnostics", "<git_working_state", "<git_commit", "<terminal_output", "<user_feedback"),
+)
 
 # One argument of a command line with a blank in it.
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"\s*(?:\n|\Z)', re.DOTALL)
@@ -263,7 +267,10 @@ def _between(piece: str, row: Wrapper) -> list[str]:
 
 def _inside(piece: str, row: Wrapper) -> list[str]:
     words, closed, rest = piece.removeprefix(row.opens).partition(row.closes)
-    return [words.strip(), rest] if piece.startswith(row.opens) and closed else []
+    rest = rest.lstrip()
+    # People write prompts in tags of their own; Cline has nothing behind its own but what it read.
+    applies = piece.startswith(row.opens) and closed and (not rest or rest.startswith(_READ_BY_CLINE))
+    return [words.strip(), rest] if applies else []
 
 
 def _inmost(piece: str, row: Wrapper) -> list[str]:

@@ -102,6 +102,12 @@ ROWS = (
         ["sum up"],
     ),
     Row(
+        "like Cline, typed",
+        ["<task>\nwrite a poem\n</task>\n<rules>\nno rhymes\n</rules>"],
+        ["<task>\nwrite a poem\n</task>\n<rules>\nno rhymes\n</rules>"],
+    ),
+    Row("like aider, typed", ["explain it\n\nNEVER RETURN CODE!"], ["explain it\n\nNEVER RETURN CODE!"]),
+    Row(
         "like Open WebUI, typed", ["### Task:\nexplain <context> tags"], ["### Task:\nexplain <context> tags"]
     ),
     Row(

@@ -150,6 +150,37 @@ class CountTests(SurfaceCase):
             self.assertGreater(self.count({**plain, **more}), least, more)
         self.assertEqual(len(self.house.agent.parts.sessions), 0)
 
+    def test_whatever_messages_takes_is_counted(self) -> None:
+        pdf = {
+            "type": "document",
+            "source": {"type": "base64", "media_type": "application/pdf", "data": "JVBERi0="},
+        }
+        odd = {"type": "mystery", "x": [1]}
+        document = {"type": "document", "source": {"type": "text", "data": "The sky is green."}}
+        for content, earlier, status in (
+            ("hello", [pdf, {"type": "text", "text": "sum it up"}], 200),
+            ("hello", [odd], 200),
+            ("hello", 7, 200),
+            ([document], "hi", 200),
+            ([{"type": "tool_result", "tool_use_id": "t", "content": "42"}], "hi", 200),
+            ([pdf], "hi", 400),
+            ([odd], "hi", 400),
+            ("", "hi", 400),
+        ):
+            messages = [
+                {"role": "user", "content": earlier},
+                {"role": "assistant", "content": "Sure."},
+                {"role": "user", "content": content},
+            ]
+            count = self.front.ask("POST", COUNT, {"model": "m", "messages": messages})
+            wire = self.front.connect().send(
+                "POST", MESSAGES, {"model": "m", "messages": messages, "max_tokens": 5}
+            )
+            for call in self.house.calls:
+                if not call.result.called:
+                    call.answer("Hi.")
+            self.assertEqual((count.code, wire.response().code), (status, status), (content, earlier))
+
 
 class ListTests(SurfaceCase):
     def test_who_sends_anthropics_header_gets_its_lists_and_cards(self) -> None:
