@@ -33,11 +33,8 @@ class Cors:
     """The origins that may come in besides local ones; a `*` in one stands for any text."""
 
     def __init__(self, origins: Iterable[str] = ()) -> None:
-        patterns = (
-            re.escape(origin.lower().rstrip("/")).replace(r"\*", ".*")
-            for origin in (*LOCAL_ORIGINS, *origins)
-        )
-        self._allowed = re.compile("|".join(patterns))
+        patterns = (_pattern(origin.lower().rstrip("/")) for origin in (*LOCAL_ORIGINS, *origins))
+        self._allowed = re.compile("|".join(patterns), re.DOTALL)
 
     def refusal(self, request: IRequest) -> Forbidden | None:
         """Why the page behind the request may not come in, or None."""
@@ -79,6 +76,15 @@ class Cors:
 def ollama_origins(environ: Mapping[str, str]) -> list[str]:
     """The origins that Ollama would let in besides local ones: those of its variable, separated by commas."""
     return [origin for each in environ.get("OLLAMA_ORIGINS", "").split(",") if (origin := each.strip())]
+
+
+def _pattern(origin: str) -> str:
+    """A pattern for one origin. What stands between two stars is found once, where it comes first."""
+    first, *others = map(re.escape, origin.split("*"))
+    if not others:
+        return first
+    middle = "".join(f"(?>.*?{piece})" for piece in others[:-1])
+    return f"{first}{middle}.*{others[-1]}"
 
 
 def _foreign_origin(request: IRequest) -> bytes | None:

@@ -26,7 +26,7 @@ find_sign = re.compile(r"[<\[`~>]").search
 _LONGEST_RUN = 32
 _RUN = re.compile(rf"`{{1,{_LONGEST_RUN}}}|~{{1,{_LONGEST_RUN}}}")
 _LINE_BEGINS = re.compile(r"(?:^|\n) {0,3}$")
-_INDENTED = re.compile(r"(?:^|\n) *(?:\t| {4})[ \t]*$")
+_INDENTED = re.compile(r"(?:^|\n)(?: {4}| *\t)[ \t]*$")
 _QUOTATION_MARKS = "\"'\u201c\u201e\u201d\u2018\u201a\u2019\u00ab\u2039"
 
 

@@ -34,7 +34,7 @@ _KEYS = """
     WHERE UNIQUE_CONSTRAINT_SCHEMA = %s AND REFERENCED_TABLE_NAME = %s
     AND (DELETE_RULE NOT IN ('RESTRICT', 'NO ACTION') OR UPDATE_RULE NOT IN ('RESTRICT', 'NO ACTION'))
 """
-_UNION = re.compile(r"UNION=\(([^)]*)\)")
+_UNION = re.compile(r"UNION=\(((?:(?!UNION=\()[^)])*)\)")
 # Engines whose tables lie elsewhere: in files of any kind, or on other servers.
 _ELSEWHERE = frozenset({"connect", "federated", "spider", "s3", "oqgraph"})
 _WORD = re.compile(r"`((?:[^`]|``)+)`|([\w$]+)")

@@ -57,7 +57,7 @@ _PARAMETER_END = re.compile(rf"</{_SPACE_OF_NAMES}parameter>")
 _KEY = re.compile(r"<arg_key>([^<]{1,200})</arg_key>\s*<arg_value>")
 _VALUE_END = "</arg_value>"
 _NAME = re.compile(r"([\w.:/-]{1,200})\s*")
-_MISTRAL = re.compile(r"([\w.:/-]{1,200})\s*(?:\[CALL_ID\]\s*\w{1,40}\s*)?(?:\[ARGS\])?\s*(?=\{)")
+_MISTRAL = re.compile(r"([\w.:/-]{1,200}+)\s*+(?:\[CALL_ID\]\s*+\w{1,40}\s*+)?(?:\[ARGS\])?\s*+(?=\{)")
 _GEMMA = re.compile(r"call:([\w.-]{1,200})\s*(?=\{)")
 _SPACE = re.compile(r"[\s,;]*")
 _FENCED = re.compile(r"```\w{0,20}\s(.*)```", re.DOTALL)
