@@ -48,14 +48,18 @@ async def _standing(call: Call) -> str:
         await call.save()
     session = call.session
     last = next((message.content for message in reversed(session.messages) if message.role == "user"), "")
-    count = f"{session.message_count} message{'' if session.message_count == 1 else 's'}"
-    return f"On branch {session.branch}, {count}; the last of yours: {_first_words(last) or '(none)'}."
+    where = f"On branch {session.branch}, {_messages(session.message_count)}"
+    return f"{where}; the last of yours: {_first_words(last) or '(none)'}."
 
 
 def _line(each: Branch) -> str:
     mark, own = "*" if each.active else "-", each.length - each.begins
     where = f"after message {each.begins}" if each.begins else "from the beginning"
-    return f"{mark} {each.number}: {_first_words(each.words) or '(a picture)'} ({own} messages {where})"
+    return f"{mark} {each.number}: {_first_words(each.words) or '(a picture)'} ({_messages(own)} {where})"
+
+
+def _messages(count: int) -> str:
+    return f"{count} message{'' if count == 1 else 's'}"
 
 
 def _first_words(text: str) -> str:

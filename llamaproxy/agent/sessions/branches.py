@@ -129,7 +129,7 @@ class Branches:
         proven = here.kind == "back" and not late
         if not here.newer and not proven:
             return None
-        order = {place: number for number, place in enumerate([*here.newer, asked.trail[-1]])}
+        order = {place: number for number, place in enumerate({**here.newer, asked.trail[-1]: ""})}
         others: list[tuple[int, int]] = []
         for trace in await self._store.find(session.session_id, list(order)):
             if trace.spot.branch == session.branch:

@@ -88,6 +88,10 @@ def course(messages: Sequence[Message], asked: ChatTurn) -> Course:
         sends = asked.shows_history or any(turn.mark.before for turn in turns)
         if turns[-1].interrupted or (is_first(asked) and sends):
             return Course("again", turns[-1].start)
+    tail = shown[-1] or ""
+    for turn in reversed(turns):
+        if turn.given.place == trail[-1] and agree(turn.given.opening, tail):
+            return Course("again", turn.start)
     # The app shows no answer to what it shows last, but there is one here.
     if turns and any(each.place == turns[-1].mark.after for each in asked.unanswered):
         return Course("on", linked=True)
@@ -100,7 +104,7 @@ def course(messages: Sequence[Message], asked: ChatTurn) -> Course:
     newest = max(proven, default=-1)
     newer = {
         trail[index]: answer
-        for index, answer in enumerate(shown[:-1])
+        for index, answer in enumerate(shown)
         if index > newest and trail[index] and answer
     }
     if not proven:

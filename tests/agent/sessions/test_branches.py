@@ -403,6 +403,14 @@ class AgainTests(BranchCase):
                 )
                 self.assertEqual(sum(own.count("two") for own in self.branches), 1)
 
+    def test_answer_of_another_chat_may_be_made_to_go_on(self) -> None:
+        for separate in (False, True):
+            self.open(separate_chats=separate)
+            self.said("one")
+            App(self.front).send("eins")
+            self.assertEqual(self.app.post("other"), "one")
+            self.assertEqual(sum(own.startswith("one") for own in self.branches), 1)
+
     def test_beginning_that_a_program_puts_there_itself_is_no_sign_of_it(self) -> None:
         for _ in range(2):
             program = App(self.front)

@@ -99,8 +99,8 @@ class World:
     def again(self, index: int, _: int) -> None:
         """The app has the assistant continue."""
         app = self.app(index)
-        if app.chat and len(_users(app)) > 1 and not app.chat[_users(app)[-1]]["content"].startswith("!"):
-            self._repeat(app)
+        if len(app.chat) > 1 and app.chat[-1]["role"] == "assistant" and not _users_last(app).startswith("!"):
+            self._repeat(app, proven=True)
 
     def cut(self, index: int, shown: int) -> None:
         """The person ends an answer in the middle; the app shows what it got, or nothing."""
@@ -194,10 +194,10 @@ class World:
         self._answer(text)
         app.take(wire)
 
-    def _repeat(self, app: App) -> None:
+    def _repeat(self, app: App, proven: bool = False) -> None:
         users = _users(app)
         text = app.chat[users[-1]]["content"]
-        if self.chosen or not _proves(app.chat[: users[-1]]):
+        if self.chosen or not (proven or _proves(app.chat[: users[-1]])):
             self.unproven[text] += 1
         wire = app.begin()
         self._answer(text)
@@ -235,6 +235,10 @@ class World:
 
 def _users(app: App) -> list[int]:
     return [index for index, message in enumerate(app.chat) if message["role"] == "user"]
+
+
+def _users_last(app: App) -> str:
+    return str(app.chat[_users(app)[-1]]["content"])
 
 
 def _proves(chat: Chat) -> bool:
