@@ -26,14 +26,18 @@ class Program(ProcessProtocol):
     """A child process with its output; `status` is its exit status, negative for the signal that ended it."""
 
     def __init__(
-        self, arguments: Sequence[str], folder: Path, environment: Mapping[str, str] | None = None
+        self,
+        arguments: Sequence[str],
+        folder: Path,
+        environment: Mapping[str, str] | None = None,
+        terminal: bool = False,
     ) -> None:
         self.output = b""
         self.errors = b""
         self.status: int | None = None
         self._expected: list[tuple[bytes, Deferred[None]]] = []
         self._ended: list[Deferred[int]] = []
-        reactor.spawnProcess(self, arguments[0], arguments, env=environment, path=str(folder))
+        reactor.spawnProcess(self, arguments[0], arguments, environment, str(folder), usePTY=terminal)
 
     @property
     def pid(self) -> int:

@@ -29,10 +29,22 @@ class Codex(App):
         folder.mkdir()
         (folder / "config.toml").write_text(CONFIG.format(server=self.server, project=self.project))
 
-    def arguments(self, words: str, again: bool) -> list[str]:
+    def arguments(self, words: str, again: bool = False) -> list[str]:
         return ["exec", "--skip-git-repo-check", *(["resume", "--last"] if again else []), words]
 
 
 class CodexTests(scenes.Scenes):
     skip = missing(Codex)
     app_type = Codex
+
+
+class CodexTerminalTests(scenes.TerminalScenes):
+    skip = missing(Codex)
+    app_type = Codex
+    prompt = "Ask Codex"
+
+
+class CodexChatTests(scenes.ChatScenes):
+    skip = missing(Codex)
+    app_type = Codex
+    door = {"chat_headers": ["session-id"]}

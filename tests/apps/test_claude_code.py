@@ -1,0 +1,57 @@
+"""Claude Code, which speaks Anthropic's Messages."""
+
+from uuid import uuid4
+
+from msgspec import json
+
+from . import scenes
+from .app import NODE_BIN, App, missing
+
+PROMPT = "\N{HEAVY RIGHT-POINTING ANGLE QUOTATION MARK ORNAMENT}"
+
+
+class ClaudeCode(App):
+    program = NODE_BIN / "claude"
+
+    def configure(self) -> None:
+        self.chat = ""
+        # What a person has answered before the first message.
+        answered = {
+            "hasCompletedOnboarding": True,
+            "theme": "dark",
+            "customApiKeyResponses": {"approved": ["any"], "rejected": []},
+            "projects": {str(self.project): {"hasTrustDialogAccepted": True}},
+        }
+        folder = self.home / ".claude"
+        folder.mkdir()
+        (folder / ".claude.json").write_bytes(json.encode(answered))
+
+    def environment(self) -> dict[str, str]:
+        return {
+            "ANTHROPIC_BASE_URL": self.server,
+            "ANTHROPIC_API_KEY": "any",
+            "CLAUDE_CONFIG_DIR": str(self.home / ".claude"),
+        }
+
+    def arguments(self, words: str, again: bool = False) -> list[str]:
+        if again:
+            return ["-p", words, "--resume", self.chat]
+        self.chat = str(uuid4())
+        return ["-p", words, "--session-id", self.chat]
+
+
+class ClaudeCodeTests(scenes.FileScenes):
+    skip = missing(ClaudeCode)
+    app_type = ClaudeCode
+
+
+class ClaudeCodeTerminalTests(scenes.TerminalScenes):
+    skip = missing(ClaudeCode)
+    app_type = ClaudeCode
+    prompt = PROMPT
+
+
+class ClaudeCodeChatTests(scenes.ChatScenes):
+    skip = missing(ClaudeCode)
+    app_type = ClaudeCode
+    door = {"chat_headers": ["X-Claude-Code-Session-Id"]}
