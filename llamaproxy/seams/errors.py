@@ -102,6 +102,12 @@ class StoreError(AgentError):
     status, code = 500, "store_error"
 
 
+class StoreUnavailable(StoreError):
+    """The store cannot be reached; nothing was written, and it comes back by itself."""
+
+    status, code, retry_after = 503, "store_unavailable", 5
+
+
 class NotYetStored(StoreError):
     """Another program holds the store: what was to be kept is in memory, and is written once that lets go.
 

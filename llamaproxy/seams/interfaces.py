@@ -216,6 +216,24 @@ class ISessionStore(Interface):
         """Forgets the session; fires with whether it existed."""
 
 
+class ISharedStore(ISessionStore):
+    """A store that several nodes share, each of them a server with an agent of its own.
+
+    Whoever has the turn of a session may write it. A node that has lost the turn to another one, because the store no
+    longer heard of it, writes nothing: its `append` fails.
+    """
+
+    def take(session_id: str) -> Deferred[bool]:
+        """Fires once this node has the session's turn, in the order in which nodes asked.
+
+        With whether all that was written of the session is known here, or another node has written since. Cancelling
+        it is to wait no more.
+        """
+
+    def give_back(session_id: str) -> None:
+        """The turn is over; another node may have it."""
+
+
 class IPeer(Interface):
     """What a process of the server does for the others."""
 

@@ -13,6 +13,9 @@ def to_row(message: Message) -> tuple[str, str, str | None, str | None]:
     fields = msgspec.to_builtins(message)
     role, content = fields.pop("role"), fields.pop("content")
     place = message.given.place if message.given else message.mark.after if message.mark else None
+    if "\0" in content:
+        # Not every database keeps it in a text; JSON does.
+        fields["content"], content = content, content.replace("\0", "")
     # A model that cuts an emoji in half must not cost the turn, and half an emoji would only break the next prompt.
     return role, joined(content), joined(json.dumps(fields, ensure_ascii=False)) if fields else None, place
 

@@ -32,10 +32,16 @@ class _Pool(ThreadPool):
 
 
 class OneThread:
-    """Runs calls in their order, off the reactor's thread."""
+    """Runs calls in their order, off the reactor's thread; `work_off` those that go over together."""
 
-    def __init__(self, reactor: IReactorFromThreads, name: str) -> None:
+    def __init__(
+        self,
+        reactor: IReactorFromThreads,
+        name: str,
+        work_off: Callable[[list[Callable[[], Any]]], list[Any]] | None = None,
+    ) -> None:
         self._reactor = reactor
+        self._work_off = work_off or each_by_itself
         self._pool = _Pool(minthreads=0, maxthreads=1, name=name)
         self._queue: list[tuple[Callable[[], Any], Deferred[Any]]] = []
         self._busy = False
@@ -64,7 +70,7 @@ class OneThread:
     def _send(self) -> None:
         batch, self._queue = self._queue[:BATCH], self._queue[BATCH:]
         self._busy = True
-        results = deferToThreadPool(self._reactor, self._pool, _work_off, [work for work, _ in batch])
+        results = deferToThreadPool(self._reactor, self._pool, self._work_off, [work for work, _ in batch])
         results.addCallback(self._tell, [done for _, done in batch])
 
     def _tell(self, results: list[Any], waiting: list[Deferred[Any]]) -> None:
@@ -75,7 +81,7 @@ class OneThread:
             done.callback(result)
 
 
-def _work_off(batch: list[Callable[[], Any]]) -> list[Any]:
+def each_by_itself(batch: list[Callable[[], Any]]) -> list[Any]:
     """The results in their order, a Failure for work that raised."""
     results = []
     for work in batch:

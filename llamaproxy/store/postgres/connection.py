@@ -1,0 +1,49 @@
+"""psycopg's connection, as the statements of `store` know one."""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from functools import cache
+from typing import Any
+
+import psycopg
+
+
+class Connection:
+    """One connection, in autocommit; belongs to one thread. Raises `psycopg.Error`."""
+
+    def __init__(self, arguments: dict[str, Any]) -> None:
+        self.raw = psycopg.connect(autocommit=True, **arguments)
+
+    @property
+    def broken(self) -> bool:
+        """Whether the server is gone, as far as this connection knows."""
+        return self.raw.closed
+
+    def execute(self, statement: str, parameters: Sequence[Any] = (), /) -> "psycopg.Cursor[Any]":
+        """See `reading.Connection`."""
+        return self.raw.execute(_translated(statement), [_whole(each) for each in parameters])
+
+    def executemany(self, statement: str, parameters: Sequence[Sequence[Any]], /) -> None:
+        """See `reading.Connection`."""
+        with self.raw.cursor() as cursor:
+            cursor.executemany(_translated(statement), [[_whole(each) for each in row] for row in parameters])
+
+    def transaction(self) -> AbstractContextManager[Any]:
+        """Commits at the end, or rolls back; one inside another is a part of it that can fail alone."""
+        return self.raw.transaction()
+
+    def close(self) -> None:
+        """Ends the connection."""
+        self.raw.close()
+
+
+@cache
+def _translated(statement: str) -> bytes:
+    return statement.replace("%", "%%").replace("?", "%s").encode()
+
+
+def _whole(parameter: Any) -> Any:
+    """PostgreSQL keeps no zero byte in a text, which no app or model means to send."""
+    return (
+        parameter.replace("\0", "\ufffd") if isinstance(parameter, str) and "\0" in parameter else parameter
+    )

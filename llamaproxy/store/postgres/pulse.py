@@ -1,0 +1,87 @@
+"""The one connection that says that this node lives, and on which it hears what the others tell.
+
+When it breaks, the node is dead for the others, and enters again under another number.
+"""
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import psycopg
+from twisted.logger import Logger
+
+from .connection import Connection
+from .turns import enter
+
+# Seconds between two looks whether it is to end, and between two tries to connect.
+LOOK = 0.5
+FIRST_PAUSE, LAST_PAUSE = 0.2, 5.0
+
+# How soon the database notices that this machine is cut off.
+SIGNS_OF_LIFE = (
+    "SET tcp_keepalives_idle = 5",
+    "SET tcp_keepalives_interval = 2",
+    "SET tcp_keepalives_count = 2",
+    "SET tcp_user_timeout = 10000",
+)
+
+
+class Pulse:
+    """Runs in a thread of its own. `entered` is called there with the node's number, `heard` with what others tell."""
+
+    log = Logger()
+
+    def __init__(
+        self,
+        arguments: dict[str, Any],
+        name: str,
+        version: str,
+        now: Callable[[], float],
+        entered: Callable[[int | None], None],
+        heard: Callable[[str], None],
+    ) -> None:
+        self._arguments = arguments
+        self._name = name
+        self._version = version
+        self._now = now
+        self._entered = entered
+        self._heard = heard
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="store pulse", daemon=True)
+
+    def start(self) -> None:
+        """Enters, and goes on to enter after every interruption."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ends it, and waits for that; blocks."""
+        self._ending.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _run(self) -> None:
+        pause = FIRST_PAUSE
+        while not self._ending.is_set():
+            try:
+                connection = Connection(self._arguments)
+            except psycopg.Error:
+                self._ending.wait(pause)
+                pause = min(pause * 2, LAST_PAUSE)
+                continue
+            pause = FIRST_PAUSE
+            try:
+                self._live(connection)
+            except psycopg.Error as error:
+                if not self._ending.is_set():
+                    self.log.error("the store is away ({error})", error=str(error).strip().partition("\n")[0])
+            finally:
+                self._entered(None)
+                connection.close()
+
+    def _live(self, connection: Connection) -> None:
+        for setting in SIGNS_OF_LIFE:
+            connection.execute(setting)
+        self._entered(enter(connection, self._name, self._version, self._now()))
+        while not self._ending.is_set():
+            for notification in connection.raw.notifies(timeout=LOOK):
+                self._heard(notification.payload)

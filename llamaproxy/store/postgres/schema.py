@@ -1,0 +1,77 @@
+"""The tables in PostgreSQL, and the way to them from those of older versions.
+
+Conversations lie in them as in SQLite's file (`store.schema`). `version` counts what was written of a session, so that
+a node knows whether what it remembers is what there is.
+
+Who has the turn of a session is in `turns`, and who waits for it in `waiting`. These are unlogged: to take a turn costs
+no write to disk, and after a crash of the database, which no node survives without a new connection, nobody has one.
+"""
+
+# What several nodes must not do at the same time: migrate.
+MIGRATION_LOCK = 0x6C6C616D61
+# With the number of a node, the lock that says that it lives.
+NODE_LOCK = 0x6C6D
+
+# Each entry leads from the schema version that is its index to the next.
+MIGRATIONS: tuple[tuple[str, ...], ...] = (
+    (
+        """
+        CREATE TABLE sessions (
+            session_id text PRIMARY KEY,
+            model text NOT NULL DEFAULT '',
+            settings text NOT NULL DEFAULT '{}',
+            created_at double precision NOT NULL,
+            last_active double precision NOT NULL,
+            branch bigint NOT NULL DEFAULT 1,
+            version bigint NOT NULL DEFAULT 0
+        )
+        """,
+        """
+        CREATE TABLE branches (
+            session_id text NOT NULL,
+            branch bigint NOT NULL,
+            parent bigint,
+            start bigint NOT NULL DEFAULT 0,
+            length bigint NOT NULL DEFAULT 0,
+            left_branch bigint,
+            PRIMARY KEY (session_id, branch)
+        )
+        """,
+        """
+        CREATE TABLE messages (
+            session_id text NOT NULL,
+            branch bigint NOT NULL,
+            seq bigint NOT NULL,
+            role text NOT NULL,
+            content text NOT NULL,
+            rest text,
+            place text,
+            PRIMARY KEY (session_id, branch, seq)
+        )
+        """,
+        "CREATE INDEX places ON messages (session_id, place) WHERE place IS NOT NULL",
+        "CREATE TABLE store (id text NOT NULL)",
+        "INSERT INTO store (id) VALUES (replace(gen_random_uuid()::text, '-', ''))",
+        "CREATE SEQUENCE node_numbers AS integer CYCLE",
+        """
+        CREATE UNLOGGED TABLE nodes (
+            node integer PRIMARY KEY,
+            name text NOT NULL,
+            version text NOT NULL,
+            since double precision NOT NULL,
+            users bigint NOT NULL DEFAULT 0
+        )
+        """,
+        "CREATE UNLOGGED TABLE turns (session_id text PRIMARY KEY, node integer NOT NULL, ticket bigint NOT NULL)",
+        """
+        CREATE UNLOGGED TABLE waiting (
+            ticket bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+            session_id text NOT NULL,
+            node integer NOT NULL
+        )
+        """,
+        "CREATE INDEX waiting_for ON waiting (session_id, ticket)",
+        "CREATE TABLE rulings (subject text NOT NULL, key text NOT NULL, ruling text NOT NULL, "
+        "PRIMARY KEY (subject, key))",
+    ),
+)

@@ -1,0 +1,30 @@
+"""A private PostgreSQL for the tests of the store, with a database for each of them."""
+
+from itertools import count
+from typing import Any
+
+from twisted.trial.unittest import SkipTest
+
+from llamaproxy.store.postgres.address import connect_arguments
+from tests.tools.sql.servers import Missing, postgres
+
+try:
+    import psycopg
+except ImportError:
+    psycopg = None  # type: ignore[assignment]
+
+_numbers = count(1)
+
+
+def fresh_database() -> dict[str, Any]:
+    """psycopg's arguments for a database that nobody has used. Raises `SkipTest` where there is no server."""
+    if psycopg is None:
+        raise SkipTest("psycopg is not installed; with pip: pip install 'llamaproxy[postgres]'")
+    try:
+        server = postgres()
+    except Missing as missing:
+        raise SkipTest(str(missing)) from None
+    name = f"store{next(_numbers)}"
+    server.execute(f"CREATE DATABASE {name}")
+    url = f"postgresql://tester@localhost/{name}?socket={server.folder}/.s.PGSQL.5432"
+    return connect_arguments(url, "PASSWORD", lambda _: None)

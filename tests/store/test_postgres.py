@@ -1,0 +1,201 @@
+"""The store with a real PostgreSQL: what every store does, and what several nodes do with one."""
+
+from typing import Any
+
+from twisted.internet import reactor as installed_reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.task import deferLater
+from twisted.trial.unittest import TestCase
+from zope.interface.verify import verifyObject
+
+from llamaproxy.seams.errors import StoreError, StoreUnavailable
+from llamaproxy.seams.interfaces import ISharedStore
+from tests.store import suite
+from tests.store.postgres import fresh_database
+from tests.store.suite import contents, turn
+
+try:
+    from llamaproxy.store.postgres.database import Superseded
+    from llamaproxy.store.postgres.store import PostgresSessionStore
+except ImportError:
+    pass
+
+reactor: Any = installed_reactor
+
+
+class StoreTests(suite.StoreSuite):
+    timeout = 60
+
+    async def setUp(self) -> None:  # type: ignore[override]  # trial waits for it
+        self.arguments = fresh_database()
+        await super().setUp()
+
+    async def open(self) -> "PostgresSessionStore":
+        store = PostgresSessionStore(self.arguments, "db", reactor, now=self.clock.seconds)
+        self.addCleanup(store.close)
+        await store.open()
+        return store
+
+    def test_it_is_one_that_nodes_share(self) -> None:
+        verifyObject(ISharedStore, self.store)
+
+
+class NodeCase(TestCase):
+    """Several nodes on one database."""
+
+    timeout = 60
+
+    async def setUp(self) -> None:  # type: ignore[override]  # trial waits for it
+        self.arguments = fresh_database()
+        self.one = await self.node()
+        self.other = await self.node()
+
+    async def node(self) -> "PostgresSessionStore":
+        store = PostgresSessionStore(self.arguments, "db", reactor)
+        self.addCleanup(store.close)
+        await store.open()
+        return store
+
+    async def said(self, store: "PostgresSessionStore") -> list[str]:
+        session = await store.load("s", 100)
+        return [] if session is None else contents(session.messages)
+
+
+class TurnTests(NodeCase):
+    async def test_one_node_at_a_time_has_a_sessions_turn(self) -> None:
+        await self.one.take("s")
+        waiting = self.other.take("s")
+        await self.one.append("s", turn(1))
+        self.assertNoResult(waiting)
+        await self.other.take("t")
+        self.one.give_back("s")
+        await waiting
+        await self.other.append("s", turn(2))
+        self.assertEqual(await self.said(self.one), ["q1", "a1", "q2", "a2"])
+
+    async def test_those_who_wait_get_their_turn_in_the_order_in_which_they_came(self) -> None:
+        third = await self.node()
+        order: list[str] = []
+        await self.one.take("s")
+        waiting: list[Deferred[Any]] = []
+        for name, store in (("a", self.other), ("b", third), ("c", self.other), ("d", third)):
+            before = await self.in_line()
+
+            def taken(_: bool, name: str = name, store: Any = store) -> None:
+                order.append(name)
+                store.give_back("s")
+
+            waiting.append(store.take("s").addCallback(taken))
+            while await self.in_line() == before:
+                pass
+        self.one.give_back("s")
+        for each in waiting:
+            await each
+        self.assertEqual(order, ["a", "b", "c", "d"])
+
+    async def in_line(self) -> int:
+        statement = "SELECT count(*) FROM waiting"
+        rows = await self.one._run(lambda database: database.connection.execute(statement).fetchall())
+        return int(rows[0][0])
+
+    async def test_who_takes_a_turn_learns_whether_another_node_has_written_since(self) -> None:
+        self.assertFalse(await self.one.take("s"))
+        await self.one.load("s", 10)
+        await self.one.append("s", turn(1))
+        self.one.give_back("s")
+        self.assertTrue(await self.one.take("s"))
+        self.one.give_back("s")
+        self.assertFalse(await self.other.take("s"))
+        await self.other.load("s", 10)
+        await self.other.append("s", turn(2))
+        self.other.give_back("s")
+        self.assertFalse(await self.one.take("s"))
+
+    async def test_who_waits_no_more_is_not_given_the_turn(self) -> None:
+        third = await self.node()
+        await self.one.take("s")
+        leaving = self.other.take("s")
+        leaving.addErrback(lambda _: None)
+        while not await self.in_line():
+            pass
+        waiting = third.take("s")
+        leaving.cancel()
+        self.one.give_back("s")
+        await waiting
+
+    async def test_dead_nodes_turn_goes_to_whoever_waits_and_its_late_words_are_not_written(self) -> None:
+        await self.one.take("s")
+        waiting = self.other.take("s")
+        # As when its connection breaks: the others take it for dead, and it does not know yet.
+        self.one._pulse.stop()
+        await waiting
+        with self.assertRaises(Superseded):
+            await self.one.append("s", turn(1))
+        await self.other.append("s", turn(2))
+        self.assertEqual(await self.said(self.other), ["q2", "a2"])
+
+    async def test_dead_node_in_the_line_holds_nobody_up(self) -> None:
+        third = await self.node()
+        await self.one.take("s")
+        lost = self.other.take("s")
+        lost.addErrback(lambda _: None)
+        while not await self.in_line():
+            pass
+        waiting = third.take("s")
+        self.other._pulse.stop()
+        self.one.give_back("s")
+        await waiting
+
+    async def test_node_hears_what_another_tells(self) -> None:
+        heard: list[Any] = []
+        self.other.heard = heard.append
+        await self.one.tell({"hello": "there"})
+        while not heard:
+            await deferLater(reactor, 0.01)
+        self.assertEqual(heard, [{"hello": "there"}])
+
+
+class AwayTests(NodeCase):
+    async def cut(self) -> None:
+        """The database ends all connections, as when it is started again."""
+        killer = await self.node()
+        await killer._run(
+            lambda database: database.connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+        )
+
+    async def test_store_that_was_away_comes_back_by_itself(self) -> None:
+        await self.one.append("s", turn(1))
+        await self.cut()
+        for _ in range(50):
+            try:
+                await self.one.take("s")
+                await self.one.append("s", turn(2))
+                break
+            except StoreUnavailable as error:
+                self.assertEqual((error.status, error.retry_after), (503, 5))
+                await deferLater(reactor, 0.1)
+        else:
+            self.fail("it did not come back")
+        self.assertEqual(await self.said(self.other), ["q1", "a1", "q2", "a2"])
+        self.flushLoggedErrors()
+
+    async def test_turn_that_was_under_way_writes_nothing_once_another_node_has_it(self) -> None:
+        await self.one.take("s")
+        await self.cut()
+        taken = False
+        for _ in range(50):
+            try:
+                await self.other.take("s")
+                taken = True
+                break
+            except StoreUnavailable:
+                await deferLater(reactor, 0.1)
+        self.assertTrue(taken)
+        with self.assertRaises(StoreError):
+            await self.one.append("s", turn(1))
+            await self.one.append("s", turn(1))
+        self.assertEqual(await self.said(self.other), [])
+        self.flushLoggedErrors()
