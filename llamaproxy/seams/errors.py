@@ -7,6 +7,8 @@ and a message written for the person in front of the app. They become bytes in o
 from copy import copy
 from typing import TYPE_CHECKING, Any, Self
 
+from .gates import Need
+
 if TYPE_CHECKING:  # agentctl comes here, and does without Twisted
     from twisted.internet.defer import Deferred
 
@@ -171,6 +173,14 @@ class ToolError(AgentError):
     """A tool call failed; the message goes to the model, which goes on, and not to the client."""
 
     code = "tool_error"
+
+
+class GateClosed(ToolError):
+    """The tool has found out that it needs one more gate open; nothing was done."""
+
+    def __init__(self, need: Need) -> None:
+        super().__init__(f"nothing was done, for the user has not allowed to {need.what}")
+        self.need = need
 
 
 def let_go(error: BaseException) -> None:

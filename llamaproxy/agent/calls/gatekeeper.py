@@ -11,7 +11,7 @@ Nothing else runs a tool, and nothing runs one without asking here. What a way a
 """
 
 from enum import Enum
-from typing import Any
+from typing import Any, NoReturn
 
 from twisted.logger import Logger
 
@@ -95,6 +95,11 @@ class Gatekeeper:
             return None
         return SessionLeave(self._gates, access.schema, given)
 
+    def turn_away(self, tool: ITool, need: Need, way: Way) -> NoReturn:
+        """Refuses a call that has turned out to need one more gate, or has the user asked, as `admit` does."""
+        given = self._turn.leave if way is Way.APPROVED else ()
+        self._turn_away(tool, [*given, need], way)
+
     def _judge_person(self, tool: ITool, way: Way) -> None:
         caller = self._turn.caller
         if caller.rights != "all":
@@ -115,7 +120,7 @@ class Gatekeeper:
             self.log.failure("the tool {name} cannot say what a call would touch", name=tool.name)
             raise Refused(UNFORESEEN) from None
 
-    def _turn_away(self, tool: ITool, closed: list[Need], way: Way) -> None:
+    def _turn_away(self, tool: ITool, closed: list[Need], way: Way) -> NoReturn:
         may_open = self._turn.caller.rights == "all"
         commands = " and ".join(need.command for need in closed)
         if way is Way.LENT:

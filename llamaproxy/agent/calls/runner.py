@@ -9,7 +9,7 @@ from twisted.internet.error import ConnectError, ConnectionClosed, DNSLookupErro
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from ...seams.errors import ToolError
+from ...seams.errors import GateClosed, ToolError
 from ...seams.gates import GateMap, Leave
 from ...seams.interfaces import ITool
 from ...seams.surrogates import joined
@@ -81,18 +81,19 @@ class ToolRunner:
         if tool is None:
             raise BadArguments(f"there is no tool '{call.name}'; there are: {', '.join(self._tools)}")
         arguments = self._bench.toolbox.arguments(tool, call.arguments)
+        way = Way.APPROVED if approved else Way.MODEL
         try:
-            leave = self._gatekeeper.admit(tool, arguments, Way.APPROVED if approved else Way.MODEL)
+            leave = self._gatekeeper.admit(tool, arguments, way)
+            self.display.begins(tool.name, call.arguments)
+            live = self.display.live()
+            try:
+                result = await self._result(tool, arguments, way, leave, live.show)
+            finally:
+                live.end()
         except Refused as refusal:
             if refusal.told:
                 self._turn.reply.say(refusal.told)
             return str(refusal)
-        self.display.begins(tool.name, call.arguments)
-        live = self.display.live()
-        try:
-            result = await self._result(tool, arguments, leave, live.show)
-        finally:
-            live.end()
         self.display.returns(tool.name, result, live)
         return result
 
@@ -100,12 +101,13 @@ class ToolRunner:
         """The result of a call that a person makes, without tags. Raises `BadArguments` and `Refused`."""
         checked = self._bench.toolbox.check(tool, arguments)
         leave = self._gatekeeper.admit(tool, checked, way)
-        return await self._result(tool, checked, leave)
+        return await self._result(tool, checked, way, leave)
 
     async def _result(
         self,
         tool: ITool,
         arguments: dict[str, Any],
+        way: Way,
         leave: Leave | None,
         show: Callable[[str, str], None] = unseen,
     ) -> str:
@@ -120,6 +122,8 @@ class ToolRunner:
         try:
             work: Deferred[object] = maybeDeferred(tool.run, arguments, context)
             result = await within(work, tool.timeout, self._bench.clock)
+        except GateClosed as closed:
+            self._gatekeeper.turn_away(tool, closed.need, way)
         except ToolError as error:
             return self._bounded(f"The tool failed: {error}")
         except Overdue:

@@ -8,8 +8,8 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
+from ...seams.errors import GateClosed
 from ...seams.gates import ALL, HOST, UNKNOWN, Leave, Need, Side
-from .closed import refusal
 from .guard import classify
 from .statement import Verdict
 
@@ -64,7 +64,7 @@ class Definitions:
             names = (*names, *_words(verdict.text))
         for need in self._needs(names, set(verdict.writes), verdict.only_describes):
             if need is not None:
-                raise refusal(need)
+                raise GateClosed(need)
 
     def _needs(
         self, names: Iterable[str], written: set[str], only_shown: bool = False

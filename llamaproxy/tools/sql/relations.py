@@ -12,8 +12,8 @@ from msgspec import Struct
 from pg8000.exceptions import DatabaseError
 from pg8000.native import Connection
 
+from ...seams.errors import GateClosed
 from ...seams.gates import ALL, HOST, UNKNOWN, Leave, Need, Side
-from .closed import refusal
 from .functions import PURE
 from .powers import powers_of_table, powers_of_words
 
@@ -173,7 +173,7 @@ class Relations:
     def _check(self, needs: Iterable[Need | None]) -> None:
         for need in needs:
             if need is not None:
-                raise refusal(need)
+                raise GateClosed(need)
 
     def _needs(self, touched: dict[int, Side], keys: set[int]) -> Iterator[Need | None]:
         """The gates in the way. `keys` are locked as a foreign key's table is, which nobody has to have leave for."""

@@ -10,10 +10,9 @@ from pathlib import Path
 from threading import Timer
 from typing import IO, Any
 
-from ...seams.errors import ToolError
+from ...seams.errors import GateClosed, ToolError
 from ...seams.gates import Leave, Need, Side
 from ..threads import Abort
-from .closed import refusal
 from .statement import Bounds, Verdict
 
 # Seconds beyond a statement's own limit, in which it says so itself.
@@ -91,7 +90,7 @@ def _talk(
             said: dict[str, Any] = json.loads(line)
             if "ask" not in said:
                 if closed is not None and "error" in said:
-                    raise refusal(closed)
+                    raise GateClosed(closed)
                 return said
             table, side = said["ask"]
             need = _need(table, side, verdict, leave) if leave is not None else None

@@ -5,6 +5,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from llamaproxy.agent.calls.gates import Gates, SessionLeave
+from llamaproxy.seams.errors import GateClosed
 from llamaproxy.seams.gates import DB, NEVER_BY_ALL, TOOLS, GateMap, Need
 from llamaproxy.seams.types import Access, Caller
 from tests.agent.turns.test_toolloop import ToolCase
@@ -144,6 +145,17 @@ class RefusalTests(ToolCase):
         self.assertEqual(listener.text, "[ddgs was refused. To allow it: !autogate ddgs true]\n\n")
         self.model.answer("I may not search.")
         self.assertIsNotNone(listener.end)
+
+    def test_gate_that_only_the_database_knows_of_is_told_in_the_same_way(self) -> None:
+        closed = GateClosed(Need(DB, "secrets", "read"))
+        opened = {"db": {"v": {"read": True}}}
+        self.use(
+            ScriptedTool("db_query", "db", access=Access(operation="read", reads=("v",)), result=closed),
+            gates=opened,
+        )
+        listener = self.after(("db_query", "{}"))
+        self.assertIn("[db_query was refused. To allow it: !autoAIdb secrets read true]", listener.text)
+        self.assertIn("the user has not allowed it (read table secrets)", self.results()[0])
 
     def test_command_of_the_refusal_opens_the_gate(self) -> None:
         self.after(("ddgs", "{}"))

@@ -5,7 +5,8 @@ import re
 from llamaproxy.agent.calls.runner import DENIED
 from llamaproxy.agent.sessions.limits import Limits
 from llamaproxy.agent.turns.approvals import PATIENCE, UNANSWERED
-from llamaproxy.seams.gates import DB
+from llamaproxy.seams.errors import GateClosed
+from llamaproxy.seams.gates import DB, Need
 from llamaproxy.seams.types import Access, Caller, ToolCall
 from tests.agent.turns.test_toolloop import ToolCase
 from tests.agent.turns.test_turns import PHONE
@@ -258,3 +259,19 @@ class DoubtTests(ToolCase):
         self.model.answer("Done.")
         self.listen("!db_query {}", owner)
         self.assertEqual([context.leave for context in self.tool.contexts], [None, None])
+
+    def test_gate_that_only_the_database_knows_of_is_asked_about_too(self) -> None:
+        self.tool._access = Access(operation="read", reads=("v", "__accounts__"))
+        _, code = self.ask()
+        self.tool.result = GateClosed(Need(DB, "secrets", "read"))
+        listener = self.listen(f"!yes {code}")
+        for part in ("touch the database's accounts", "read table secrets"):
+            self.assertIn(part, listener.text)
+        found = re.search(r"!yes (\w{4})", listener.text)
+        assert found is not None
+        self.tool.result = "done"
+        self.listen(f"!yes {found[1]}")
+        self.assertEqual(self.results(), ["done"])
+        leave = self.tool.contexts[-1].leave
+        assert leave is not None
+        self.assertIsNone(leave.closed("secrets", "read"))
