@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec import json
 from twisted.internet.defer import Deferred
-from twisted.internet.error import ConnectError, ConnectionLost
+from twisted.internet.error import ConnectionLost, ConnectionRefusedError  # noqa: A004
 from twisted.internet.interfaces import IPushProducer
 from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.python.failure import Failure
@@ -142,9 +142,9 @@ class Network:
         """Takes the newest attempt to connect."""
         return Connection(self._factory())
 
-    def refuse(self, reason: str = "Connection refused") -> None:
+    def refuse(self, reason: Exception | None = None) -> None:
         """Turns the newest attempt to connect away."""
-        self._factory().clientConnectionFailed(None, Failure(ConnectError(string=reason)))
+        self._factory().clientConnectionFailed(None, Failure(reason or ConnectionRefusedError()))
 
     def next_attempt(self) -> None:
         """Lets the pause before the second attempt pass."""

@@ -108,11 +108,13 @@ class EventDecoder:
         """See `streaming.Decoder`. The reason of the end is enough of one."""
         if self.finished:
             return
-        self._read(self._events.ended(), deltas)
-        if self._finish or (self._said and self._events.is_whole):
+        last = self._events.ended()
+        self._read(last, deltas)
+        whole = last if self._events.is_whole else []
+        if self._finish or (self._said and whole):
             self._close()
-        elif self._events.stray and not self._said:
-            raise no_stream(self._who, self._events.stray)
+        elif not self._said and (stray := self._events.stray or b"".join(whole)):
+            raise no_stream(self._who, stray)
 
     def result(self) -> ModelResult | None:
         """See `streaming.Decoder`."""

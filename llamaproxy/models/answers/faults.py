@@ -4,8 +4,9 @@ import re
 from typing import Any
 
 from ...seams.errors import ModelError, ModelRateLimited, ModelUnavailable
-from ..upstream.refusals import error_of, first_line, message_of
+from ..upstream.refusals import UNREADABLE, error_of, first_line, message_of
 from ..upstream.wire import encode
+from .kindly import anything
 
 _CODES = ("code", "status", "status_code", "type", "http_status", "statusCode")
 _OVERLOADED = re.compile(r"overload|unavailable|\b(?:502|503|504|529)\b", re.IGNORECASE)
@@ -52,7 +53,11 @@ def fault_in(frame: Any) -> Any:
 
 def no_stream(who: str, body: bytes) -> ModelError:
     """The error for a body that begins with something else than a stream, and has nothing of an answer."""
-    said = first_line(body.decode("utf-8", "replace"))
+    try:
+        said = message_of(anything(body))
+    except UNREADABLE:
+        said = ""
+    said = said or first_line(body.decode("utf-8", "replace"))
     return ModelError(f"{who} answered with something other than a stream: {said}")
 
 

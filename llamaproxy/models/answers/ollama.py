@@ -81,7 +81,7 @@ class LineDecoder:
         self._read(self._lines.ended(), deltas)
         if self._whole:
             self._take(self._whole.taken(), deltas)
-        if self._stray and not self._said:
+        if self._stray and not (self._said or self._is_over):
             raise no_stream(self._who, self._stray)
 
     def result(self) -> ModelResult | None:
@@ -112,8 +112,10 @@ class LineDecoder:
             raise fault(self._who, line.error)
         if line.message is not None:
             self._take_message(line.message, deltas)
-        elif not line.done and (error := fault_in(anything(data))):
-            raise fault(self._who, error)
+        elif not line.done:
+            if error := fault_in(anything(data)):
+                raise fault(self._who, error)
+            self._stray = self._stray or data[:_STRAY]
         if line.done or line.done_reason:
             self._is_over = True
             # Where nothing else says that it was the last line, the end of the stream may.

@@ -154,11 +154,13 @@ class ChunkDecoder:
         """See `streaming.Decoder`."""
         if self.finished:
             return
-        self._read(self._events.ended(), deltas)
-        if self._said and self._events.is_whole:
+        last = self._events.ended()
+        self._read(last, deltas)
+        whole = last if self._events.is_whole else []
+        if self._said and whole:
             self.finished = True
-        elif self._events.stray and not (self._said or self._finish):
-            raise no_stream(self._who, self._events.stray)
+        elif not (self._said or self._finish) and (stray := self._events.stray or b"".join(whole)):
+            raise no_stream(self._who, stray)
 
     def result(self) -> ModelResult | None:
         """See `streaming.Decoder`. A finish reason is enough; not every server sends `[DONE]`."""

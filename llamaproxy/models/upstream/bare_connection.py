@@ -13,7 +13,6 @@ from collections.abc import Callable
 
 from msgspec import Struct
 from twisted.internet.defer import Deferred
-from twisted.internet.error import ConnectionClosed
 from twisted.internet.interfaces import IProtocol
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.internet.tcp import Connection as TCPConnection
@@ -25,6 +24,7 @@ from twisted.web.http_headers import Headers
 from ...sockets.eager import waiting, write
 from ...sockets.polling import Poll
 from .client import Response
+from .troubles import Trouble
 
 # Idle connections that are kept for one server.
 MAX_IDLE = 256
@@ -40,10 +40,6 @@ _STATUS = re.compile(rb"HTTP/1\.([01]) +(\d{3})(?=[ \r\n])")
 _BLANK_LINE = re.compile(rb"\r?\n\r?\n")
 # RFC 9112, section 7.1: what stands between the data of two chunks. An extension is ignored.
 _SIZE = re.compile(rb"\r\n([0-9a-fA-F]{1,15})[ \t]*(?:;[^\r\n]*)?\r\n")
-
-
-class MalformedResponse(ConnectionClosed):
-    """The connection was given up, since what the server sends is not HTTP."""
 
 
 class Answer(Struct, frozen=True):
@@ -181,7 +177,7 @@ class Connection(Protocol):
         self._end(Failure(ResponseDone()))
 
     def _malformed(self, why: str) -> None:
-        self._broken(MalformedResponse(f"its answer cannot be read: {why}"))
+        self._broken(Trouble(f"its answer cannot be read: {why}"))
 
     def _broken(self, error: Exception) -> None:
         self.stopProducing()
@@ -223,7 +219,7 @@ class Connection(Protocol):
         while (end := _BLANK_LINE.search(data)) and end.start() <= MAX_HEAD:
             status = _STATUS.match(data)
             if status is None:
-                self._malformed(f"it begins with {data[:40]!r}")
+                self._malformed(_no_status(data))
                 return
             head, data = data[: end.start()], data[end.end() :]
             if int(status[2]) >= 200:
@@ -264,7 +260,7 @@ class Connection(Protocol):
             # The first chunk's size has no line break before it, as all the others have.
             self._kept = b"\r\n" + self._kept
             self._go_on_with(self._chunks)
-            return "" if codings == ["chunked"] else f"its body is encoded as {', '.join(codings)}"
+            return "" if codings == ["chunked"] else "its body is encoded in a way that nobody asked for"
         if not lengths:
             self._go_on_with(self._until_close)
             return ""
@@ -318,7 +314,7 @@ class Connection(Protocol):
             self._go_on_with(self._trailer)
             self._trailer(b"\r\n" + data[at:])
         elif self._kept != b"\r\n" and (end - at > MAX_LINE or _is_no_size(self._kept)):
-            self._malformed(f"a chunk's size is {self._kept[:40]!r}")
+            self._malformed("a chunk's size is no number")
 
     def _trailer(self, data: bytes) -> None:
         self._kept += data
@@ -335,6 +331,13 @@ class Connection(Protocol):
             self._reader.dataReceived(body)  # type: ignore[union-attr]
         except Exception as error:
             self._broken(error)
+
+
+def _no_status(data: bytes) -> str:
+    """What is wrong with the first line of an answer."""
+    if data.startswith((b"\x15\x03", b"\x16\x03")):
+        return "it speaks TLS, and its host would begin with https://"
+    return "it does not begin as HTTP does"
 
 
 def _is_no_size(data: bytes) -> bool:

@@ -115,8 +115,10 @@ class Endpoints:
         else:
             endpoint = HostnameEndpoint(self._reactor, host, uri.port, self._timeout)
         if uri.scheme == b"https":
+            from .handshake import Handshaken
+
             creator = BrowserLikePolicyForHTTPS().creatorForNetloc(uri.host, uri.port)
-            endpoint = wrapClientTLS(creator, endpoint)
+            endpoint = Handshaken(wrapClientTLS(creator, endpoint), self._reactor, self._timeout)
         return _Quiet(endpoint)
 
 

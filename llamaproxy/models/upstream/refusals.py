@@ -8,6 +8,7 @@ import re
 from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 from msgspec import DecodeError, json
 from twisted.web.http_headers import Headers
@@ -59,7 +60,12 @@ def refusal(
         return ContextTooLong(f"{who} answered 400 without a word, as some do if a conversation is too long")
     if status == 200:
         return ModelError(f"{who} answered with something other than a stream: {said}")
-    return error_of(who, body.decode("utf-8", "replace") if details is None else details, said, status)
+    if 300 <= status < 400:
+        return ModelError(f"{who} answered {status}: {_moved(headers)}")
+    error = error_of(who, body.decode("utf-8", "replace") if details is None else details, said, status)
+    if isinstance(error, ModelUnavailable):
+        error.retry_after = _retry_after(headers, now)
+    return error
 
 
 def error_of(who: str, details: Any, said: str, status: int = 0) -> ModelError:
@@ -115,9 +121,14 @@ def _path(loc: list[Any]) -> str:
 
 
 def first_line(text: str) -> str:
-    """The first line with something on it, bounded."""
+    """The first line with something on it, bounded, and with nothing in it that a terminal would obey."""
     line = next((line.strip() for line in text.splitlines() if line.strip()), "")
-    return line if len(line) <= MAX_MESSAGE else line[: MAX_MESSAGE - 3] + "..."
+    line = line if len(line) <= MAX_MESSAGE else line[: MAX_MESSAGE - 3] + "..."
+    return line if line.isprintable() else "".join(map(_shown, line))
+
+
+def _shown(character: str) -> str:
+    return character if character.isprintable() else ascii(character)[1:-1]
 
 
 def message_of(details: Any) -> str:
@@ -166,6 +177,20 @@ def is_html(headers: Headers) -> bool:
     """Whether something that talks to browsers answered: a proxy, a captive portal, a wrong port."""
     content_type = headers.getRawHeaders("content-type") or [""]
     return content_type[0].lower().startswith("text/html")
+
+
+def _moved(headers: Headers) -> str:
+    """Where a redirect leads, without what only its receiver is meant to see."""
+    try:
+        target = urlsplit((headers.getRawHeaders("location") or [""])[0])
+    except ValueError:
+        target = urlsplit("")
+    place = first_line(urlunsplit((target.scheme, target.netloc.rpartition("@")[2], target.path, "", "")))
+    return (
+        f"it has moved to {place}; its entry's host should say so"
+        if place
+        else "it has moved, and not said where to"
+    )
 
 
 def _retry_after(headers: Headers, now: float) -> int | None:

@@ -24,6 +24,7 @@ from ...seams.types import ModelDelta, ModelResult
 from .client import Response
 from .refusals import UNREADABLE
 from .sse import TooLongError
+from .troubles import in_words
 
 # Seconds that a server gets to end a response whose last frame has come.
 LINGER = 1.0
@@ -223,8 +224,6 @@ class DeltaStream(Protocol):
                 self._begin()
             self._receiver.deltasReceived(deltas)
         if error is not None:
-            # What has been heard of an answer must not come twice.
-            error.refused = error.refused and not self._begun
             self._settle(error)
             self._socket.stopProducing()
         elif self._decoder.finished:
@@ -245,10 +244,8 @@ class DeltaStream(Protocol):
             self._settle(outcome)
             return
         cause = root_cause(reason.value)
-        why = str(cause).rstrip(".")
-        if isinstance(cause, ResponseDone | PotentialDataLoss):
-            why = "its stream ended without a last frame"
-        elif not isinstance(cause, ConnectionClosed):
+        why = in_words(cause)
+        if not isinstance(cause, ConnectionClosed | ResponseDone | PotentialDataLoss):
             self._log.failure("while reading from {who}", Failure(cause), who=self._who)
         if self._begun:
             self._settle(ModelError(f"{self._who} broke off in the middle of its reply: {why}"))
@@ -303,7 +300,8 @@ class DeltaStream(Protocol):
         return ModelError(f"{self._who} sent what cannot be read: {garbled}")
 
     def _expect_more(self) -> None:
-        self._watch.expect(self._idle, f"fell silent for {self._idle:g} seconds in the middle of its reply")
+        complaint = f"fell silent for {self._idle:g} seconds in the middle of its reply (idle_timeout)"
+        self._watch.expect(self._idle, complaint)
 
     def _finish(self) -> None:
         if self._linger is None:
@@ -330,13 +328,20 @@ class DeltaStream(Protocol):
             return
         if self._begun:
             self._receiver.unregisterProducer()
-            if isinstance(outcome, ModelUnavailable):
-                # Another try would say it all again.
-                outcome = ModelError(str(outcome))
+            outcome = _final(outcome)
         if isinstance(outcome, ModelError):
             ended.errback(outcome)
         elif outcome is not None:
             ended.callback(outcome)
+
+
+def _final(outcome: ModelResult | ModelError | None) -> ModelResult | ModelError | None:
+    """The outcome as one after which nobody asks again: what has been heard of an answer must not come twice."""
+    if isinstance(outcome, ModelUnavailable):
+        return ModelError(str(outcome))
+    if isinstance(outcome, ModelError):
+        outcome.refused = False
+    return outcome
 
 
 def root_cause(error: BaseException | None) -> BaseException | None:

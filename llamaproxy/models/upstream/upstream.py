@@ -3,40 +3,40 @@
 from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
 from time import time
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from msgspec import Struct
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import ConnectingCancelledError
-from twisted.internet.interfaces import IPushProducer, IReactorTime
-from twisted.internet.protocol import Protocol, connectionDone
+from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
-from twisted.python.failure import Failure
-from twisted.web.client import ResponseDone, ResponseFailed
-from twisted.web.http import PotentialDataLoss
+from twisted.web.client import ResponseFailed
 
 from ...config.schema import ModelEntry
 from ...seams.errors import ModelError, ModelTimeout, ModelUnavailable
 from ...seams.interfaces import IDeltaReceiver
 from ...seams.names import DEPTH_HEADER
 from ...seams.types import ModelRequest, ModelResult
+from .bodies import beginning_of, whole_of
 from .client import Http, Response
 from .refusals import MAX_BODY, is_html, refusal
+from .secrets import MIN_SECRET, hide
 from .streaming import Decoder, DeltaStream, Watch, root_cause
+from .troubles import in_words, is_lasting, speaks_for_itself
+from .unpacking import KNOWN, Unpacked, packing_of
 
 # Seconds before the second attempt: what broke off may be starting again, or has yet to be seen to be gone.
 RETRY_PAUSE = 0.25
+# What a server may ask for in its stead; with more to wait for, the client is told how long.
+MAX_PAUSE = 5
 
 T = TypeVar("T")
 # What becomes of a response that is no refusal.
 TakeIn = Callable[[Response, Watch], Deferred[T]]
 
 _COMMON_HEADERS = {"content-type": "application/json", "user-agent": "llamaproxy"}
-
-# A key shorter than this is not hidden from a server's words: it would blank out parts of them by chance.
-MIN_SECRET = 8
 
 
 # How much of an answer that is not a stream is taken in, in bytes.
@@ -79,6 +79,8 @@ class Upstream:
         self._clock = clock
         self._locate = locate
         self._headers = headers
+        # The one that was shown to the server last, which nothing that is told may hold.
+        self._key = ""
 
     def ask(
         self,
@@ -143,15 +145,20 @@ class Upstream:
             try:
                 return await watch.over(take_in(await answer(), watch))
             except ModelUnavailable as error:
+                pause = max(RETRY_PAUSE, error.retry_after or 0)
+                if pause > MAX_PAUSE:
+                    raise
                 # Nothing of an answer has come, so asking once more repeats nothing.
+                hide(error, self._key)
                 self._note(error, "; trying once more")
-            await watch.over(deferLater(self._clock, RETRY_PAUSE))
+            await watch.over(deferLater(self._clock, pause))
             return await watch.over(take_in(await answer(), watch))
         except CancelledError:
             if watch.verdict:
                 raise ModelTimeout(f"{self.who} {watch.verdict}") from None
             raise
         except ModelError as error:
+            hide(error, self._key)
             self._note(error)
             raise
         finally:
@@ -162,104 +169,46 @@ class Upstream:
     ) -> Response:
         """The head of an answer that is no refusal."""
         patience = self._entry.first_token_timeout
-        watch.expect(patience, f"did not begin its reply within {patience:g} seconds")
+        watch.expect(patience, f"did not begin its reply within {patience:g} seconds (first_token_timeout)")
         server = await watch.over(self._locate())
+        self._key = server.key
         headers = {**_COMMON_HEADERS, **depth, **self._headers(server.key)}
         try:
             url = server.url.rstrip("/") + path
             response = await watch.over(self._http.request(method, url, headers, body()))
         except Exception as error:
-            raise self._no_answer(error, server) from None
+            raise self._no_answer(error) from None
+        response = self._unpacked(response)
         if not 200 <= response.code < 300 or is_html(response.headers):
-            raise await self._refused(response, server.key, watch)
+            raise await self._refused(response, watch)
         return response
+
+    def _unpacked(self, response: Response) -> Response:
+        packings = packing_of(response.headers)
+        if not packings:
+            return response
+        if packings[1:] or packings[0] not in KNOWN:
+            raise ModelError(f"{self.who} packs its answers in a way that nobody asked for and few can read")
+        return Unpacked(response)
 
     def _note(self, error: ModelError, more: str = "") -> None:
         server = urlsplit(self._entry.host).netloc.rpartition("@")[2] or "a process of our own"
         self._log.info("{error} ({server}){more}", error=str(error), server=server, more=more)
 
-    def _no_answer(self, error: Exception, server: Server) -> Exception:
+    def _no_answer(self, error: Exception) -> Exception:
         """The one kind of error, or the cancelling, that lies behind what the HTTP client failed with."""
         cause = root_cause(error)
         if isinstance(cause, CancelledError | ConnectingCancelledError):
             return CancelledError()
-        reason = str(cause).rstrip(".") or type(cause).__name__
-        if name := urlsplit(server.url).hostname:
-            reason = reason.replace(name, "its server")
+        kind = ModelError if is_lasting(cause) else ModelUnavailable
+        happened = "cannot be reached"
         if isinstance(error, ResponseFailed):
-            return ModelUnavailable(f"{self.who} hung up before it answered: {reason}")
-        return ModelUnavailable(f"{self.who} cannot be reached: {reason}")
+            happened = "failed" if speaks_for_itself(cause) else "hung up before it answered"
+        return kind(f"{self.who} {happened}: {in_words(cause, self._entry.connect_timeout)}")
 
-    async def _refused(self, response: Any, key: str, watch: Watch) -> ModelError:
+    async def _refused(self, response: Response, watch: Watch) -> ModelError:
         watch.expect(self._entry.idle_timeout, "")
         body = await watch.over(beginning_of(response, MAX_BODY))
-        if len(key) >= MIN_SECRET:
-            body = body.replace(key.encode(), b"***")
+        if len(self._key) >= MIN_SECRET:
+            body = body.replace(self._key.encode(), b"***")
         return refusal(self.who, response.code, response.headers, body, time(), self._entry.env_key)
-
-
-class _Beginning(Protocol):
-    """Collects a body up to a limit and hangs up there."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._body = b""
-        # Whoever loses patience gets what there is: the status alone says much.
-        self.done: Deferred[bytes] = Deferred(lambda _: self._finish())
-
-    def dataReceived(self, data: bytes) -> None:
-        self._body += data
-        if len(self._body) >= self._limit:
-            self._finish()
-
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        if not self.done.called:
-            self.done.callback(self._body)
-
-    def _finish(self) -> None:
-        if not self.done.called:
-            self.done.callback(self._body[: self._limit])
-            cast(IPushProducer, self.transport).stopProducing()
-
-
-class _Whole(Protocol):
-    """Collects a body that must be complete, and not over the limit."""
-
-    def __init__(self, who: str, limit: int) -> None:
-        self._who = who
-        self._left = limit
-        self._pieces: list[bytes] = []
-        self.done: Deferred[bytes] = Deferred(lambda _: self._hang_up())
-
-    def dataReceived(self, data: bytes) -> None:
-        self._pieces.append(data)
-        self._left -= len(data)
-        if self._left < 0 and not self.done.called:
-            self.done.errback(ModelError(f"{self._who} sent an answer that is too long"))
-            self._hang_up()
-
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        if self.done.called:
-            return
-        if reason.check(ResponseDone, PotentialDataLoss):
-            self.done.callback(b"".join(self._pieces))
-        else:
-            why = str(root_cause(reason.value)).rstrip(".")
-            self.done.errback(ModelUnavailable(f"{self._who} broke off in the middle of its answer: {why}"))
-
-    def _hang_up(self) -> None:
-        cast(IPushProducer, self.transport).stopProducing()
-
-
-def whole_of(who: str, response: Response, limit: int) -> Deferred[bytes]:
-    """A whole body. Fails with `ModelError`; cancelling it closes the connection."""
-    whole = _Whole(who, limit)
-    response.deliverBody(whole)
-    return whole.done
-
-
-def beginning_of(response: Response, limit: int) -> Deferred[bytes]:
-    """The first `limit` bytes of a body, or what has come of them when it ends or this is cancelled."""
-    beginning = _Beginning(limit)
-    response.deliverBody(beginning)
-    return beginning.done

@@ -126,6 +126,8 @@ def anthropic(piece: str, more: tuple[dict[str, Any], ...]) -> bytes:
 
 def ollama(piece: str, more: tuple[dict[str, Any], ...]) -> bytes:
     outer, _, message = more
+    if outer.get("done") == 1:
+        del outer["done"]  # then it is over
     return text({**outer, "message": {**message, "content": piece}}) + b"\n"
 
 

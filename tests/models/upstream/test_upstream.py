@@ -1,4 +1,5 @@
 from twisted.internet.defer import CancelledError
+from twisted.internet.error import ConnectError
 from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -57,7 +58,7 @@ class RefusalTests(UpstreamTestCase):
         self.network.refuse()
         error = self.error_of(call, ModelUnavailable)
         self.assertIn(
-            "Model 'm' cannot be reached: An error occurred while connecting: Connection refused",
+            "Model 'm' cannot be reached: nothing listens at its address",
             str(error),
         )
 
@@ -66,12 +67,12 @@ class RefusalTests(UpstreamTestCase):
             call = Call(self.network, host="http://127.0.0.1:8080/v1")
             self.network.refuse()
             self.network.next_attempt()
-            self.network.refuse("no route to 127.0.0.1")
+            self.network.refuse(ConnectError(string="no route to 127.0.0.1"))
             error = self.error_of(call, ModelUnavailable)
         self.assertNotIn("127.0.0.1", str(error))
         first, last = (formatEvent(event) for event in log)
         self.assertRegex(first, r"cannot be reached: .* \(127.0.0.1:8080\); trying once more$")
-        self.assertRegex(last, r"no route to its server \(127.0.0.1:8080\)$")
+        self.assertRegex(last, r"connecting to its server failed \(127.0.0.1:8080\)$")
 
     def test_401_names_the_variable_to_set_and_hides_the_key(self) -> None:
         body = b'{"error": {"message": "Incorrect API key: %b"}}' % KEY.encode()
@@ -121,8 +122,22 @@ class RefusalTests(UpstreamTestCase):
         self.assertIn("an HTML page", str(self.error_of(call)))
 
     def test_redirect_is_an_error(self) -> None:
-        error = self.refused(ModelError, 307, b"", "Location: http://elsewhere/")
-        self.assertIn("answered 307", str(error))
+        places = {
+            "Location: http://elsewhere/v1/chat": "moved to http://elsewhere/v1/chat;",
+            "Location: https://me:secret@elsewhere:8443/v1?key=secret": "moved to https://elsewhere:8443/v1;",
+            "Location: /login?next=secret": "moved to /login;",
+            "Location: http://[bad": "moved, and not said where to",
+            "X: y": "moved, and not said where to",
+        }
+        for header, place in places.items():
+            error = self.refused(ModelError, 307, b"", header)
+            self.assertIn(f"answered 307: it has {place}", str(error))
+            self.assertNotIn("secret", str(error))
+
+    def test_words_that_a_terminal_would_obey_are_shown_as_they_are(self) -> None:
+        body = b'{"error": "\\u001b[31mred\\u202e \\u0084 \\u0007"}'
+        error = self.refused(ModelError, 500, body)
+        self.assertTrue(str(error).endswith(r"\x1b[31mred\u202e \x84 \x07"), str(error))
 
     def test_words_of_every_server_are_found(self) -> None:
         bodies = {
@@ -160,6 +175,41 @@ class RefusalTests(UpstreamTestCase):
 
 
 class RetryTests(UpstreamTestCase):
+    def test_server_that_says_when_to_come_back_is_asked_then(self) -> None:
+        call, connection = self.call()
+        connection.answer(503, b"later", "Retry-After: 3")
+        self.network.clock.advance(2.9)
+        self.assertEqual(self.network.attempts, 1)
+        self.network.clock.advance(0.1)
+        connection = self.network.accept()
+        connection.begin()
+        connection.send(event("hi") + finish() + DONE)
+        self.result_of(call)
+
+    def test_client_is_told_when_to_come_back_where_that_is_later(self) -> None:
+        for status in (503, 529):
+            call, connection = self.call()
+            connection.answer(status, b"later", "Retry-After: 30")
+            self.assertEqual(self.error_of(call, ModelUnavailable).retry_after, 30)
+
+    def test_server_that_says_in_its_stream_that_it_is_overloaded_is_asked_once_more(self) -> None:
+        overloaded = b'data: {"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}\n\n'
+        for kind in ("OPENAI", "ANTHROPIC"):
+            call, connection = self.call(kind=kind)
+            connection.begin()
+            connection.send(b": hello\n\n" + overloaded)
+            self.network.next_attempt()
+            connection = self.network.accept()
+            connection.begin()
+            connection.send(overloaded)
+            self.assertIn("failed: Overloaded", str(self.error_of(call, ModelUnavailable)))
+
+    def test_server_that_is_overloaded_in_the_middle_is_not_asked_again(self) -> None:
+        call, connection = self.streaming()
+        connection.send(b'data: {"error":{"code":503,"message":"Overloaded"}}\n\n')
+        self.assertIn("failed: Overloaded", str(self.error_of(call)))
+        self.assertEqual(call.listener.text, "one")
+
     def test_refused_connection_is_tried_once_more(self) -> None:
         call = Call(self.network)
         self.network.refuse()
