@@ -4,6 +4,7 @@ With `polling`, the only place that looks into a transport.
 """
 
 import socket
+from collections.abc import Callable
 from typing import Any, cast
 
 from twisted.internet.interfaces import IConnector, ITransport
@@ -47,6 +48,24 @@ def unsent(transport: ITransport) -> bytes:
     """What waits in the buffers of a TCP transport."""
     assert isinstance(transport, Connection)
     return b"".join([transport.dataBuffer[transport.offset :], *transport._tempDataBuffer])
+
+
+def before_loss(transport: ITransport, call: Callable[[], None]) -> None:
+    """Has `call` run before a TCP transport that has lost its connection closes the socket.
+
+    Whoever sends learns first that the other side has hung up, and would never hear what it said before that.
+    """
+    if not isinstance(transport, Connection):
+        return
+    lose = transport.connectionLost
+
+    def last_call(reason: Failure) -> None:
+        del transport.connectionLost
+        if transport.connected and not transport.disconnecting:
+            call()
+        lose(reason)
+
+    transport.connectionLost = last_call  # type: ignore[method-assign]
 
 
 def release(transport: ITransport) -> None:

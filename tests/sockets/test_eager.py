@@ -5,12 +5,14 @@ from typing import Any
 
 from twisted.internet import reactor as _reactor
 from twisted.internet.endpoints import TCP4ClientEndpoint, TCP4ServerEndpoint
+from twisted.internet.error import ConnectionLost
 from twisted.internet.interfaces import IReactorTCP
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.tcp import Connection
+from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 
-from llamaproxy.sockets.eager import LimitedReceiving, waiting, write
+from llamaproxy.sockets.eager import LimitedReceiving, before_loss, waiting, write
 
 reactor: Any = _reactor
 PIECE = b"0123456789abcdef" * 1024
@@ -51,6 +53,14 @@ class EagerTests(TestCase):
         self.there.close()
         write(self.transport, b"to nobody")
         self.assertEqual(waiting(self.transport), len(b"to nobody"))
+
+    def test_what_came_before_the_connection_was_lost_can_still_be_read(self) -> None:
+        heard: list[bytes] = []
+        before_loss(self.transport, lambda: heard.append(self.transport.socket.recv(100)))
+        self.there.send(b"last words")
+        self.there.close()
+        self.transport.connectionLost(Failure(ConnectionLost()))
+        self.assertEqual(heard, [b"last words"])
 
 
 class LimitedReceivingTests(TestCase):

@@ -119,11 +119,8 @@ class LineDecoder:
         if line.done or line.done_reason:
             self._is_over = True
             # Where nothing else says that it was the last line, the end of the stream may.
-            self.finished = (
-                bool(line.done_reason)
-                or line.eval_count is not None
-                or not (line.message and line.message.content)
-            )
+            says = line.message is not None and bool(line.message.content)
+            self.finished = line.done and (bool(line.done_reason) or line.eval_count is not None or not says)
             if line.prompt_eval_count is not None or line.eval_count is not None:
                 self._usage = Usage(count(line.prompt_eval_count), count(line.eval_count))
             self._finish = finish_of(self._who, line.done_reason or "stop")

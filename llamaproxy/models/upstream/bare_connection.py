@@ -21,7 +21,7 @@ from twisted.web.client import ResponseDone, ResponseFailed
 from twisted.web.http import PotentialDataLoss
 from twisted.web.http_headers import Headers
 
-from ...sockets.eager import waiting, write
+from ...sockets.eager import before_loss, waiting, write
 from ...sockets.polling import Poll
 from .client import Response
 from .troubles import Trouble
@@ -100,6 +100,7 @@ class Connection(Protocol):
         """Takes the place of whatever stands between the transport and this."""
         self.transport.protocol = self
         self._reading = self._poll.reading(self.transport, self, SEGMENT)
+        before_loss(self.transport, self._hear_out)
 
     def send(self, request: bytes) -> Deferred[Response]:
         """Sends a whole request; fires with the response once its head is there. Cancelling it hangs up."""
@@ -158,6 +159,17 @@ class Connection(Protocol):
         if self._reading.is_polled == bool(waiting(self.transport)):
             self._reading.pause()
             self._reading = self._poll.reading(self.transport, self, SEGMENT)
+
+    def _hear_out(self) -> None:
+        """Reads the answer that is there already, where the connection was lost while the request was being sent."""
+        while self._answer is not None:
+            try:
+                data = self.transport.socket.recv(SEGMENT)
+            except OSError:
+                return
+            if not data:
+                return
+            self.dataReceived(data)
 
     def _given_up(self) -> None:
         self._answer = None

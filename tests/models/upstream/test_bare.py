@@ -21,7 +21,6 @@ from twisted.web.http import _MalformedChunkedDataError
 from llamaproxy.models.upstream import bare, bare_connection, repeats
 from llamaproxy.models.upstream.bodies import beginning_of
 from llamaproxy.seams.types import ModelDelta, ModelResult, Text
-from llamaproxy.sockets.eager import LimitedReceiving
 from llamaproxy.sockets.polling import Poll
 
 from ..fakes import DONE, HELLO, Listener, Network, event, finish
@@ -301,8 +300,7 @@ class EarlyAnswerTests(TestCase):
 
     async def test_refusal_in_the_middle_of_a_long_request_is_heard(self) -> None:
         number = self.door.getsockname()[1]
-        narrow = LimitedReceiving(reactor, 16 * 1024)
-        client = bare.BareClient(reactor, lambda uri: TCP4ClientEndpoint(narrow, "127.0.0.1", number))
+        client = bare.BareClient(reactor, lambda uri: TCP4ClientEndpoint(reactor, "127.0.0.1", number))
         for _ in range(10):
             refused = deferToThread(self.refuse)
             answer = await self.ask(client, number)
