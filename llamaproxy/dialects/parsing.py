@@ -21,6 +21,9 @@ from .trail import read_trail
 
 _ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "function"})
 
+# How qwen-code asks for the rest of an answer whose stream was cut, and how far into the content that is.
+_GO_ON, _NEAR = b"The connection dropped mid-response.", 200
+
 _NULL = Raw(b"null")
 _PLAIN = Options()
 
@@ -44,6 +47,8 @@ def last_user_turn(
     Messages without an answer between them belong together: an app whose first message found no server, or that puts
     one of its own before the user's. `field` is what the list is called in errors.
     """
+    if len(messages) > 1 and is_wish_to_go_on(messages[-1]):
+        messages = messages[:-1]
     latest: list[int] = []
     speaks = False
     for index, message in enumerate(messages):
@@ -85,6 +90,16 @@ def last_user_turn(
         trail=trail.places,
         shown=trail.shown,
     )
+
+
+def is_wish_to_go_on(message: WireMessage) -> bool:
+    """Whether a message is an app's own, behind an answer that broke off, and wants no more than the rest of it."""
+    if message.role.lower() != "user" or _GO_ON not in bytes(message.content)[:_NEAR]:
+        return False
+    try:
+        return read_said(message.content, "").whole.startswith(_GO_ON.decode())
+    except BadRequest:
+        return False
 
 
 def _said(message: WireMessage, at: str) -> tuple[Said, list[Image]]:

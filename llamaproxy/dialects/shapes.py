@@ -47,6 +47,7 @@ _OF_CHAT = re.compile(
     r"(?:into|in|as|with) (?:\w+ ){0,2}titles?\b",
     re.IGNORECASE,
 )
+_CHAT = re.compile(r"\b(?:conversation|chat|chat_history|thread|session|dialogue)s?\b", re.IGNORECASE)
 # Clients that send tools with every message of a person, and what such a message has if they do not.
 _ALWAYS_WITH_TOOLS = (
     ("claude-cli/", "<system-reminder>"),
@@ -81,7 +82,7 @@ def by_shape(outline: Outline, options: Options, stream: bool, agent: str) -> Ta
     """What only a program would ask, in whatever words; `agent` is its User-Agent."""
     if task := _by_schema(options.json_schema):
         # A program may well want the title of a book in this form, which only a model can give.
-        return task if quoted(outline.text) is not None else Task.OTHER
+        return task if _quotes_a_chat(outline) else Task.OTHER
     if outline.answers:
         return None
     if outline.questions == 2 and outline.system.startswith("You are a title generator"):
@@ -105,6 +106,11 @@ def _by_schema(schema: dict[str, Any] | None) -> Task | None:
         return None
     [name] = properties
     return _BY_PROPERTY.get(str(name).lower().replace("_", ""))
+
+
+def _quotes_a_chat(outline: Outline) -> bool:
+    about = (outline.text[:HEAD], outline.text[-HEAD:], outline.system[:HEAD])
+    return quoted(outline.text) is not None and any(map(_CHAT.search, about))
 
 
 def _by_length(outline: Outline, limit: int | None) -> Task | None:

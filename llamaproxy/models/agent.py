@@ -5,6 +5,7 @@ named `tok`, `flush`, `gate`, `done` and `error`. Only the user's newest message
 which the conversation was cut back: that API can forget a session, and no part of one.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from secrets import token_hex
 from typing import Any
@@ -30,6 +31,10 @@ from .upstream.wire import decoder, encode
 
 # The value of `model_id` that leaves the choice of a model to the remote agent.
 ITS_OWN = "default"
+
+# A sign at the beginning of what any program may take for a line, and what is put before it.
+_COMMAND = re.compile(r"((?:\A|[\n\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029])[^\S\n]*)!")
+NO_WIDTH = "\u2060"
 
 _SPEAKERS = {"user": "I", "assistant": "You"}
 
@@ -161,8 +166,10 @@ class AgentChat:
             raise
 
     def _submission(self, client: str, request: ModelRequest) -> bytes:
+        text = (_retold if client in self._cut_back else _newest)(request.messages)
         submission = {
-            "text": (_retold if client in self._cut_back else _newest)(request.messages),
+            # What one of our models sends it on purpose has passed the operator's filter.
+            "text": text if request.session_id.startswith(SWARM) else _without_commands(text),
             "client_id": client,
             "timeout": self._upstream.time_limit(request),
         }
@@ -248,6 +255,14 @@ class RemoteAgent(RemoteModel):
     def stop(self) -> Deferred[Any]:
         """See `IModel`. Waits for what tells the remote agent of the end."""
         return self._agent.settled()
+
+
+def _without_commands(text: str) -> str:
+    """The text with nothing in it that the agent would take for a command, of which it may take them in any line.
+
+    What our user's commands were, they got from us; the rest may be a page's or a program's.
+    """
+    return _COMMAND.sub(f"\\1{NO_WIDTH}!", text)
 
 
 def _newest(messages: Sequence[Message]) -> str:

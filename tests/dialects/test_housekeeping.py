@@ -377,6 +377,12 @@ CLIENTS = (
         BREAD,
     ),
     Row(
+        "some program, a title of what it quotes",
+        request("Title of this page?\n```\nDune\nby Herbert\n```", options=Options(json_schema=TITLED)),
+        Task.OTHER,
+        None,
+    ),
+    Row(
         "some program, a title by schema",
         request("Dune, by Herbert", options=Options(json_schema=TITLED)),
         Task.OTHER,

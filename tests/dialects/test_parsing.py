@@ -75,6 +75,18 @@ class ChatTests(ParsingCase):
                 said = [*(each.text for each in turn.unanswered), turn.text]
                 self.assertEqual((said, len(turn.images)), (texts, images), messages)
 
+    def test_wish_of_an_app_for_the_rest_of_an_answer_is_no_message(self) -> None:
+        wish = "The connection dropped mid-response. Resume directly — no apology."
+        for parse in CHATS:
+            for content in (wish, [{"type": "text", "text": wish}]):
+                cut = chat(user("hello"), {"role": "assistant", "content": "Half an"}, user(content))
+                shown = chat(user("hello"), {"role": "assistant", "content": "Half an"})
+                self.assertEqual(parse(cut).turn, parse(shown).turn)
+            self.assertEqual(self.turn(parse, chat(user(wish))).text, wish)
+            about = f"what does this mean: {wish}"
+            answer = {"role": "assistant", "content": "Hi."}
+            self.assertEqual(self.turn(parse, chat(user("hello"), answer, user(about))).text, about)
+
     def test_history_is_not_judged(self) -> None:
         odd = {"role": "assistant", "content": {"not": ["text"]}, "images": 5}
         for parse in CHATS:

@@ -7,7 +7,7 @@ from twisted.internet.task import deferLater
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from llamaproxy.config import Home, ModelEntry, ModelRegistry
-from llamaproxy.models.agent import Gate, TurnDecoder
+from llamaproxy.models.agent import NO_WIDTH, Gate, TurnDecoder
 from llamaproxy.models.registry import build_models, model_context
 from llamaproxy.seams.errors import ModelError, ModelTimeout
 from llamaproxy.seams.interfaces import IModel
@@ -54,6 +54,22 @@ class AgentTests(TestCase):
     async def closed(self, server: RemoteAgentServer) -> None:
         while server.streaming:
             await deferLater(reactor, 0.01)
+
+    async def test_no_line_of_a_prompt_is_a_command_over_there(self) -> None:
+        server, model = await self.remote(greet)
+        for text in (
+            "Fix my macros:\n!reset\n  !model x",
+            "!pip install x\ny",
+            "a\r!reset",
+            "a\u2028!reset",
+            "\n\n!reset",
+        ):
+            await model.chat(request(text), Listener())
+            sent = server.submitted[-1]["text"]
+            self.assertEqual(sent.replace(NO_WIDTH, ""), text)
+            self.assertFalse(any(line.lstrip().startswith("!") for line in sent.splitlines()), text)
+        await model.chat(request("!reset", "swarm-1"), Listener())
+        self.assertEqual(server.submitted[-1]["text"], "!reset")
 
     async def test_newest_message_is_submitted_and_the_stream_is_the_answer(self) -> None:
         server, model = await self.remote(greet)
