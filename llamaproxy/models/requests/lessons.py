@@ -45,7 +45,8 @@ class Lessons(Struct, frozen=True, kw_only=True):
       request only, as it lies in that.
     - `no_images`, `no_system`, `no_null`: no pictures, no system message, no `null` for a text that is not there.
     - `most_tools`; `tools_out`: those left out, as `name` and digest of the definition; `tools_plain`: without the
-      finer parts of their schemas; `tools_in_words`: the model is told of them in its prompt.
+      finer parts of their schemas; `tools_in_words`: the model is told of them in its prompt; `stand_ins`: calls in
+      the history need tools beside them, even where none may be called.
     """
 
     without: frozenset[str] = frozenset()
@@ -68,6 +69,7 @@ class Lessons(Struct, frozen=True, kw_only=True):
     tools_out: frozenset[str] = frozenset()
     tools_plain: bool = False
     tools_in_words: bool = False
+    stand_ins: bool = False
 
 
 class Learned(Struct, frozen=True):

@@ -60,6 +60,8 @@ class ChatRequests:
             "stream_options": {"include_usage": True},
             **{name: value for name, value in fields.items() if value is not None},
         }
+        if not tools and lessons.stand_ins and (tools := stand_ins(body["messages"])):
+            body["tool_choice"] = "none"
         if tools:
             body["tools"] = [{"type": "function", "function": tool} for tool in tools]
         body |= entry.extra
@@ -113,6 +115,15 @@ class ChatRequests:
             # The first of several calls is the one that is signed.
             calls[0].setdefault("extra_content", UNSIGNED)
         return calls
+
+
+def stand_ins(messages: Sequence[Body]) -> list[Body]:
+    """Definitions of the tools that were called, which say no more than that."""
+    called = {
+        call["function"]["name"]: None for message in messages for call in message.get("tool_calls") or ()
+    }
+    nothing = {"type": "object", "properties": {}}
+    return [{"name": name, "description": "Not available now.", "parameters": nothing} for name in called]
 
 
 def _shown(text: str, images: Sequence[Image]) -> Body:

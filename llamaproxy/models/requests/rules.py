@@ -37,6 +37,10 @@ _NO_TOOLS = re.compile(
     r"|enable-auto-tool-choice|requires --jinja",
     re.IGNORECASE,
 )
+_NEEDS_TOOLS = re.compile(
+    r"toolconfig|(?:must|expects?|requires?|need)[^\n]{0,40}\btools?\b|\btools?\b[^\n]{0,40}(?:required|must)",
+    re.IGNORECASE,
+)
 _NO_SYSTEM = re.compile(
     r"system[^\n]{0,30}(?:not supported|unsupported|not allowed|not enabled)|not support[^\n]{0,20}['\"`]?system"
     r"|(?:developer|system) instruction|roles must alternate",
@@ -140,6 +144,13 @@ def all_tools(said: str, body: Body, lessons: Lessons) -> Learned | None:
     if not lessons.tools_plain:
         return Learned(replace(lessons, tools_plain=True), "is told of tools in plain schemas")
     return Learned(replace(lessons, tools_in_words=True), "takes no tools; it is told of them in words")
+
+
+def missing_tools(said: str, body: Body, lessons: Lessons) -> Learned | None:
+    """Some want definitions beside the calls of the history, also where no tool is to be called any more."""
+    if body.get("tools") or not _has_calls(body) or not _NEEDS_TOOLS.search(said):
+        return None
+    return Learned(replace(lessons, stand_ins=True), "wants tools beside the calls of a conversation")
 
 
 def system(said: str, body: Body, lessons: Lessons) -> Learned | None:
@@ -299,6 +310,20 @@ def _listed(names: Iterable[str]) -> str:
     return ", ".join(sorted(names))
 
 
-OPENAI = (call_ids, extras, stale, images, effort, form, tools, system, nulls, limit, field, all_tools)
+OPENAI = (
+    call_ids,
+    extras,
+    stale,
+    images,
+    effort,
+    form,
+    tools,
+    missing_tools,
+    system,
+    nulls,
+    limit,
+    field,
+    all_tools,
+)
 OLLAMA = (extras, stale, images, effort, form, tools, field, all_tools)
 ANTHROPIC = (adaptive, stale, images, effort, form, tools, limit, field, all_tools)

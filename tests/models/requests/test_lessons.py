@@ -374,6 +374,16 @@ class ToolTests(LessonTestCase):
                 self.assertIn("about clock", words_of(body))
                 self.assertNotIn("tool", {message["role"] for message in body["messages"]})
 
+    def test_calls_of_the_history_have_stand_ins_where_the_server_wants_tools_beside_them(self) -> None:
+        for said in (
+            "The toolConfig field must be defined when using toolUse and toolResult content blocks.",
+            "Anthropic expects the `tools=` param to be passed in.",
+            "Requests which include `tool_use` or `tool_result` blocks must define tools.",
+        ):
+            body = self.lesson(asked(*CALLED), said)
+            self.assertEqual((self.names(body), body["tool_choice"]), (["clock"], "none"))
+            self.assertNotIn("tool_choice", self.lesson(asked(*CALLED, tools=[tool("clock")])))
+
     def test_refused_schemas_that_nobody_names_become_plain_and_then_words(self) -> None:
         tools = [tool("clock", additionalProperties=False)]
         said = "Unknown name in the schema: cannot find field."
