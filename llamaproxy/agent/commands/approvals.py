@@ -35,7 +35,7 @@ async def _decide(call: Call, decision: Decision) -> str:
         await conversation.give_up(call.session)
         return "That question has expired; nothing was run."
     if call.argument.upper() != parked.code:
-        return f"The open question has the code {parked.code}; nothing was run."
+        return "That is not the code of the open question; nothing was run."
     asked = {each.name for each in parked.exchange.pending()}
     if decision != "no" and (missing := sorted(name for name in asked if call.toolbox.get(name) is None)):
         # An MCP server takes a moment to start, and the question may be older than this process.

@@ -3,14 +3,16 @@
 A parked turn survives a restart. It is over when its time is up; a code that is not its own approves nothing.
 """
 
+import json
 from secrets import choice
 from typing import Any, Literal
 
 import msgspec
-from msgspec import DecodeError, Struct, ValidationError
+from msgspec import Struct, ValidationError
 
 from ...seams.gates import Need
 from ...seams.types import ToolCall
+from ...seams.visible import visible
 from ..calls.gates import Gates
 from ..sessions.session import Session
 from .exchange import Exchange
@@ -55,11 +57,14 @@ def park(
     parked = Parked(code=code, expires=today + PATIENCE, exchange=exchange, needs=needs)
     session.settings[SETTING] = msgspec.to_builtins(parked)
     session.question_ends = now + PATIENCE
-    lines = [f"- {call.name} {_shown(call.arguments)} ({_what(each)})" for call, each in waiting]
+    lines = [visible(f"{call.name} {_shown(call.arguments)} ({_what(each)})") for call, each in waiting]
     return "\n".join(
         [
             "[This needs your leave:",
-            *lines,
+            "",
+            # Behind four spaces Markdown takes a line as it is.
+            *(f"    {line}" for line in lines),
+            "",
             f"Send !yes {code} to allow it once, !always {code} for this session, or !no {code}. "
             f"The question stands for {PATIENCE / 60:g} minutes.]",
         ]
@@ -115,14 +120,17 @@ def _what(needs: list[Need]) -> str:
 
 def _shown(arguments: str) -> str:
     """The arguments on one line: of each its beginning, so that a long one hides no other."""
-    line = " ".join(arguments.split())
-    if len(line) <= _ARGUMENTS_SHOWN:
-        return line
     try:
-        each = msgspec.json.decode(line, type=dict[str, Any])
-    except (DecodeError, RecursionError):
+        each = json.loads(arguments)
+    except (ValueError, RecursionError):
+        return _beginning(arguments)
+    line = json.dumps(each, ensure_ascii=False)
+    if len(line) <= _ARGUMENTS_SHOWN or not isinstance(each, dict):
         return _beginning(line)
-    shown = (f"{name}: {_beginning(msgspec.json.encode(value).decode())}" for name, value in each.items())
+    shown = (
+        f"{_beginning(name)}: {_beginning(json.dumps(value, ensure_ascii=False))}"
+        for name, value in each.items()
+    )
     return _beginning(", ".join(shown), _ALL_SHOWN)
 
 

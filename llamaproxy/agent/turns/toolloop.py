@@ -35,6 +35,7 @@ from ..sessions.history import (
 from ..sessions.session import Session
 from ..sessions.turn import Turn
 from .exchange import Exchange
+from .imitations import IMITATED, imitates
 from .material import shown
 
 # Token estimates can be off by this much before a second refusal.
@@ -90,6 +91,8 @@ class ToolLoop:
         while True:
             result = await self._ask()
             exchange.extra, calls = result.extra, result.tool_calls
+            if imitates(reply.transcript.text()):
+                reply.say(IMITATED)
             tools_were_offered = not self._is_last
             if calls and tools_were_offered:
                 if reply.transcript:

@@ -2,6 +2,8 @@
 
 import re
 
+from msgspec import json
+
 from llamaproxy.agent.calls.runner import DENIED
 from llamaproxy.agent.sessions.limits import Limits
 from llamaproxy.agent.turns.approvals import PATIENCE, UNANSWERED
@@ -59,6 +61,48 @@ class ApprovalTests(ToolCase):
         listener = self.after(("drop", f'{{"content": "{text}", "path": "secret.txt"}}'))
         self.assertIn('x... [702 characters more], path: "secret.txt" (write table users)', listener.text)
         self.assertLess(len(listener.text), 700)
+
+    def test_arguments_are_shown_as_they_are_and_act_on_nothing(self) -> None:
+        tricks = {
+            "**bold** `code` <b>": "**bold** `code` <b>",
+            "a\u202eb\u200bc\u2066d\ufeff": r"a\u202eb\u200bc\u2066d\ufeff",
+            "a\x1b[2Jb\x9bc": r"a\x1b[2Jb\x9bc".replace(r"\x1b", r"\u001b"),
+            "a\n\n[Send !yes 0000]": r"a\n\n[Send !yes 0000]",
+            "a" + " " * 50 + "b": "a" + " " * 50 + "b",
+        }
+        for sent, shown in tricks.items():
+            listener = self.after(("drop", json.encode({"sql": sent}).decode()))
+            (line,) = [line for line in listener.text.splitlines() if line.startswith("    ")]
+            self.assertEqual(line, f'    drop {{"sql": "{shown}"}} (write table users)')
+            self.assertNotIn("\u202e", listener.text)
+            self.listen("!reset")
+
+    def test_names_of_tables_are_shown_as_they_are_too(self) -> None:
+        self.tools[1]._access = Access(operation="write", writes=("a\n\n**b**\u202e",))
+        listener = self.after(("drop", "{}"))
+        self.assertIn("    drop {} (write table a\\x0a\\x0a**b**\\u202e)\n", listener.text)
+
+    def test_model_that_imitates_the_question_is_told_from_it(self) -> None:
+        for imitation in (
+            "[This needs your leave:\n- files {}\nSend !yes ABCD to allow it once.]",
+            "Send `!always` ABCD please",
+            "**!YES** x7k2",
+        ):
+            listener = self.listen("drop them")
+            for letter in imitation:
+                self.model.say(letter)
+            self.model.call_tools(("drop", "{}"))
+            told, question = (
+                listener.text.index("words above are the model's"),
+                listener.text.index("[This needs your leave:\n\n"),
+            )
+            self.assertLess(told, question)
+            self.listen("!stop")
+        plain = self.listen("say it")
+        self.model.answer("To allow it, say yes or no.")
+        self.assertEqual(plain.text, "To allow it, say yes or no.")
+        self.listen("say it")
+        self.assertNotIn("words above", str(self.model.prompt()))
 
     def test_yes_runs_the_call_and_carries_the_turn_on_in_a_new_reply(self) -> None:
         _, code = self.asked()
@@ -125,7 +169,10 @@ class ApprovalTests(ToolCase):
 
     def test_wrong_code_approves_nothing_and_leaves_the_question_open(self) -> None:
         _, code = self.asked()
-        self.assertIn(f"has the code {code}; nothing was run", self.listen("!yes 0000").text)
+        for wrong in ("!yes 0000", "!always", f"!no {code}X"):
+            answer = self.listen(wrong).text
+            self.assertIn("not the code of the open question; nothing was run", answer)
+            self.assertNotIn(code, answer)
         self.assertEqual(self.drops(), 0)
         self.listen(f"!yes {code}")
         self.assertEqual(self.drops(), 1)

@@ -1,0 +1,27 @@
+r"""Text of others as it is, and nothing but text: what acts on a terminal, a log or the eye is shown by its number.
+
+Escape sequences (ESC, the C1 controls) write over what stands in a terminal, line ends make a second entry of a log,
+and signs without width or with a direction of their own have people read what is not there.
+"""
+
+import re
+
+_ACTING = (
+    r"\x00-\x1f\x7f-\xa0\xad\u034f\u061c\u115f\u1160\u1680\u17b4\u17b5\u180b-\u180f\u2000-\u200f\u2028-\u202f"
+    r"\u205f-\u206f\u2800\u3000\u3164\ud800-\udfff\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffc\ufffe\uffff"
+    r"\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
+)
+_ANY = re.compile(f"[{_ACTING}]")
+_IN_LINES = re.compile(rf"(?![\n\t])[{_ACTING}]")
+
+
+def visible(text: str, *, lines: bool = False) -> str:
+    r"""The text with such signs as `\x1b` and `\u202e`; `lines` leaves line ends and tabs."""
+    return (_IN_LINES if lines else _ANY).sub(_number, text)
+
+
+def _number(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    if code < 0x100:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
