@@ -17,7 +17,7 @@ from twisted.internet.interfaces import IStreamServerEndpoint
 from twisted.logger import Logger
 from twisted.python import usage
 
-from .config import ConfigError, FrontDoor, Home, find_home, load_configuration
+from .config import ConfigError, FrontDoor, Home, Occupancy, find_home, load_configuration
 from .config.schema import MOST_WORKERS
 from .seams.errors import AgentError
 from .server.assembly import Plan, assemble
@@ -72,7 +72,12 @@ def makeService(options: Options) -> IService:
     home = Home(find_home(options["home"], os.environ, Path.cwd()))
     try:
         home.ensure()
-        return build(options, home, reactor)
+        occupancy = Occupancy(home.lock_file)
+        occupancy.take()
+        stack = build(options, home, reactor)
+        # The lock stands as long as somebody holds this.
+        Part(occupancy.sign).setServiceParent(stack)
+        return stack
     except (ConfigError, AgentError, OSError, ValueError) as error:
         give_up(str(error))
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from ..config import ConfigError, Home, find_home
 
 # Imported for the subcommands that they enter into the table.
-from . import doctor, gates, keys, limits, models, plugins, pull  # noqa: F401
+from . import backup, doctor, gates, keys, limits, models, plugins, pull  # noqa: F401
 from .command import COMMANDS, Refused
 from .printer import Printer
 

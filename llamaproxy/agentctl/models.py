@@ -8,6 +8,7 @@ from msgspec.structs import fields
 
 from ..config import Home, JsonFile, ModelEntry
 from ..config.load import load_entry, section
+from ..config.variables import shown_name
 from .changes import Change, announce
 from .command import Option, Refused, command, judged, option, required_truth
 from .printer import Printer
@@ -62,8 +63,9 @@ def model_info(home: Home, args: Namespace, printer: Printer) -> None:
     if sign is not BROKEN:
         entry = load_entry(home.models_file, args.key, raw)
         for name in entry.__struct_fields__:
-            if getattr(entry, name) not in (None, "", {}):
-                printer.line(f"  {name:22} {getattr(entry, name)}")
+            value = getattr(entry, name)
+            if value not in (None, "", {}):
+                printer.line(f"  {name:22} {shown_name(value) if name == 'env_key' else value}")
 
 
 def _entry_options() -> list[Option]:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from ..config import ConfigError, Home, JsonFile
 from ..config.load import load_entry, section
 from ..config.modules import find_agent
+from ..config.variables import shown_name
 from .printer import Printer, Sign
 
 READY = Sign("✓", "green", "ready")
@@ -38,7 +39,7 @@ def status_of(home: Home, key: str, raw: Any) -> Status:
     if problem := type_problem(entry.type):
         return Status(BROKEN, f"{home.models_file}: models.{key}.type: {problem}")
     if entry.env_key and not (os.environ.get(entry.env_key) or home.read_env().get(entry.env_key)):
-        return Status(KEY_MISSING, f"add {entry.env_key}=... to {home.env_file}")
+        return Status(KEY_MISSING, f"add {shown_name(entry.env_key)}=... to {home.env_file}")
     if entry.type == "LOCAL" and not holds_weights(home.weights_file(entry.model_id)):
         return Status(WEIGHTS_MISSING, f"agentctl model-pull {entry.model_id}")
     if entry.type == "PYTHON":

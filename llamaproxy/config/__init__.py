@@ -4,6 +4,7 @@ from .errors import ConfigError
 from .files import JsonFile
 from .home import Home, find_home
 from .load import load_gates, load_registry, load_settings
+from .occupancy import Occupancy
 from .operator import new_operator_key, operator_key
 from .schema import PLUGIN, FrontDoor, GateDefaults, ModelEntry, ModelRegistry, Settings
 from .whole import Configuration, load_configuration
@@ -18,6 +19,7 @@ __all__ = [
     "JsonFile",
     "ModelEntry",
     "ModelRegistry",
+    "Occupancy",
     "Settings",
     "find_home",
     "load_configuration",

@@ -56,6 +56,7 @@ class Home:
         self.plugins_file = path / _PLUGINS_FILE
         self.models_file = path / "llm-models.json"
         self.env_file = path / ".env"
+        self.lock_file = path / "server.lock"
         self.operator_key_file = path / "operator.key"
         self.gate_defaults_file = path / "gate-defaults.json"
         self.manifest_file = path / "plugin-manifest.json"

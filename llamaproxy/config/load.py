@@ -23,6 +23,7 @@ from .schema import (
     ModelRegistry,
     Settings,
 )
+from .variables import is_name
 
 Shape = TypeVar("Shape", bound=msgspec.Struct)
 
@@ -221,6 +222,11 @@ def load_entry(file: Path, key: str, raw: Any, *, from_text: bool = False) -> Mo
         raise ConfigError(file, where, "expected a key without spaces", "Rename it.")
     entry = as_struct(ModelEntry, raw, file, where, strict=not from_text)
     _obey(_MODEL_RULES, entry, file, where)
+    if entry.env_key and not is_name(entry.env_key):
+        # Which may be the key itself, so it is not repeated.
+        problem = "expected the NAME of an environment variable"
+        remedy = f"Put the key into {file.parent / '.env'}, as NAME=key, and the name here."
+        raise ConfigError(file, f"{where}.env_key", problem, remedy)
     if entry.type in _HOSTED and not _is_web_address(entry.host):
         problem = f"expected an http or https URL, got {entry.host!r}"
         raise ConfigError(

@@ -7,6 +7,7 @@ from twisted.internet.defer import Deferred, execute, succeed
 from zope.interface import implementer
 
 from ..config.schema import ModelEntry
+from ..config.variables import shown_name
 from ..seams.errors import ModelError
 from ..seams.interfaces import IDeltaReceiver, IEmbedder, IModel
 from ..seams.types import Embeddings, ModelInfo, ModelRequest, ModelResult
@@ -86,7 +87,7 @@ def locator(
     def look() -> Server:
         secret = (environ(entry.env_key) or "").strip() if entry.env_key else ""
         if entry.env_key and not secret:
-            what = f"{who_is(key)} needs an API key; set the environment variable {entry.env_key}"
+            what = f"{who_is(key)} needs an API key; set the environment variable {shown_name(entry.env_key)}"
             raise ModelError(what).for_good()
         return Server(entry.host, secret)
 

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit, urlunsplit
 from msgspec import DecodeError, json
 from twisted.web.http_headers import Headers
 
+from ...config.variables import shown_name
 from ...seams.errors import ContextTooLong, ModelError, ModelRateLimited, ModelUnavailable
 from .overflow import counts, is_overflow
 
@@ -50,7 +51,9 @@ def refusal(
     details = _details(body)
     said = _message(details, headers, body)
     if status in (401, 403):
-        hint = f"set the environment variable {env_key}" if env_key else "give its entry an env_key"
+        hint = (
+            f"set the environment variable {shown_name(env_key)}" if env_key else "give its entry an env_key"
+        )
         return ModelError(f"{who} refused the API key ({status}); {hint}. {said}".rstrip()).for_good()
     if status == 429 and not is_overflow([said], status):
         limited = ModelRateLimited(f"{who} asks for patience (429). {said}".rstrip())

@@ -1,0 +1,43 @@
+"""One server to a home: a lock that ends with its process, and tells who has it."""
+
+import fcntl
+import os
+from pathlib import Path
+
+from .errors import ConfigError
+
+
+class Occupancy:
+    """The lock of one home, in `file`. The processes that a server starts belong to it, and ask for none."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._handle: int | None = None
+
+    def take(self) -> None:
+        """Takes the home until the process ends. Raises `ConfigError`, which names whoever has it."""
+        try:
+            handle = os.open(self._file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            remedy = "Check who owns the folder."
+            raise ConfigError(self._file, "", f"cannot be written ({error.strerror})", remedy) from None
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.read(handle, 20).decode("ascii", "replace").strip()
+            os.close(handle)
+            who = f"the server with process id {holder}" if holder.isdecimal() else "another server"
+            remedy = "End it first, or give this one a home of its own with --home."
+            raise ConfigError(self._file.parent, "", f"is in use by {who}", remedy) from None
+        except OSError:
+            # There are file systems without locks, where nothing can be told.
+            os.close(handle)
+            return
+        self._handle = handle
+        self.sign()
+
+    def sign(self) -> None:
+        """Says which process it is: after `twistd` has become a daemon that is another one."""
+        if self._handle is not None:
+            os.ftruncate(self._handle, 0)
+            os.pwrite(self._handle, b"%d\n" % os.getpid(), 0)

@@ -1,0 +1,22 @@
+"""Names of environment variables, and the keys that people type where such a name belongs."""
+
+import re
+
+# What a shell takes for a name.
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
+# What people take for one: words of one kind of letters. Nearly all keys have both kinds, or one long word.
+_LIKELY = re.compile(r"_?[A-Z][A-Z0-9]{0,15}(_[A-Z0-9]{1,16}){0,8}_?|_?[a-z]{1,16}(_[a-z]{1,16}){0,8}_?")
+
+
+def is_name(text: str) -> bool:
+    """Whether it can be the name of a variable."""
+    return _NAME.fullmatch(text) is not None
+
+
+def shown_name(text: str) -> str:
+    """The name of a variable, for a message; of what may be a key nothing is shown."""
+    return (
+        text
+        if _LIKELY.fullmatch(text)
+        else "whose name belongs into env_key (what stands there may be a key)"
+    )
