@@ -72,7 +72,7 @@ def read_said(raw: Raw, at: str) -> Said:
     own, around = sort(typed)
     return Said(
         text="\n".join(own),
-        pieces=len(own),
+        pieces=sum(bool(each.strip()) for each in own),
         whole="\n".join(typed),
         material=(*reader.material, *around),
         images=tuple(reader.images),

@@ -68,6 +68,10 @@ class ContentTests(SynchronousTestCase):
             self.assertEqual(said.material, (Material(what=what, text=words),), part)
             self.assertEqual((said.text, said.pieces), ("what colour is it?", 1))
 
+    def test_blank_texts_are_no_pieces_of_a_persons_words(self) -> None:
+        self.assertEqual(self.read(text("!help"), text(""), text(" \n")).pieces, 1)
+        self.assertEqual(self.read(text("one"), text("two")).pieces, 2)
+
     def test_empty_ones_are_nothing(self) -> None:
         for part in (
             {"type": "tool_result", "tool_use_id": "t"},

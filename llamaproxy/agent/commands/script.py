@@ -11,9 +11,9 @@ SWITCH = "@"
 # Of one message. A pasted text whose lines happen to begin with `!` runs nothing.
 MAX_COMMANDS = 20
 
-# A line that is a command, as far as its form goes: the sign and a word, and what stands behind them. Signs that only
-# look like these, and marks that only look like the end of a line, are text.
-_LINE = re.compile(r"[ \t]*!([^\W\d]\w*)(?:[ \t]+([^\n]*))?[ \t\r]*(?:\n|\Z)")
+# A line that is a command, as far as its form goes: the sign and a word, and what stands behind them, up to the next
+# line with anything on it. Signs that only look like these, and marks that only look like the end of a line, are text.
+_LINE = re.compile(r"[ \t]*!([^\W\d]\w*)(?:[ \t]+([^\n]*))?[ \t\r]*(?:\Z|\n(?:[ \t\r]*\n)*)")
 
 
 class Invocation(Struct, frozen=True):

@@ -42,6 +42,7 @@ class ReadTests(SynchronousTestCase):
             "!model a\r\n  !reset \r\nhello": Script(
                 commands=(Invocation("model", "a"), reset), prompt="hello"
             ),
+            "!stop\n\n \r\n!reset\n\nhello": Script(commands=(stop, reset), prompt="hello"),
             "@gpt hello you": Script(prompt="hello you", model="gpt"),
             "@gpt\nhello": Script(prompt="hello", model="gpt"),
             "@gpt": Script(prompt="", model="gpt"),
