@@ -5,7 +5,9 @@ or after wrong arguments twice for one tool, the model is asked once more, witho
 """
 
 from collections.abc import Sequence
+from itertools import accumulate
 from secrets import token_hex
+from typing import Any
 
 from msgspec import Struct, json
 from msgspec.structs import replace
@@ -177,15 +179,17 @@ class ToolLoop:
             return await self._complete(request)
         except ContextTooLong as refusal:
             shorter = _shorter(request.messages, refusal)
-            if self._turn.reply.begun or shorter == request.messages:
+            fewer = _fewer(request, refusal.context_length)
+            if self._turn.reply.begun or (shorter == request.messages and len(fewer) == len(request.tools)):
                 raise
             self.log.info(
-                "{session}: the prompt was too long for {model}, trying with {count} messages",
+                "{session}: the prompt was too long for {model}, trying with {count} messages and {tools} tools",
                 session=self._session.session_id,
                 model=self._exchange.key,
                 count=len(shorter),
+                tools=len(fewer),
             )
-            return await self._complete(replace(request, messages=shorter))
+            return await self._complete(replace(request, messages=shorter, tools=fewer))
 
     async def _prompt(self) -> list[Message]:
         key, length = self._exchange.key, self._context_length
@@ -257,3 +261,10 @@ def _shorter(messages: Sequence[Message], refusal: ContextTooLong) -> list[Messa
         history = history[last_turn_start(history) :]
         budget = estimate_all(history) // 2
     return [system, *with_short_results(history, budget)]
+
+
+def _fewer(request: ModelRequest, limit: int) -> list[dict[str, Any]]:
+    """The tools that are offered in that try: those that leave half of the context, or of the prompt, to the rest."""
+    sizes = [len(json.encode(tool)) // 3 for tool in request.tools]
+    left = (limit or estimate_all(request.messages) + sum(sizes)) // 2
+    return [tool for tool, size in zip(request.tools, accumulate(sizes), strict=True) if size <= left]

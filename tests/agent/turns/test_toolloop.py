@@ -407,6 +407,15 @@ class WindowTests(ToolCase):
         self.assertEqual(listener.text, "Noon.")
         self.assertEqual(len(self.history()[2].content), 9000)
 
+    def test_tools_that_take_the_whole_context_are_fewer_in_the_next_try(self) -> None:
+        large = {"type": "object", "properties": {"zone": {"type": "string", "description": "x" * 2400}}}
+        for limit, offered in ((4000, 2), (0, 2), (1000, 0)):
+            self.use(*(ScriptedTool(f"clock_{at}", parameters=large) for at in range(4)))
+            self.listen("what time is it")
+            self.model.fail(ContextTooLong("too long", context_length=limit))
+            self.assertEqual(len(self.model.request.tools), offered, limit)
+            self.model.answer("Noon.")
+
     def test_oldest_results_give_way_in_a_small_context(self) -> None:
         self.use(ScriptedTool(result="x" * 50_000), models=[ScriptedModel(context_length=4096)])
         self.listen("go")
