@@ -19,6 +19,7 @@ from twisted.python.failure import Failure
 from ...seams.errors import ModelError, ModelUnavailable
 from ..upstream.sse import LineSplitter
 from ..upstream.upstream import Server
+from .pulse import Ask, Pulse
 
 SCRIPT = Path(__file__).with_name("local_server.py")
 READY = 3
@@ -46,11 +47,18 @@ class AnyKeeper(Protocol):
 
 
 class Keeper:
-    """One child process; `who` names the model in errors, `settings` gives what the script reads, but for the key."""
+    """One child process; `who` names the model in errors, `settings` gives what the script reads, but for the key.
+
+    With `ask`, the child is asked for a sign of life now and then, and ended if there is none.
+    """
 
     _log = Logger()
 
-    def __init__(self, reactor: Any, who: str, settings: Callable[[], dict[str, Any]]) -> None:
+    def __init__(
+        self, reactor: Any, who: str, settings: Callable[[], dict[str, Any]], ask: Ask | None = None
+    ) -> None:
+        self._ask = ask
+        self._pulse: Pulse | None = None
         self._reactor = reactor
         self._who = who
         self._settings = settings
@@ -104,6 +112,8 @@ class Keeper:
         """The child answers at `url`."""
         self._server = Server(url, self._key)
         self._ready_at = self._reactor.seconds()
+        if self._ask is not None:
+            self._pulse = Pulse(self._reactor, self._ask, url, self._hangs)
         self._watcher(True)
         waiting, self._waiting = self._waiting, []
         for each in waiting:
@@ -112,6 +122,9 @@ class Keeper:
     def child_ended(self, why: str, last_words: str) -> None:
         """The child is gone."""
         self._child = self._server = None
+        if self._pulse is not None:
+            self._pulse.stop()
+            self._pulse = None
         self._watcher(False)
         if self._stopped is not None:
             self._stopped.callback(None)
@@ -129,6 +142,12 @@ class Keeper:
         else:
             self._log.error("{who} cannot be loaded: {words}", who=self._who, words=last_words or why)
             self._fail_waiting(ModelError(f"{self._who} cannot be loaded: {_explanation(last_words) or why}"))
+
+    def _hangs(self) -> None:
+        """Ends a child that gives no sign of life; it starts again as one does that died."""
+        self._log.warn("{who} gives no sign of life and is ended", who=self._who)
+        if self._child is not None:
+            self._child.kill()
 
     def _rested(self, served: bool) -> None:
         """The pause is over. What never came up is tried again only when somebody asks for it."""

@@ -1,6 +1,7 @@
 """The `LOCAL` type: weights on this machine, run by llama.cpp in a child process, asked like any OpenAI server."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from ..card import card
 from ..embedding import Embedding, read_openai
 from ..openai import OpenAIChat
 from ..requests.words import in_words
+from ..upstream.bodies import beginning_of
 from ..upstream.client import Http
 from ..upstream.upstream import Upstream
 from .gguf import Weights, read_weights
@@ -56,7 +58,7 @@ class Local:
         self._context_length = entry.context_length or CONTEXT_LENGTH
         self._weights: Weights | None = None
         self._size, self._modified_at = 0, 0.0
-        self.keeper: AnyKeeper = keeper or Keeper(reactor, self._who, self._settings)
+        self.keeper: AnyKeeper = keeper or Keeper(reactor, self._who, self._settings, partial(_ask, http))
         self._upstream = Upstream(self._who, entry, http, reactor, self.keeper.serving)
 
     def info(self) -> ModelInfo:
@@ -95,7 +97,7 @@ class Local:
         }
 
     async def _start(self) -> None:
-        await self._inspect()
+        await self._inspect(f"weights {self._path}")
         if self._entry.start == "eager":
             self.keeper.serving().addErrback(self._not_loaded)
 
@@ -105,15 +107,16 @@ class Local:
         At most `limit` of them.
         """
         began = self._reactor.seconds()
-        await self._inspect()
+        # Where they lie is for the operator only, who hears of it at the start.
+        await self._inspect("its weights")
         try:
             await self.keeper.serving().addTimeout(limit, self._reactor)
         except TimeoutError:
             raise ModelTimeout(f"{self._who} is still being loaded; try again in a while") from None
         return float(self._reactor.seconds() - began)
 
-    async def _inspect(self) -> None:
-        """Looks into the weights, once; raises `ModelError` if they are missing or not weights at all."""
+    async def _inspect(self, weights: str) -> None:
+        """Looks into the weights, once; raises `ModelError`, which calls them so, if there are none."""
         if self._weights is not None:
             return
         pool = self._reactor.getThreadPool()
@@ -121,11 +124,12 @@ class Local:
             stat = await deferToThreadPool(self._reactor, pool, self._path.stat)
             self._weights = await deferToThreadPool(self._reactor, pool, read_weights, self._path)
         except FileNotFoundError:
-            raise ModelError(
-                f"{self._who}: weights {self._path} are missing; run: agentctl model-pull {self._entry.model_id}"
-            ) from None
+            where = Path(self._entry.model_id)
+            remedy = "" if where.is_absolute() else f"; run: agentctl model-pull {where}"
+            raise ModelError(f"{self._who}: {weights} are missing{remedy}") from None
         except (OSError, ValueError) as error:
-            raise ModelError(f"{self._who}: weights {self._path} cannot be read: {error}") from None
+            why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+            raise ModelError(f"{self._who}: {weights} cannot be read: {why}") from None
         self._size, self._modified_at = stat.st_size, stat.st_mtime
 
     def _not_loaded(self, failure: Failure) -> None:
@@ -167,6 +171,16 @@ class LocalEmbedder(Local):
     async def _embed(self, texts: Sequence[str], dimensions: int | None) -> Embeddings:
         await self._load(self._entry.llm_call_timeout)
         return await self._embedding.ask(texts, dimensions)
+
+
+async def _health(http: Http, url: str) -> bytes:
+    response = await http.request("GET", f"{url.removesuffix('/v1')}/health", {}, b"")
+    return await beginning_of(response, 1024)
+
+
+def _ask(http: Http, url: str) -> Deferred[bytes]:
+    """Asks the child at `url` whether it is well; any answer is one."""
+    return Deferred.fromCoroutine(_health(http, url))
 
 
 def weights_path(folder: Path, model_id: str) -> Path:

@@ -1,12 +1,14 @@
 from typing import Any
 
 from msgspec import json
-from twisted.internet.error import ProcessExitedAlready, ProcessTerminated
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionLost, ProcessExitedAlready, ProcessTerminated
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from llamaproxy.models.embedded.keeper import Keeper
+from llamaproxy.models.embedded.pulse import INTERVAL, PATIENCE
 from llamaproxy.models.upstream.upstream import Server
 from llamaproxy.seams.errors import ModelError, ModelUnavailable
 
@@ -49,6 +51,59 @@ class Kernel(Clock):
         child = Child(protocol)
         self.children.append(child)
         protocol.makeConnection(child)
+
+
+class PulseTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.kernel = Kernel()
+        self.asked: list[Deferred[None]] = []
+        self.keeper = Keeper(self.kernel, "The model", lambda: {"path": "/w"}, self.ask)
+        self.keeper.serving()
+        self.child.ready()
+
+    @property
+    def child(self) -> Child:
+        return self.kernel.children[-1]
+
+    def ask(self, url: str) -> Deferred[None]:
+        self.assertEqual(url, "http://127.0.0.1:1/v1")
+        self.asked.append(Deferred())
+        return self.asked[-1]
+
+    def test_child_that_answers_is_asked_again(self) -> None:
+        for count in range(1, 5):
+            self.kernel.advance(INTERVAL)
+            self.assertEqual(len(self.asked), count)
+            if count % 2:
+                self.asked[-1].callback(None)
+            else:
+                self.asked[-1].errback(Failure(ConnectionLost()))
+        self.assertEqual(self.child.signals, [])
+
+    def test_child_that_hangs_is_ended_and_started_again(self) -> None:
+        self.kernel.advance(INTERVAL)
+        self.kernel.advance(PATIENCE - 1)
+        self.assertEqual(self.child.signals, [])
+        self.kernel.advance(1)
+        self.assertEqual(self.child.signals, ["KILL"])
+        self.child.die()
+        self.kernel.advance(1)
+        self.assertEqual(len(self.kernel.children), 2)
+        self.child.ready()
+        self.kernel.advance(INTERVAL)
+        self.assertEqual(len(self.asked), 2)
+
+    def test_nobody_is_asked_once_the_child_is_gone(self) -> None:
+        for asking in (False, True):
+            if asking:
+                self.kernel.advance(INTERVAL)
+            self.child.die()
+            self.kernel.advance(2)
+            self.child.ready()
+        stopped = self.keeper.stop()
+        self.child.die()
+        self.successResultOf(stopped)
+        self.assertEqual(self.kernel.getDelayedCalls(), [])
 
 
 class KeeperTests(SynchronousTestCase):

@@ -15,6 +15,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 
 from llamaproxy.config import Home, ModelEntry, ModelRegistry
+from llamaproxy.models.embedded import pulse
 from llamaproxy.models.registry import build_embedders, build_models, model_context
 from llamaproxy.seams.errors import ContextTooLong, ModelError, ModelUnavailable
 from llamaproxy.seams.interfaces import IEmbedder, IModel
@@ -159,6 +160,19 @@ class LocalModelTests(LocalCase):
         self.assertTrue(listener.text)
         self.assertNotEqual(children(os.getpid()), [first])
 
+    async def test_child_that_hangs_is_ended_and_started_again(self) -> None:
+        self.patch(pulse, "INTERVAL", 0.2)
+        self.patch(pulse, "PATIENCE", 2.0)
+        model = self.model(max_tokens=8)
+        await model.chat(HELLO, Listener())
+        (first,) = children(os.getpid())
+        os.kill(first, signal.SIGSTOP)
+        # It breaks off with the child, which is tried once more.
+        listener = Listener()
+        await model.chat(HELLO, listener)
+        self.assertTrue(listener.text)
+        self.assertNotEqual(children(os.getpid()), [first])
+
     async def test_child_that_dies_in_the_middle_breaks_the_call_off(self) -> None:
         model = self.model()
         teller = Teller()
@@ -204,12 +218,15 @@ class LocalModelTests(LocalCase):
 class NoWeightsTests(TestCase):
     async def test_missing_weights_say_how_to_get_them(self) -> None:
         model = local_model("smollm2")
-        for attempt in (model.start, lambda: model.chat(HELLO, Listener())):
+        remedy = "are missing; run: agentctl model-pull smollm2"
+        for attempt, words in (
+            (model.start, f"models/smollm2.gguf {remedy}"),
+            # Where they would lie is not for whoever asks.
+            (lambda: model.chat(HELLO, Listener()), f": its weights {remedy}"),
+        ):
             with self.assertRaises(ModelError) as caught:
                 await attempt()
-            self.assertIn(
-                "models/smollm2.gguf are missing; run: agentctl model-pull smollm2", str(caught.exception)
-            )
+            self.assertIn(words, str(caught.exception))
 
     async def test_what_is_not_weights_is_refused_at_the_start(self) -> None:
         path = Path(self.mktemp()).absolute()
