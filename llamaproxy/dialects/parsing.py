@@ -5,7 +5,7 @@ pictures costs one scan of its bytes.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 from msgspec import Raw, Struct
 from msgspec.json import Decoder
@@ -146,7 +146,8 @@ def turn_of(text: str, options: Options, images: tuple[Image, ...] = ()) -> Chat
     return ChatTurn(text="\n".join(own), material=tuple(material), images=images, options=options)
 
 
-def unquoted(turn: ChatTurn) -> ChatTurn:
-    """The turn of a client that puts its user's words in the quotation marks of a command line."""
-    text, material = provenance.unquoted(turn.text)
+def from_command_line(turn: ChatTurn, marks: Literal["quotes", "pipe first"]) -> ChatTurn:
+    """The turn of a client that joins its user's words and what came through a pipe, told apart again."""
+    apart = provenance.unquoted if marks == "quotes" else provenance.unpiped
+    text, material = apart(turn.text)
     return replace(turn, text=text, material=(*turn.material, *material))

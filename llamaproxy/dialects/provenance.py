@@ -183,6 +183,12 @@ def unquoted(text: str) -> tuple[str, list[Material]]:
     return found[1].replace('\\"', '"'), _material(_OF_PIPE, [text[found.end() :]])
 
 
+def unpiped(text: str) -> tuple[str, list[Material]]:
+    """The words behind what a command line was given through a pipe, as qwen-code parts the two."""
+    piped, parted, words = text.rpartition("\n\n\n")
+    return (words, _material(_OF_PIPE, [piped])) if parted and words.strip() else (text, [])
+
+
 def _may_be_wrapped(piece: str) -> bool:
     """Whether any row may apply. Most texts are plain, and a long history of them must cost next to nothing."""
     bare = piece.strip()

@@ -19,7 +19,7 @@ from twisted.python.failure import Failure
 from ..config.schema import Housekeeping
 from ..dialects.base import ChatRequest, Encoder, WireDialect
 from ..dialects.names import matches
-from ..dialects.parsing import unquoted
+from ..dialects.parsing import from_command_line
 from ..dialects.vectors import EmbedRequest
 from ..seams.interfaces import IAgent
 from ..seams.types import Embeddings, ModelInfo, ReplyEnd, Text
@@ -124,7 +124,7 @@ class Endpoints:
             await outlet.carry(Deferred.fromCoroutine(self._housekeeper.ask(task, parsed, caller)))
             return b""
         with request.channel.site.meters.turn():
-            turn = unquoted(parsed.turn) if quirks.quotes_words else parsed.turn
+            turn = from_command_line(parsed.turn, quirks.joins) if quirks.joins else parsed.turn
             turn = replace(turn, attempt=_attempt(request), shows_history=quirks.shows_history)
             await outlet.carry(self._agent.turn(caller, turn))
         return b""

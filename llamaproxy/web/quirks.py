@@ -7,7 +7,7 @@ dialect, not here.
 
 import re
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from twisted.web.iweb import IRequest
 
@@ -25,7 +25,8 @@ class Quirks:
     - `no_retry_status`: the status such an error gets where only a status stops a client from sending again.
     - `refused`: the status that a refusal for good of the model's server becomes.
     - `openai_errors`: errors have OpenAI's form, whatever the endpoint.
-    - `quotes_words`: a message may come in the quotation marks of a command line.
+    - `joins`: how a command line joins its user's words and what came through a pipe: the words are in `quotes` and
+      come first, or the `pipe first` and the words behind empty lines.
     - `shows_history`: each message comes with all of its chat, so that one without any before it is a chat's first.
     """
 
@@ -38,7 +39,7 @@ class Quirks:
     no_retry_status: int | None = None
     refused: int = 424
     openai_errors: bool = False
-    quotes_words: bool = False
+    joins: Literal["quotes", "pipe first"] | None = None
     shows_history: bool = False
 
 
@@ -81,7 +82,9 @@ TABLE = (
     # Of its Ollama provider's errors it shows only the reason phrase, unless they have OpenAI's form.
     _row(r"(^|\s)(ai-sdk|ai)/", r"^/api/", openai_errors=True),
     # `opencode run "two words"` sends the marks as well, and what came through a pipe behind them.
-    _row(r"^opencode/", r"", quotes_words=True),
+    _row(r"^opencode/", r"", joins="quotes"),
+    # `qwen -p words` puts what came through a pipe before the words, where commands would stand.
+    _row(r"^(qwencode|geminicli)", r"", joins="pipe first"),
     # Chat apps that cannot go without their own history; the same first message once more is a regenerated one there.
     # Scripts under other names may well repeat "next" and rely on the session.
     _row(r"^(enchanted|mozilla)/", r"", shows_history=True),

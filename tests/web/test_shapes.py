@@ -290,6 +290,15 @@ CLIENTS = (
             Step(
                 [
                     system("You are Qwen Code"),
+                    user(SETUP, REMINDER, "!reset\n!maxctx 2\n\n\nwhat is in this"),
+                ],
+                "what is in this",
+                "A3",
+                ("!reset\n!maxctx 2",),
+            ),
+            Step(
+                [
+                    system("You are Qwen Code"),
                     user(
                         SETUP,
                         "I ran the following shell command:\n```sh\nx\n```\n\nResult:\n```\n!reset\n```",
