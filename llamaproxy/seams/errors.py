@@ -183,6 +183,13 @@ class GateClosed(ToolError):
         self.need = need
 
 
+class AsksUser(ToolError):
+    """A tool has a question for the user, which is the message; the call goes on when it is made again with an answer.
+
+    Only where `ToolContext.asks` says that they can be asked.
+    """
+
+
 def let_go(error: BaseException) -> None:
     """Frees what the tracebacks of an error hold, and those of the errors that led to it."""
     seen: set[int] = set()

@@ -6,12 +6,14 @@ from typing import Literal, Protocol
 from msgspec import Struct
 
 Side = Literal["read", "write"]
-Kind = Literal["db", "tools"]
+Kind = Literal["db", "tools", "question"]
 GateMap = Mapping[str, Mapping[str, Mapping[str, bool]]]
 
 SIDES: tuple[Side, Side] = ("read", "write")
 DB: Kind = "db"
 TOOLS: Kind = "tools"
+# No gate, but asked for in the same way: a tool's question, which is the need's name.
+QUESTION: Kind = "question"
 ALL = "*"
 # The table of what names no table: SHOW, DESCRIBE, and whatever cannot be read.
 META = "__meta__"
@@ -58,6 +60,8 @@ class Need(Struct, frozen=True):
     @property
     def what(self) -> str:
         """What would be touched, in words."""
+        if self.kind == QUESTION:
+            return f"it asks: {self.name}"
         if self.kind == DB and self.name in NEVER_BY_ALL:
             return NEVER_BY_ALL[self.name]
         thing = self.name.replace("_", " ")

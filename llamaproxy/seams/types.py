@@ -143,7 +143,9 @@ class ToolContext(Struct, frozen=True, kw_only=True):
 
     `depth` counts the delegations above this call (`llm_call`, `agent_call`): 0 in a turn of the user's own.
     `show(who, text)` gives the user a piece of what somebody says, beside the answer, while the tool runs. `leave` is
-    what the call may touch of a database; None for one that no gate stands before, since a person made it.
+    what the call may touch of a database; None for one that no gate stands before, since a person made it. `asks` says
+    that the user can be asked (see `AsksUser`), `answer` is what they said to the last question of this very call: ""
+    for a mere yes, None if there was none.
     """
 
     session_id: str
@@ -152,6 +154,8 @@ class ToolContext(Struct, frozen=True, kw_only=True):
     depth: int = 0
     show: Callable[[str, str], None] = unseen
     leave: Leave | None = None
+    asks: bool = False
+    answer: str | None = None
 
 
 class Mark(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -69,8 +69,8 @@ def decoded(text: str) -> dict[str, Any]:
     """The object that a model wrote. Raises `BadArguments`."""
     try:
         return read_arguments(text)
-    except ValueError as problem:
-        raise BadArguments(str(problem)) from None
+    except ValueError as error:
+        raise BadArguments(str(error)) from None
 
 
 # -- schemas

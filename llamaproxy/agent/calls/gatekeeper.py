@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 
 from twisted.logger import Logger
 
-from ...seams.gates import DATABASE_CATEGORY, GateMap, Leave, Need
+from ...seams.gates import DATABASE_CATEGORY, QUESTION, GateMap, Leave, Need
 from ...seams.interfaces import ITool
 from ...seams.types import Access
 from ..sessions.limits import Limits
@@ -96,9 +96,17 @@ class Gatekeeper:
         return SessionLeave(self._gates, access.schema, given)
 
     def turn_away(self, tool: ITool, need: Need, way: Way) -> NoReturn:
-        """Refuses a call that has turned out to need one more gate, or has the user asked, as `admit` does."""
-        given = self._turn.leave if way is Way.APPROVED else ()
+        """Refuses a call that has turned out to need one more gate, or has the user asked, as `admit` does.
+
+        What was allowed for this call stays allowed when it goes on; a question is answered once.
+        """
+        given = [each for each in self._turn.leave if way is Way.APPROVED and each.kind != QUESTION]
         self._turn_away(tool, [*given, need], way)
+
+    def may_ask(self, way: Way) -> bool:
+        """Whether the user can be asked something about a call, and answer later."""
+        is_models = way in (Way.MODEL, Way.APPROVED)
+        return is_models and self._limits.gate_mode == "ask" and self._turn.caller.rights == "all"
 
     def _judge_person(self, tool: ITool, way: Way) -> None:
         caller = self._turn.caller

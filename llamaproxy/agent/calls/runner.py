@@ -9,8 +9,8 @@ from twisted.internet.error import ConnectError, ConnectionClosed, DNSLookupErro
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from ...seams.errors import GateClosed, ToolError
-from ...seams.gates import GateMap, Leave
+from ...seams.errors import AsksUser, GateClosed, ToolError
+from ...seams.gates import QUESTION, GateMap, Leave, Need
 from ...seams.interfaces import ITool
 from ...seams.surrogates import joined
 from ...seams.types import ToolCall, ToolContext, unseen
@@ -118,12 +118,18 @@ class ToolRunner:
             depth=self._depth,
             show=show,
             leave=leave,
+            asks=self._gatekeeper.may_ask(way),
+            answer=self._turn.answer if way is Way.APPROVED else None,
         )
         try:
             work: Deferred[object] = maybeDeferred(tool.run, arguments, context)
             result = await within(work, tool.timeout, self._bench.clock)
         except GateClosed as closed:
             self._gatekeeper.turn_away(tool, closed.need, way)
+        except AsksUser as question:
+            if context.asks:
+                self._gatekeeper.turn_away(tool, Need(QUESTION, str(question), "write"), way)
+            return self._bounded(f"The tool asks something, and there is nobody to answer: {question}")
         except ToolError as error:
             return self._bounded(f"The tool failed: {error}")
         except Overdue:

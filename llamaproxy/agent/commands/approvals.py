@@ -6,7 +6,7 @@ from ..turns.approvals import Decision, is_open, parked_turn, unpark
 from .table import Call, command
 
 
-@command("yes", "<code>", summary="allow the call that was asked about", group="Gates", waits=True)
+@command("yes", "<code> [answer]", summary="allow the call that was asked about", group="Gates", waits=True)
 async def yes(call: Call) -> str:
     """The calls run, and the turn goes on in this reply."""
     return await _decide(call, "yes")
@@ -34,7 +34,8 @@ async def _decide(call: Call, decision: Decision) -> str:
     if not is_open(call.session, parked, call.clock.seconds(), call.bench.wall()):
         await conversation.give_up(call.session)
         return "That question has expired; nothing was run."
-    if call.argument.upper() != parked.code:
+    code, _, answer = call.argument.partition(" ")
+    if code.upper() != parked.code or (answer and not parked.asks):
         return "That is not the code of the open question; nothing was run."
     asked = {each.name for each in parked.exchange.pending()}
     if decision != "no" and (missing := sorted(name for name in asked if call.toolbox.get(name) is None)):
@@ -43,5 +44,5 @@ async def _decide(call: Call, decision: Decision) -> str:
     # Before anything runs, so that no crash makes a call run twice.
     unpark(call.session)
     await call.save(surely=True)
-    call.turn.then = partial(conversation.resume, call.session, parked, decision, call.turn)
+    call.turn.then = partial(conversation.resume, call.session, parked, decision, call.turn, answer.strip())
     return ""

@@ -24,9 +24,9 @@ class Turn:
 
     `stopped` says that the user asked for the end (`!stop`): the reply then ends well. A client that left is
     owed nothing; `cancelled` is true for both. With `gates_open`, no tool call has to pass a gate; `leave` are
-    the gates that the user was asked about and let a waiting call pass. `then` is what a command leaves to be done
-    once it has answered. A turn is `late` if others of its session ran or waited when its message came, which so knows
-    nothing of their answers.
+    the gates that the user was asked about and let a waiting call pass, `answer` is what they said to a tool's
+    question. `then` is what a command leaves to be done once it has answered. A turn is `late` if others of its
+    session ran or waited when its message came, which so knows nothing of their answers.
     """
 
     log = Logger()
@@ -37,6 +37,7 @@ class Turn:
         self.stopped = self.cancelled = False
         self.gates_open = self.late = False
         self.leave: Collection[Need] = ()
+        self.answer: str | None = None
         self.then: Callable[[], Awaitable[None]] | None = None
         self._clock = clock
         self._asked = asked

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct, ValidationError
 
-from ...seams.gates import Need
+from ...seams.gates import QUESTION, Need
 from ...seams.types import ToolCall
 from ...seams.visible import visible
 from ..calls.gates import Gates
@@ -39,6 +39,11 @@ class Parked(Struct, frozen=True, kw_only=True):
     expires: float
     exchange: Exchange
     needs: tuple[Need, ...]
+
+    @property
+    def asks(self) -> bool:
+        """Whether a tool has asked something that more can be said to than yes or no."""
+        return any(need.kind == QUESTION for need in self.needs)
 
 
 def park(
@@ -108,6 +113,8 @@ def reminder(parked: Parked) -> str:
 def open_for_good(parked: Parked, gates: Gates) -> None:
     """Opens the gates that the parked calls need; for a call that nobody could judge, none but that call itself."""
     for need in parked.needs:
+        if need.kind == QUESTION:
+            continue
         if need.doubt:
             gates.open_doubt(need.doubt)
         else:

@@ -78,8 +78,13 @@ class Conversation:
         )
         await self._carry_on(session, exchange, turn)
 
-    async def resume(self, session: Session, parked: Parked, decision: Decision, turn: Turn) -> None:
-        """Takes up a turn that waited for the user's leave, from where it stood; it is not parked any more."""
+    async def resume(
+        self, session: Session, parked: Parked, decision: Decision, turn: Turn, answer: str = ""
+    ) -> None:
+        """Takes up a turn that waited for the user's leave, from where it stood; it is not parked any more.
+
+        `answer` is what they said to a tool's question.
+        """
         exchange = parked.exchange
         exchange.depth = max(exchange.depth, turn.caller.depth)
         if exchange.key not in self._backends:
@@ -90,6 +95,7 @@ class Conversation:
         if decision == "no":
             exchange.settle(DENIED)
         turn.leave = parked.needs
+        turn.answer = answer if parked.asks else None
         await self._carry_on(session, exchange, turn)
 
     async def give_up(self, session: Session, result: str = UNANSWERED) -> None:

@@ -5,23 +5,25 @@ Loaded in the thread of `bridge` only, since the library takes seconds to load.
 """
 
 import asyncio
+import json
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import anyio
 import httpx2
 from mcp import Client, MCPError
 from mcp.client.streamable_http import MCP_SESSION_ID, streamable_http_client
 from mcp.client.subscriptions import ListenNotSupportedError, SubscriptionLost
-from mcp_types import CONNECTION_CLOSED, Tool, ToolListChangedNotification
+from mcp_types import CONNECTION_CLOSED, ElicitRequestParams, ElicitResult, Tool, ToolListChangedNotification
 from pydantic import ValidationError
 
 from ...config.tools import McpServer
-from ...seams.errors import ToolError
+from ...seams.errors import AsksUser, ToolError
 from .content import as_text
 from .messages import without_bad_entries
 from .program import program
+from .questions import PATIENCE_SECONDS, Running, current
 from .stderr import Say
 
 # Seconds: until a server must have listed its tools; before the first new try and at most between two.
@@ -51,6 +53,15 @@ Ready = Callable[[Sequence[Tool]], None]
 Lost = Callable[[str, float], None]
 
 
+class Caller(NamedTuple):
+    """For whom a call is made: their session, what hears how far it is, and whether and what they answer."""
+
+    session_id: str
+    tell: Callable[[str], None]
+    asks: bool = False
+    answer: str | None = None
+
+
 class Connection:
     """One server; `environ` are the variables that its program gets, `token` is for its URL.
 
@@ -66,6 +77,9 @@ class Connection:
         # The last status of a server that is an address, if it was a refusal, and whether it has forgotten us.
         self._refusal = 0
         self._forgotten = False
+        # The calls under way, and those of them that wait for the user.
+        self._running: set[Running] = set()
+        self._waiting: dict[tuple[str, str, str], Running] = {}
         # Set while there is a client.
         self._up = asyncio.Event()
         self._ended, self._changed = asyncio.Event(), asyncio.Event()
@@ -106,8 +120,34 @@ class Connection:
             self._task.cancel()
             await asyncio.wait([self._task], timeout=FAREWELL_SECONDS)
 
-    async def call(self, tool: str, arguments: dict[str, Any], tell: Callable[[str], None]) -> str:
-        """Calls a tool; its answer as text. `tell` hears how far it is. Raises `ToolError`."""
+    async def call(self, tool: str, arguments: dict[str, Any], caller: Caller) -> str:
+        """Calls a tool, or goes on with a call whose question the user has answered; its answer as text.
+
+        Raises `AsksUser` and `ToolError`.
+        """
+        key = (caller.session_id, tool, json.dumps(arguments, sort_keys=True))
+        running = self._waiting.pop(key, None)
+        if running is not None and caller.answer is None:
+            running.cancel()
+            running = None
+        if running is None:
+            running = Running(self._surely(tool, arguments, caller.tell), caller.asks)
+            self._running.add(running)
+            running.when_over(lambda over: self._over(key, over))
+        try:
+            running.reply(caller.answer or "")
+            return await running.result(self._server.timeout)
+        except AsksUser:
+            self._waiting[key] = running
+            raise
+
+    def _over(self, key: tuple[str, str, str], running: Running) -> None:
+        self._running.discard(running)
+        if self._waiting.get(key) is running:
+            del self._waiting[key]
+
+    async def _surely(self, tool: str, arguments: dict[str, Any], tell: Callable[[str], None]) -> str:
+        """Makes a call, in a new session if need be."""
         if self._client is None:
             raise ToolError("the MCP server is not running at the moment; it is being started again")
         try:
@@ -131,7 +171,12 @@ class Connection:
     ) -> str:
         self._refusal = 0
         try:
-            result = await client.call_tool(tool, arguments, progress_callback=_Progress(tell).heard)
+            result = await client.call_tool(
+                tool,
+                arguments,
+                read_timeout_seconds=self._server.timeout + PATIENCE_SECONDS,
+                progress_callback=_Progress(tell).heard,
+            )
         except MCPError as error:
             if self._forgotten or (self._refusal == 400 and "session" in str(error).lower()):
                 self._forgotten = True
@@ -172,7 +217,10 @@ class Connection:
         self._ended, self._changed = asyncio.Event(), asyncio.Event()
         async with asyncio.timeout(CONNECT_SECONDS) as limit:
             async with Client(
-                self._transport(), read_timeout_seconds=self._server.timeout, message_handler=self._notified
+                self._transport(),
+                read_timeout_seconds=self._server.timeout,
+                message_handler=self._notified,
+                elicitation_callback=self._asked,
             ) as client:
                 tools = await _tools(client)
                 limit.reschedule(None)
@@ -184,6 +232,13 @@ class Connection:
                     tasks.start_soon(self._listen, client)
                     await self._ended.wait()
                     tasks.cancel_scope.cancel()
+
+    async def _asked(self, context: Any, params: ElicitRequestParams) -> ElicitResult:
+        """The server has a question for the user, about the call that it works on."""
+        running = current.get()
+        if running is None and len(self._running) == 1:
+            [running] = self._running  # older protocols do not tell which it is
+        return ElicitResult(action="decline") if running is None else await running.ask(params)
 
     async def _follow(self, client: Client, ready: Ready) -> None:
         """Lists the tools again whenever the server has said that they changed."""
@@ -246,7 +301,8 @@ class Connection:
                 yield streams
             return
         headers = {"authorization": f"Bearer {self._token}"} if self._token else {}
-        limits = httpx2.Timeout(CONNECT_SECONDS, read=self._server.timeout)
+        # An answer may have to wait for the user's.
+        limits = httpx2.Timeout(CONNECT_SECONDS, read=self._server.timeout + PATIENCE_SECONDS)
         hooks: dict[str, list[Any]] = {"response": [self._answered]}
         async with httpx2.AsyncClient(headers=headers, timeout=limits, event_hooks=hooks) as http:
             async with streamable_http_client(self._server.url, http_client=http) as streams:

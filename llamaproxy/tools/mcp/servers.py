@@ -123,7 +123,14 @@ class Server:
         def tell(text: str) -> None:
             self._reactor.callFromThread(context.show, self.name, text)
 
-        return self._thread.run(lambda: connection.call(tool, arguments, tell))
+        async def call() -> str:
+            from .client import Caller
+
+            return await connection.call(
+                tool, arguments, Caller(context.session_id, tell, context.asks, context.answer)
+            )
+
+        return self._thread.run(call)
 
     def _variables(self) -> dict[str, str]:
         named = {name: value for name in self.settings.env_from if (value := self._environ(name)) is not None}

@@ -1,18 +1,21 @@
 """Approval from the chat: the turn parks with a question, and the next message carries it on."""
 
 import re
+from typing import Any, Literal
+
+from twisted.internet.defer import Deferred
 
 from msgspec import json
 
 from llamaproxy.agent.calls.runner import DENIED
 from llamaproxy.agent.sessions.limits import Limits
 from llamaproxy.agent.turns.approvals import PATIENCE, UNANSWERED
-from llamaproxy.seams.errors import GateClosed
+from llamaproxy.seams.errors import AsksUser, GateClosed
 from llamaproxy.seams.gates import DB, Need
-from llamaproxy.seams.types import Access, Caller, ToolCall
+from llamaproxy.seams.types import Access, Caller, ToolCall, ToolContext
 from tests.agent.turns.test_toolloop import ToolCase
 from tests.agent.turns.test_turns import PHONE
-from tests.support import Listener, ScriptedModel, ScriptedTool
+from tests.support import UNGATED, Listener, ScriptedModel, ScriptedTool
 
 SAFE = Caller(session_id=PHONE.session_id, address=PHONE.address, rights="safe")
 
@@ -322,3 +325,71 @@ class DoubtTests(ToolCase):
         leave = self.tool.contexts[-1].leave
         assert leave is not None
         self.assertIsNone(leave.closed("secrets", "read"))
+
+
+class CuriousTool(ScriptedTool):
+    """Asks for a colour in the middle of each call, where it can."""
+
+    def run(self, arguments: dict[str, Any], context: ToolContext) -> Deferred[Any]:
+        if not context.asks:
+            self.result = "any colour"
+        else:
+            self.result = AsksUser("Which colour?") if context.answer is None else f"{context.answer} paint"
+        return super().run(arguments, context)
+
+
+class QuestionTests(ToolCase):
+    """A tool that has a question of its own is answered like a gate."""
+
+    def use_tool(self, mode: Literal["ask", "reject"] = "ask", gated: bool = False) -> None:
+        access = Access(operation="write", gate="paint") if gated else UNGATED
+        self.use(CuriousTool("paint", access=access), limits=Limits(gate_mode=mode))
+
+    def code(self, listener: Listener) -> str:
+        found = re.search(r"!yes (\w{4})", listener.text)
+        assert found is not None, listener.text
+        return found[1]
+
+    def test_the_answer_stands_behind_the_code(self) -> None:
+        self.use_tool()
+        listener = self.after(("paint", "{}"))
+        self.assertIn("- paint {} (it asks: Which colour?)", listener.text)
+        self.listen(f"!yes {self.code(listener)} dark blue")
+        self.assertEqual(self.results(), ["dark blue paint"])
+
+    def test_a_mere_yes_is_an_answer_too(self) -> None:
+        self.use_tool()
+        self.listen(f"!yes {self.code(self.after(('paint', '{}')))}")
+        self.assertEqual(self.results(), [" paint"])
+
+    def test_a_no_ends_the_call(self) -> None:
+        self.use_tool()
+        self.listen(f"!no {self.code(self.after(('paint', '{}')))}")
+        self.assertEqual(self.results(), [DENIED])
+
+    def test_a_gate_that_was_opened_for_the_call_is_not_asked_about_again(self) -> None:
+        self.use_tool(gated=True)
+        listener = self.after(("paint", "{}"))
+        self.assertIn("write paint", listener.text)
+        self.assertEqual(self.tools[0].calls, [])
+        listener = self.listen(f"!yes {self.code(listener)}")
+        self.assertIn("it asks: Which colour?", listener.text)
+        self.listen(f"!yes {self.code(listener)} red")
+        self.assertEqual(self.results(), ["red paint"])
+
+    def test_always_opens_gates_and_answers_nothing_for_good(self) -> None:
+        self.use_tool()
+        self.listen(f"!always {self.code(self.after(('paint', '{}')))}")
+        self.model.answer("Done.")
+        self.assertIn("Which colour?", self.after(("paint", "{}")).text)
+
+    def test_words_behind_the_code_of_a_gate_allow_nothing(self) -> None:
+        self.use_tool(gated=True)
+        code = self.code(self.after(("paint", "{}")))
+        self.assertIn("nothing was run", self.listen(f"!yes {code} but only once").text)
+        self.assertEqual(self.tools[0].calls, [])
+
+    def test_where_nobody_is_asked_the_tool_knows_it(self) -> None:
+        self.use_tool("reject")
+        self.after(("paint", "{}"))
+        self.assertEqual(self.results(), ["any colour"])

@@ -40,6 +40,7 @@ PAIR = {
     "type": "object",
     "properties": {"pair": {"type": "array", "items": [{"type": "integer"}, {"type": "string"}]}},
 }
+OTHERS = ("progress", "endless", "fail", "ask", "confirm")
 TOOLS: list[Any] = [
     {"name": "none", "inputSchema": None},
     {"inputSchema": {"type": "object"}},
@@ -47,7 +48,10 @@ TOOLS: list[Any] = [
     {"name": "pair", "inputSchema": PAIR},
     {"name": "broken_schema", "inputSchema": {"type": "object", "properties": {"a": {"type": "nonsense"}}}},
     {"name": "搜索", "inputSchema": {"type": "object"}},
-    *({"name": name, "inputSchema": {"type": "object"}} for name in (*PARTS, "progress", "endless", "fail")),
+    *(
+        {"name": name, "inputSchema": {"type": "object"}}
+        for name in (*PARTS, "progress", "endless", "fail", "ask", "confirm")
+    ),
 ]
 
 print("Welcome to odd_server!", flush=True)
@@ -80,6 +84,14 @@ for line in sys.stdin:
                 case "endless":
                     while True:
                         sys.stdout.write("x" * 65536)
+                case "ask" | "confirm":
+                    field = {"type": "string"} if name == "ask" else {"type": "boolean"}
+                    schema = {"type": "object", "properties": {"it": field}, "required": ["it"]}
+                    question = {"message": f"What of {name}?", "requestedSchema": schema}
+                    send(id="q", method="elicitation/create", params=question)
+                    while (said := json.loads(sys.stdin.readline())).get("id") != "q":
+                        pass
+                    send(id=asked["id"], result={"content": [text(json.dumps(said["result"]))]})
                 case "fail":
                     send(id=asked["id"], result={"content": [text("no luck")], "isError": True})
                 case "pair" | "搜索":

@@ -2,10 +2,14 @@
 
 import os
 import sys
+from typing import Annotated
 
 import anyio
+from mcp.server.elicitation import ElicitationResult
 from mcp.server.mcpserver import Context, MCPServer
+from mcp.server.mcpserver.resolve import Elicit, Resolve
 from mcp_types import ToolAnnotations
+from pydantic import BaseModel
 
 server = MCPServer("tester")
 
@@ -53,6 +57,21 @@ async def learn(what: str, context: Context) -> str:
     server.add_tool(pid, name=what)
     await context.notify_tools_changed()
     return "learnt"
+
+
+class Order(BaseModel):
+    size: int
+    sweet: bool = True
+
+
+def size() -> Elicit[Order]:
+    return Elicit("How large?", Order)
+
+
+@server.tool()
+def order(wish: Annotated[ElicitationResult[Order], Resolve(size)]) -> str:
+    """Asks what to order."""
+    return f"{wish.action} {getattr(wish, 'data', None)!r}"
 
 
 @server.tool()
