@@ -3,9 +3,8 @@
 import re
 from typing import Any, Literal
 
-from twisted.internet.defer import Deferred
-
 from msgspec import json
+from twisted.internet.defer import Deferred
 
 from llamaproxy.agent.calls.runner import DENIED
 from llamaproxy.agent.sessions.limits import Limits
@@ -353,7 +352,7 @@ class QuestionTests(ToolCase):
     def test_the_answer_stands_behind_the_code(self) -> None:
         self.use_tool()
         listener = self.after(("paint", "{}"))
-        self.assertIn("- paint {} (it asks: Which colour?)", listener.text)
+        self.assertIn("paint {} (it asks: Which colour?)", listener.text)
         self.listen(f"!yes {self.code(listener)} dark blue")
         self.assertEqual(self.results(), ["dark blue paint"])
 
