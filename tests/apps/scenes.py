@@ -59,7 +59,9 @@ class FileScenes(Scenes):
 
 
 class ChatScenes(AppCase):
-    """For apps that name their chats in a header, with `door` making each chat a session of its own."""
+    """For apps that say in a header which of their chats it is, where the operator lets that name sessions."""
+
+    door = {"session_by": ["client_header"]}
 
     async def test_each_chat_is_a_session_of_its_own(self) -> None:
         await self.say("first words")

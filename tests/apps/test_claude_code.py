@@ -54,4 +54,3 @@ class ClaudeCodeTerminalTests(scenes.TerminalScenes):
 class ClaudeCodeChatTests(scenes.ChatScenes):
     skip = missing(ClaudeCode)
     app_type = ClaudeCode
-    door = {"chat_headers": ["X-Claude-Code-Session-Id"]}

@@ -47,4 +47,3 @@ class CodexTerminalTests(scenes.TerminalScenes):
 class CodexChatTests(scenes.ChatScenes):
     skip = missing(Codex)
     app_type = Codex
-    door = {"chat_headers": ["session-id"]}

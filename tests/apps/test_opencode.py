@@ -49,4 +49,3 @@ class OpenCodeTests(scenes.FileScenes):
 class OpenCodeChatTests(scenes.ChatScenes):
     skip = missing(OpenCode)
     app_type = OpenCode
-    door = {"chat_headers": ["x-session-id"]}
