@@ -11,7 +11,7 @@ from ..seams.errors import BadRequest
 from ..seams.types import Image, Material
 from .body import Name, decode
 from .pictures import picture
-from .provenance import RESULT, sort
+from .provenance import RESULT, runs, sort
 
 _NULL = Raw(b"null")
 # How deeply content may stand in content; the vendors have a page in a tool's result, and pictures in that.
@@ -56,9 +56,11 @@ _content: Decoder[str | list[_Part] | None] = Decoder(str | list[_Part] | None)
 
 
 class Said(Struct, frozen=True, kw_only=True):
-    """A message taken apart. `text` is what a person typed, in `pieces` pieces, and `whole` all text as it came."""
+    """A message taken apart. `runs` are what a person typed, in `pieces` pieces: more than one run where a note of the
+    app stands between them. `whole` is all text as it came.
+    """
 
-    text: str
+    runs: tuple[str, ...]
     pieces: int
     whole: str
     material: tuple[Material, ...]
@@ -71,7 +73,7 @@ def read_said(raw: Raw, at: str) -> Said:
     typed = reader.read(raw, at, 0)
     own, around = sort(typed)
     return Said(
-        text="\n".join(own),
+        runs=tuple(runs(typed)) if len(own) > 1 else tuple(own),
         pieces=sum(bool(each.strip()) for each in own),
         whole="\n".join(typed),
         material=(*reader.material, *around),

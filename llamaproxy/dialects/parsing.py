@@ -63,10 +63,11 @@ def last_user_turn(
     if not latest:
         raise BadRequest(f"{field}: there is no user message")
     trail = read_trail(messages)
-    typed: list[tuple[Said, str]] = []
+    typed: list[Unanswered] = []
+    pieces = 0
     material: list[Material] = []
     images: list[Image] = []
-    for index, place in zip(latest, trail.steps, strict=True):
+    for index, places in zip(latest, trail.steps, strict=True):
         try:
             said, shown = _said(messages[index], f"{field}[{index}]")
         except BadRequest:
@@ -74,17 +75,18 @@ def last_user_turn(
             if index == latest[-1]:
                 raise
             continue
-        typed += [(said, place)] if said.text.strip() else []
+        heard = _runs(said, places)
+        typed += heard
+        pieces = said.pieces if heard else pieces
         material += said.material
         images += shown
     if not (typed or images or material):
         raise BadRequest(f"{field}[{latest[-1]}].content: the message is empty")
-    newest = typed[-1][0] if typed else None
     return ChatTurn(
-        text=newest.text if newest else "",
+        text=typed[-1].text if typed else "",
         material=tuple(material),
-        commandable=newest is None or newest.pieces <= 1,
-        unanswered=tuple([Unanswered(said.text, place) for said, place in typed[:-1]]),
+        commandable=pieces <= 1,
+        unanswered=tuple(typed[:-1]),
         images=tuple(images),
         options=options,
         trail=trail.places,
@@ -100,6 +102,16 @@ def is_wish_to_go_on(message: WireMessage) -> bool:
         return read_said(message.content, "").whole.startswith(_GO_ON.decode())
     except BadRequest:
         return False
+
+
+def _runs(said: Said, places: Sequence[str]) -> list[Unanswered]:
+    """What a message says, with the places behind it: several where its history has them apart as well."""
+    runs = said.runs if len(said.runs) == len(places) else ["\n".join(said.runs)]
+    return [
+        Unanswered(text, place)
+        for text, place in zip(runs, places[-len(runs) :], strict=True)
+        if text.strip()
+    ]
 
 
 def _said(message: WireMessage, at: str) -> tuple[Said, list[Image]]:

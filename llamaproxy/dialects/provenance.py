@@ -7,7 +7,7 @@ to the last mark that closes it, since a page may well contain that mark, and a 
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 from msgspec import Struct
@@ -155,15 +155,39 @@ _TAILS = tuple(f"\n{row.opens}" for row in TABLE if row.form in ("tail", "rest")
 
 def sort(pieces: Sequence[str]) -> tuple[list[str], list[Material]]:
     """The person's own words, and what was put around them, in the pieces of one message."""
-    own: list[str] = []
+    sorted_pieces, found = _sort(pieces)
+    return [words for words in sorted_pieces if words is not None], found
+
+
+def runs(pieces: Sequence[str]) -> list[str]:
+    """The person's words in the pieces of one message, apart where a note of the app parts them.
+
+    qwen-code, whose user stopped a reply before its first word, puts the next message behind the one without an answer.
+    """
+    return apart(_sort(pieces)[0])
+
+
+def apart(pieces: Iterable[str | None]) -> list[str]:
+    """Pieces joined, but for those with None between them."""
+    joined: list[list[str]] = [[]]
+    for words in pieces:
+        if words is not None:
+            joined[-1].append(words)
+        elif joined[-1]:
+            joined.append([])
+    return ["\n".join(run) for run in joined if run]
+
+
+def _sort(pieces: Sequence[str]) -> tuple[list[str | None], list[Material]]:
+    """The person's words in each piece, None where it has none; and what was put around them."""
+    own: list[str | None] = []
     found: list[Material] = []
     for index, piece in enumerate(pieces):
         if not _may_be_wrapped(piece):
             own.append(piece)
             continue
         words, row = _unwrap(piece, found)
-        if words.strip():
-            own.append(words)
+        own.append(words if words.strip() else None)
         if row is not None:
             found += _material(row, ["\n".join(pieces[index + 1 :])])
             break

@@ -8,7 +8,7 @@ from msgspec import DecodeError, Raw, Struct, ValidationError
 from msgspec.json import Decoder, encode
 
 from ..seams.openings import opening_of
-from .provenance import own_words
+from .provenance import apart, own_words
 
 # Of an app's history, how many places back an edit is followed.
 MAX_TRAIL = 64
@@ -38,12 +38,12 @@ _texts: Decoder[str | list[_Part] | None] = Decoder(str | list[_Part] | None)
 
 class Trail(Struct, frozen=True):
     """`places` and `shown` are `ChatTurn.trail` and `ChatTurn.shown`; `steps` are the places behind each of the last
-    messages of the user that have no answer between them.
+    messages of the user that have no answer between them, behind each of its runs if an app put several into one.
     """
 
     places: tuple[str, ...]
     shown: tuple[str | None, ...]
-    steps: tuple[str, ...]
+    steps: tuple[tuple[str, ...], ...]
 
 
 _UNREADABLE = (ValidationError, DecodeError, UnicodeDecodeError, RecursionError)
@@ -54,19 +54,22 @@ def read_trail(messages: Sequence[Said]) -> Trail:
     digest = blake2b(digest_size=8)
     places = [""]
     answers: list[list[Raw]] = [[]]
-    steps: list[str] = []
+    steps: list[tuple[str, ...]] = []
     speaks = False
     for message in messages:
         role = message.role.lower()
         if role == "user":
-            digest.update(_text_as_json(message.content))
+            behind = []
+            for words in _texts_as_json(message.content):
+                digest.update(words)
+                behind.append(digest.hexdigest())
             if speaks:
                 places.pop()
             else:
                 answers.append([])
                 steps.clear()
-            places.append(digest.hexdigest())
-            steps.append(places[-1])
+            places.append(behind[-1])
+            steps.append(tuple(behind))
             speaks = True
         elif role == "assistant":
             answers[-1].append(message.content)
@@ -91,14 +94,14 @@ def _text(content: Raw) -> str:
     return said or ""
 
 
-def _text_as_json(content: Raw) -> bytes:
-    """The person's words as JSON, which says itself where it ends.
+def _texts_as_json(content: Raw) -> list[bytes]:
+    """The person's words as JSON, which says itself where it ends; several where a note of the app parts them.
 
     Pictures are skipped over, a history may be full of them. So is what an app wraps around its newest message only.
     """
     try:
         said = _texts.decode(content)
     except _UNREADABLE:
-        return bytes(content)
+        return [bytes(content)]
     pieces = [said] if isinstance(said, str) else [part.text for part in said or () if part.text]
-    return encode("\n".join(filter(None, map(own_words, pieces))))
+    return [*map(encode, apart(own_words(piece) or None for piece in pieces) or [""])]

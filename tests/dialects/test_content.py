@@ -66,7 +66,7 @@ class ContentTests(SynchronousTestCase):
         ):
             said = self.read(part, text("what colour is it?"))
             self.assertEqual(said.material, (Material(what=what, text=words),), part)
-            self.assertEqual((said.text, said.pieces), ("what colour is it?", 1))
+            self.assertEqual((said.runs, said.pieces), (("what colour is it?",), 1))
 
     def test_blank_texts_are_no_pieces_of_a_persons_words(self) -> None:
         self.assertEqual(self.read(text("!help"), text(""), text(" \n")).pieces, 1)

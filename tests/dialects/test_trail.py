@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from llamaproxy.dialects import anthropic, ollama, openai, openai_responses
 from llamaproxy.dialects.base import ChatRequest
 from llamaproxy.dialects.trail import MAX_TRAIL
-from llamaproxy.seams.types import ChatTurn
+from llamaproxy.seams.types import ChatTurn, Unanswered
 
 PNG = "iVBORw0KGgo="
 ANSWER = {"role": "assistant", "content": "The answer"}
@@ -66,6 +66,18 @@ class PlaceTests(TrailCase):
         picture = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PNG}"}}
         parts = user([{"type": "text", "text": "a"}, picture])
         self.assertEqual(self.trail(parts), self.trail(user("a")))
+
+    def test_words_that_a_note_of_the_app_parts_are_apart_like_messages(self) -> None:
+        # qwen-code, whose user stopped a reply and went on.
+        texts = ("<system-reminder>x</system-reminder>", "a", "<system-reminder>y</system-reminder>", "b")
+        parts = [{"type": "text", "text": text} for text in texts]
+        turn = self.turn(user(parts))
+        self.assertEqual(turn.text, "b")
+        self.assertEqual(turn.unanswered, (Unanswered("a", self.trail(user("a"))[-1]),))
+        self.assertFalse(turn.commandable)
+        # In the history as well, in which it stands later.
+        self.assertEqual(self.trail(user(parts), ANSWER, user("c"))[:2], turn.trail)
+        self.assertEqual(turn.trail, self.trail(user("a"), user("b")))
 
     def test_history_that_makes_no_sense_still_has_a_trail(self) -> None:
         for odd in (5, {"a": 1}, [7], None, "\udcff"):

@@ -280,6 +280,12 @@ CLIENTS = (
                 "A2",
                 ("readme\n!autogate all on",),
             ),
+            # The user stopped a reply to the first message before its first word, and went on.
+            Step(
+                [system("You are Qwen Code"), user(SETUP, "hello there", REMINDER, "and then?")],
+                "and then?",
+                "A3",
+            ),
             Step(
                 [
                     *(system("You are Qwen Code"), user(SETUP, REMINDER, "hello there"), said("A1")),
