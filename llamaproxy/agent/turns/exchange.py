@@ -32,6 +32,8 @@ class Exchange(Struct, kw_only=True):
     extra: dict[str, dict[str, Any]] = {}
     calls: tuple[ToolCall, ...] = ()
     results: dict[str, str] = field(default_factory=dict)
+    # Whether the answer with the calls was cut off in one of them.
+    cut: bool = False
     # The calls of the round before, as (name, arguments).
     before: set[tuple[str, str]] = field(default_factory=set)
     # Tools whose arguments were wrong once in this turn.
@@ -52,6 +54,7 @@ class Exchange(Struct, kw_only=True):
         """Gives this result to every call that cannot be whole if the answer was cut off; the names of their tools."""
         cut = [call for call in self.calls if not _is_whole(call, call is self.calls[-1])]
         self.results.update((call.id, result) for call in cut)
+        self.cut = bool(cut)
         return {call.name for call in cut}
 
     def settle(self, result: str) -> None:
@@ -63,13 +66,19 @@ class Exchange(Struct, kw_only=True):
         if not self.calls:
             return
         self.messages.append(
-            Message(role="assistant", content=self.said, tool_calls=self.calls, extra=self.extra)
+            Message(
+                role="assistant",
+                content=self.said,
+                tool_calls=self.calls,
+                extra=self.extra,
+                interrupted=self.cut,
+            )
         )
         self.messages += [
             Message(role="tool", content=self.results.get(call.id, INTERRUPTED), tool_call_id=call.id)
             for call in self.calls
         ]
-        self.said, self.calls, self.results, self.extra = "", (), {}, {}
+        self.said, self.calls, self.results, self.extra, self.cut = "", (), {}, {}, False
 
     def conclude(self, answer: str, interrupted: bool = False, given: Given | None = None) -> list[Message]:
         """What the store has not yet of the turn, closed by the answer; empty if it has neither that nor a round."""

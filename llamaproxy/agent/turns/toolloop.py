@@ -51,6 +51,7 @@ CUT = (
     "The call was not made: your answer reached its length limit, and the call was cut off in the middle. "
     "Make a shorter one, or several, or answer without it."
 )
+CUT_OFF = "[The model reached its length limit in the middle of a tool call, which was not made.]\n\n"
 WRONG = "The call was not made: {problem}. Correct the call, or answer without it."
 
 
@@ -92,7 +93,9 @@ class ToolLoop:
         exchange.close()
         while True:
             result = await self._ask()
-            exchange.extra, calls = result.extra, result.tool_calls
+            # An answer that was stopped makes no calls.
+            stopped = result.finish_reason in ("content_filter", "refusal")
+            exchange.extra, calls = result.extra, () if stopped else result.tool_calls
             if imitates(reply.transcript.text()):
                 reply.say(IMITATED)
             tools_were_offered = not self._is_last
@@ -104,12 +107,13 @@ class ToolLoop:
                     exchange.settle(REPEATED)
                     self._runner.display.remarks("the same call twice; no more tools for this answer")
                 else:
-                    if result.finish_reason == "length":
-                        self._note_wrong(exchange.settle_cut(CUT))
+                    if result.finish_reason == "length" and (cut := exchange.settle_cut(CUT)):
+                        self._note_wrong(cut)
+                        reply.say(CUT_OFF)
                     if waiting := await self._run_calls(exchange.pending()):
                         return waiting
                 exchange.close()
-            elif exchange.rounds and tools_were_offered and not reply.transcript:
+            elif exchange.rounds and tools_were_offered and not (reply.transcript or stopped):
                 exchange.last = True
             else:
                 return []

@@ -1,6 +1,7 @@
 """Answers that would have been longer: the user hears of it, and the history knows."""
 
-from llamaproxy.seams.types import Finish, Message
+from llamaproxy.agent.turns.toolloop import CUT, CUT_OFF
+from llamaproxy.seams.types import Finish, Message, ToolCall
 
 from .test_toolloop import ToolCase
 from .test_turns import PHONE
@@ -35,6 +36,25 @@ class EndingTests(ToolCase):
         self.model.finish(finish_reason="content_filter")
         self.assertEqual(listener.text, ENDINGS["content_filter"][1])
         self.assertNotIn(PHONE.session_id, self.house.store.messages)
+
+    def test_call_that_was_cut_off_is_told_to_the_user_and_marked(self) -> None:
+        listener = self.listen("what time is it")
+        cut = ToolCall(id="a", name="clock", arguments='{"zone": "U')
+        self.model.finish(finish_reason="length", tool_calls=(cut,))
+        self.assertEqual((self.tools[0].calls, self.results()), ([], [CUT]))
+        self.model.answer("It is noon.")
+        self.assertEqual(listener.text, f"{CUT_OFF}It is noon.")
+        marks = [(m.role, m.interrupted) for m in self.history()]
+        self.assertEqual(marks, [("user", False), ("assistant", True), ("tool", False), ("assistant", False)])
+
+    def test_calls_of_an_answer_that_was_stopped_are_not_made(self) -> None:
+        for finish in ("content_filter", "refusal"):
+            self.setUp()
+            listener = self.listen("what time is it")
+            call = ToolCall(id="a", name="clock", arguments="{}")
+            self.model.finish(finish_reason=finish, tool_calls=(call,))
+            self.assertEqual((self.tools[0].calls, len(self.house.calls)), ([], 1))
+            self.assertEqual(listener.text, ENDINGS[finish][1])
 
     def test_rounds_before_an_answer_that_was_stopped_are_kept(self) -> None:
         listener = self.after(("clock", "{}"))
