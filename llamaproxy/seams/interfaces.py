@@ -310,8 +310,8 @@ class ITool(Interface):
     def access(arguments: dict[str, Any]) -> Access:
         """What a call with these (schema-valid) arguments would touch, for the gates. Pure; never blocks."""
 
-    def run(arguments: dict[str, Any], context: ToolContext) -> Deferred[str]:
-        """Runs a call; fires with the text for the model, which gets at most its first 64 KiB.
+    def run(arguments: dict[str, Any], context: ToolContext) -> Deferred[Any]:
+        """Runs a call; fires with the text for the model, which gets at most its first 64 KiB, or a `ToolAnswer`.
 
         Fails with a `ToolError` whose message is for the model and the user. Cancelling the Deferred ends the work.
         """

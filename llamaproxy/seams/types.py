@@ -134,6 +134,13 @@ class Access(Struct, frozen=True, kw_only=True):
     doubt: str = ""
 
 
+class ToolAnswer(Struct, frozen=True):
+    """What a tool answers where that is more than text: pictures, for models that see."""
+
+    text: str
+    images: tuple[Image, ...] = ()
+
+
 def unseen(who: str, text: str) -> None:
     """Shows the text to nobody."""
 

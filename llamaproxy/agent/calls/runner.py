@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
 from twisted.internet.error import ConnectError, ConnectionClosed, DNSLookupError
 from twisted.internet.interfaces import IReactorTime
@@ -13,7 +14,7 @@ from ...seams.errors import AsksUser, GateClosed, ToolError
 from ...seams.gates import QUESTION, GateMap, Leave, Need
 from ...seams.interfaces import ITool
 from ...seams.surrogates import joined
-from ...seams.types import ToolCall, ToolContext, unseen
+from ...seams.types import ToolAnswer, ToolCall, ToolContext, unseen
 from ..deadline import Overdue, within
 from ..sessions.limits import Limits
 from ..sessions.session import Session
@@ -71,8 +72,8 @@ class ToolRunner:
         self._gatekeeper = Gatekeeper(session, turn, bench.limits, bench.gate_defaults)
         self.display = ToolDisplay(turn.reply, session.settings, bench.limits.display)
 
-    async def run(self, call: ToolCall, approved: bool = False) -> str:
-        """The result for the model; `approved` calls are those that the user was asked about and allowed.
+    async def run(self, call: ToolCall, approved: bool = False) -> ToolAnswer:
+        """What the model gets; `approved` calls are those that the user was asked about and allowed.
 
         Raises `BadArguments` if the call cannot be understood, `NeedsApproval` if the user is to be asked, and
         `CancelledError` when the turn is cancelled; nothing else.
@@ -93,15 +94,15 @@ class ToolRunner:
         except Refused as refusal:
             if refusal.told:
                 self._turn.reply.say(refusal.told)
-            return str(refusal)
-        self.display.returns(tool.name, result, live)
+            return ToolAnswer(str(refusal))
+        self.display.returns(tool.name, result.text, live)
         return result
 
     async def run_for_person(self, tool: ITool, arguments: dict[str, Any], way: Way) -> str:
         """The result of a call that a person makes, without tags. Raises `BadArguments` and `Refused`."""
         checked = self._bench.toolbox.check(tool, arguments)
         leave = self._gatekeeper.admit(tool, checked, way)
-        return await self._result(tool, checked, way, leave)
+        return (await self._result(tool, checked, way, leave)).text
 
     async def _result(
         self,
@@ -110,7 +111,7 @@ class ToolRunner:
         way: Way,
         leave: Leave | None,
         show: Callable[[str, str], None] = unseen,
-    ) -> str:
+    ) -> ToolAnswer:
         context = ToolContext(
             session_id=self._session.session_id,
             address=self._turn.caller.address,
@@ -129,24 +130,28 @@ class ToolRunner:
         except AsksUser as question:
             if context.asks:
                 self._gatekeeper.turn_away(tool, Need(QUESTION, str(question), "write"), way)
-            return self._bounded(f"The tool asks something, and there is nobody to answer: {question}")
+            return ToolAnswer(
+                self._bounded(f"The tool asks something, and there is nobody to answer: {question}")
+            )
         except ToolError as error:
-            return self._bounded(f"The tool failed: {error}")
+            return ToolAnswer(self._bounded(f"The tool failed: {error}"))
         except Overdue:
-            return f"The tool did not answer within {tool.timeout:g} seconds and was ended."
+            return ToolAnswer(f"The tool did not answer within {tool.timeout:g} seconds and was ended.")
         except CancelledError:
             if self._turn.cancelled:
                 raise
-            return "The tool was cancelled before it had a result."
+            return ToolAnswer("The tool was cancelled before it had a result.")
         except Exception as error:
             self.log.failure("the tool {name} failed", name=tool.name)
-            return _reason(error)
+            return ToolAnswer(_reason(error))
+        if isinstance(result, ToolAnswer):
+            return replace(result, text=self._bounded(result.text))
         if not isinstance(result, str):
             self.log.error(
                 "the tool {name} gave {result} instead of text", name=tool.name, result=type(result)
             )
-            return UNFORESEEN
-        return self._bounded(result) or "[no output]"
+            return ToolAnswer(UNFORESEEN)
+        return ToolAnswer(self._bounded(result) or "[no output]")
 
     def _bounded(self, text: str) -> str:
         """What the model gets of a result, with a mark where it was cut."""

@@ -5,7 +5,7 @@ from typing import Any
 from msgspec import Struct, field
 
 from ...seams.arguments import read_arguments
-from ...seams.types import Given, Message, Options, Spot, ToolCall
+from ...seams.types import Given, Image, Message, Options, Spot, ToolCall
 
 INTERRUPTED = "[interrupted before it had a result]"
 
@@ -13,11 +13,11 @@ INTERRUPTED = "[interrupted before it had a result]"
 class Exchange(Struct, kw_only=True):
     """What a turn adds to the history, and what the loop needs to go on with it.
 
-    `messages` begins with the user's and holds complete rounds only; the store has the first `stored` of them already.
-    The others go `after` that spot, or to the end of the session's branch. `calls` and `results` (by call id) are the
-    round under way, `said` the model's words before its calls. `extra` is that of the model's newest answer (see
-    `Message`). `last` says that the model is to answer without tools now. `depth` counts the delegations above the
-    turn. All of it can be stored, so that a turn can be taken up again.
+    `messages` begins with the user's and holds complete rounds only; the store has the first `stored` of them
+    already. The others go `after` that spot, or to the end of the session's branch. `calls`, `results` and
+    `pictures` (by call id) are the round under way, `said` the model's words before its calls. `extra` is that of
+    the model's newest answer (see `Message`). `last` says that the model is to answer without tools now. `depth`
+    counts the delegations above the turn. All of it can be stored, so that a turn can be taken up again.
     """
 
     key: str
@@ -32,6 +32,7 @@ class Exchange(Struct, kw_only=True):
     extra: dict[str, dict[str, Any]] = {}
     calls: tuple[ToolCall, ...] = ()
     results: dict[str, str] = field(default_factory=dict)
+    pictures: dict[str, tuple[Image, ...]] = field(default_factory=dict)
     # Whether the answer with the calls was cut off in one of them.
     cut: bool = False
     # The calls of the round before, as (name, arguments).
@@ -42,7 +43,7 @@ class Exchange(Struct, kw_only=True):
     def begin(self, said: str, calls: tuple[ToolCall, ...]) -> bool:
         """Begins a round; whether every one of its calls was already made in the round before."""
         self.rounds += 1
-        self.said, self.calls, self.results = said, calls, {}
+        self.said, self.calls, self.results, self.pictures = said, calls, {}, {}
         before, self.before = self.before, {(call.name, call.arguments.strip()) for call in calls}
         return self.before <= before
 
@@ -75,10 +76,16 @@ class Exchange(Struct, kw_only=True):
             )
         )
         self.messages += [
-            Message(role="tool", content=self.results.get(call.id, INTERRUPTED), tool_call_id=call.id)
+            Message(
+                role="tool",
+                content=self.results.get(call.id, INTERRUPTED),
+                images=self.pictures.get(call.id, ()),
+                tool_call_id=call.id,
+            )
             for call in self.calls
         ]
-        self.said, self.calls, self.results, self.extra, self.cut = "", (), {}, {}, False
+        self.said, self.calls, self.results, self.pictures = "", (), {}, {}
+        self.extra, self.cut = {}, False
 
     def conclude(self, answer: str, interrupted: bool = False, given: Given | None = None) -> list[Message]:
         """What the store has not yet of the turn, closed by the answer; empty if it has neither that nor a round."""

@@ -151,7 +151,10 @@ class ToolLoop:
     ) -> None:
         exchange = self._exchange
         try:
-            exchange.results[call.id] = await self._runner.run(call, approved)
+            answer = await self._runner.run(call, approved)
+            exchange.results[call.id] = answer.text
+            if self._model.info().vision:
+                exchange.pictures[call.id] = answer.images
         except NeedsApproval as question:
             waiting.append((call, question.needs))
         except BadArguments as problem:

@@ -20,7 +20,8 @@ from pydantic import ValidationError
 
 from ...config.tools import McpServer
 from ...seams.errors import AsksUser, ToolError
-from .content import as_text
+from ...seams.types import ToolAnswer
+from .content import as_answer, as_text
 from .messages import without_bad_entries
 from .program import program
 from .questions import PATIENCE_SECONDS, Running, current
@@ -120,7 +121,7 @@ class Connection:
             self._task.cancel()
             await asyncio.wait([self._task], timeout=FAREWELL_SECONDS)
 
-    async def call(self, tool: str, arguments: dict[str, Any], caller: Caller) -> str:
+    async def call(self, tool: str, arguments: dict[str, Any], caller: Caller) -> str | ToolAnswer:
         """Calls a tool, or goes on with a call whose question the user has answered; its answer as text.
 
         Raises `AsksUser` and `ToolError`.
@@ -146,7 +147,9 @@ class Connection:
         if self._waiting.get(key) is running:
             del self._waiting[key]
 
-    async def _surely(self, tool: str, arguments: dict[str, Any], tell: Callable[[str], None]) -> str:
+    async def _surely(
+        self, tool: str, arguments: dict[str, Any], tell: Callable[[str], None]
+    ) -> str | ToolAnswer:
         """Makes a call, in a new session if need be."""
         if self._client is None:
             raise ToolError("the MCP server is not running at the moment; it is being started again")
@@ -168,7 +171,7 @@ class Connection:
 
     async def _call(
         self, client: Client, tool: str, arguments: dict[str, Any], tell: Callable[[str], None]
-    ) -> str:
+    ) -> str | ToolAnswer:
         self._refusal = 0
         try:
             result = await client.call_tool(
@@ -190,10 +193,9 @@ class Connection:
         except Exception as error:
             self._ended.set()
             raise ToolError(f"the MCP server went away: {self._words(error)}") from None
-        text = as_text(result)
         if result.is_error:
-            raise ToolError(text[:2000])
-        return text
+            raise ToolError(as_text(result)[:2000])
+        return as_answer(result)
 
     async def _answered(self, response: httpx2.Response) -> None:
         """A server that is an address has answered: the library does not tell its refusals apart."""

@@ -16,12 +16,27 @@ from mcp_types import (
     TextResourceContents,
 )
 
+from ...seams.types import Image, ToolAnswer
+
 # More text than any model takes is not carried to the other thread.
 MOST_CHARACTERS = 256 * 1024
+# Pictures of one answer, the characters of one, and of what kinds they are.
+MOST_PICTURES, LARGEST_PICTURE = 4, 7 * 1024 * 1024
+_KINDS = ("image/png", "image/jpeg", "image/gif", "image/webp")
+
+
+def as_answer(result: CallToolResult) -> str | ToolAnswer:
+    """The text of the answer, with its pictures if it has some that models can take."""
+    pictures = [part for part in result.content if isinstance(part, ImageContent) and _can_be_shown(part)]
+    text = as_text(result)
+    if not pictures:
+        return text
+    images = (Image(part.data, part.mime_type.lower()) for part in pictures[:MOST_PICTURES])
+    return ToolAnswer(text, tuple(images))
 
 
 def as_text(result: CallToolResult) -> str:
-    """All parts of the answer, one below the other."""
+    """All parts of the answer, one below the other; of a picture, that there is one."""
     parts = [_part(part) for part in result.content]
     if not parts and result.structured_content is not None:
         parts.append(json.dumps(result.structured_content, ensure_ascii=False))
@@ -31,12 +46,16 @@ def as_text(result: CallToolResult) -> str:
     return text or "(no content)"
 
 
+def _can_be_shown(part: ImageContent) -> bool:
+    return part.mime_type.lower() in _KINDS and 0 < len(part.data) <= LARGEST_PICTURE
+
+
 def _part(part: ContentBlock) -> str:
     match part:
         case TextContent():
             return part.text
         case ImageContent():
-            return f"[a picture, {_about(part.mime_type, part.data)}; it is not shown here]"
+            return f"[a picture, {_about(part.mime_type, part.data)}]"
         case AudioContent():
             return f"[a recording, {_about(part.mime_type, part.data)}; it is not played here]"
         case ResourceLink():

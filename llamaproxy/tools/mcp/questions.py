@@ -9,6 +9,7 @@ from typing import Any
 from mcp_types import ElicitRequestFormParams, ElicitRequestParams, ElicitResult
 
 from ...seams.errors import AsksUser, ToolError
+from ...seams.types import ToolAnswer
 
 # Seconds for which a server waits for an answer: a little longer than the user is asked for one.
 PATIENCE_SECONDS = 660.0
@@ -19,14 +20,14 @@ _DECLINED = ElicitResult(action="decline")
 class Running:
     """One call under way, which may come to ask something; `asks` says that the user can be asked."""
 
-    def __init__(self, work: Coroutine[Any, Any, str], asks: bool) -> None:
+    def __init__(self, work: Coroutine[Any, Any, str | ToolAnswer], asks: bool) -> None:
         self._asks = asks
         self._asked = asyncio.Event()
         self._question: ElicitRequestParams | None = None
         self._answer: asyncio.Future[ElicitResult] | None = None
         self._task = asyncio.create_task(self._run(work))
 
-    async def result(self, seconds: float) -> str:
+    async def result(self, seconds: float) -> str | ToolAnswer:
         """What comes of the call. Raises `AsksUser` if there is a question first, and `ToolError`."""
         asked = asyncio.create_task(self._asked.wait())
         try:
@@ -46,7 +47,7 @@ class Running:
     def when_over(self, tell: Callable[["Running"], None]) -> None:
         """Has `tell` called once there is a result, or none any more."""
 
-        def over(task: asyncio.Task[str]) -> None:
+        def over(task: asyncio.Task[str | ToolAnswer]) -> None:
             if not task.cancelled():
                 task.exception()  # perhaps there is nobody left to hear of it
             tell(self)
@@ -79,7 +80,7 @@ class Running:
             self._question = None
             self._asked.clear()
 
-    async def _run(self, work: Coroutine[Any, Any, str]) -> str:
+    async def _run(self, work: Coroutine[Any, Any, str | ToolAnswer]) -> str | ToolAnswer:
         current.set(self)
         return await work
 

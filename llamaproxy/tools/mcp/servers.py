@@ -12,7 +12,7 @@ from ...config.tools import Mcp, McpServer
 from ...seams.errors import ToolError
 from ...seams.gates import Side
 from ...seams.interfaces import ITool
-from ...seams.types import Access, ToolContext
+from ...seams.types import Access, ToolAnswer, ToolContext
 from .bridge import AsyncioThread
 from .names import group_of, tool_names
 
@@ -51,7 +51,7 @@ class McpTool:
         """A gate of its own, in the group of its server."""
         return Access(operation=self.sides[0], gate=self.name)
 
-    def run(self, arguments: dict[str, Any], context: ToolContext) -> Deferred[str]:
+    def run(self, arguments: dict[str, Any], context: ToolContext) -> Deferred[str | ToolAnswer]:
         """Calls the server."""
         return self._server.call(self._tool, arguments, context)
 
@@ -114,7 +114,7 @@ class Server:
             self._keeping.cancel()
         return succeed(None)
 
-    def call(self, tool: str, arguments: dict[str, Any], context: ToolContext) -> Deferred[str]:
+    def call(self, tool: str, arguments: dict[str, Any], context: ToolContext) -> Deferred[str | ToolAnswer]:
         """Calls a tool; fails with `ToolError`."""
         connection = self._connection
         if connection is None:
@@ -123,7 +123,7 @@ class Server:
         def tell(text: str) -> None:
             self._reactor.callFromThread(context.show, self.name, text)
 
-        async def call() -> str:
+        async def call() -> str | ToolAnswer:
             from .client import Caller
 
             return await connection.call(

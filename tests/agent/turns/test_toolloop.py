@@ -12,7 +12,7 @@ from llamaproxy.agent.turns.exchange import INTERRUPTED
 from llamaproxy.agent.turns.toolloop import CALLS_AT_ONCE, CUT, REPEATED, TOO_MANY
 from llamaproxy.seams.errors import ContextTooLong, ModelError, ToolError
 from llamaproxy.seams.limits import Rate
-from llamaproxy.seams.types import Message, ToolCall, Usage
+from llamaproxy.seams.types import Image, Message, ToolAnswer, ToolCall, Usage
 from tests.agent.turns.test_turns import PHONE, TurnCase
 from tests.support import Listener, ScriptedCall, ScriptedModel, ScriptedTool
 
@@ -305,6 +305,16 @@ class BadToolTests(ToolCase):
             self.assertEqual(self.results(), [f"The tool failed: {reason}"])
             self.flushLoggedErrors()
             self.model.answer("Sorry.")
+
+    def test_pictures_of_a_result_reach_a_model_that_sees_and_no_other(self) -> None:
+        answer = ToolAnswer("Here:", (Image("aGk=", "image/png"),))
+        for vision in (True, False):
+            self.use(ScriptedTool(result=answer), models=[ScriptedModel(vision=vision)])
+            self.after(("clock", "{}"))
+            result = self.model.request.messages[-1]
+            self.assertEqual((result.role, result.content), ("tool", "Here:"))
+            self.assertEqual(result.images, answer.images if vision else ())
+            self.model.answer("I see.")
 
     def test_half_a_character_of_a_result_is_replaced(self) -> None:
         self.use(ScriptedTool(result="a\ud83db"))

@@ -1,5 +1,6 @@
 """MCP servers as real programs: over stdio and HTTP, well and badly behaved."""
 
+import base64
 import os
 import re
 import sys
@@ -18,7 +19,7 @@ from llamaproxy.agent.calls.arguments import BadArguments
 from llamaproxy.config.tools import McpServer
 from llamaproxy.seams.errors import ToolError
 from llamaproxy.seams.interfaces import ITool
-from llamaproxy.seams.types import Access, ToolContext
+from llamaproxy.seams.types import Access, Image, ToolAnswer, ToolContext
 from llamaproxy.tools.mcp import client, content, program, stderr
 from llamaproxy.tools.mcp.names import tool_names
 
@@ -152,6 +153,9 @@ class StdioTests(McpCase):
         self.assertRaises(ProcessLookupError, os.kill, pid, 0)
 
 
+PICTURE = base64.b64encode(b"x" * 30).decode()
+
+
 class OddTests(McpCase):
     """A server that is wrong in many ways is used as far as it goes."""
 
@@ -186,7 +190,10 @@ class OddTests(McpCase):
                 'file:///a:\nbody\nfile:///b:\n{"\xfc": 1}\n[file:///c, image/png, 30 bytes; it is no text]',
             ),
             ("link", "[report: https://example.org/r (of May)]"),
-            ("picture", "Here:\n[a picture, image/png, 30 bytes; it is not shown here]"),
+            (
+                "picture",
+                ToolAnswer("Here:\n[a picture, image/png, 30 bytes]", (Image(PICTURE, "image/png"),)),
+            ),
             ("sound", "[a recording, audio/wav, 30 bytes; it is not played here]"),
             (
                 "broken",

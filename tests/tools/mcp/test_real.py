@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 from twisted.internet import reactor
 from twisted.internet.task import deferLater
@@ -29,7 +30,9 @@ class NpmTests(McpCase):
         self.start(e=program("mcp-server-everything", "stdio"))
         self.assertEqual(await self.do("mcp_e_echo", message="hi"), "Echo: hi")
         self.assertIn("3", await self.do("mcp_e_get_sum", a=1, b=2))
-        self.assertRegex(await self.do("mcp_e_get_tiny_image"), r"\[a picture, image/png, \d+ bytes")
+        picture: Any = await self.do("mcp_e_get_tiny_image")
+        self.assertIn("[a picture, image/png, ", picture.text)
+        self.assertEqual([image.media_type for image in picture.images], ["image/png"])
         embedded = await self.do("mcp_e_get_resource_reference", resourceType="Text", resourceId=1)
         self.assertIn("demo://resource/dynamic/text/1:\nResource 1: This is a plaintext resource", embedded)
         self.assertIn(": demo://resource/dynamic/", await self.do("mcp_e_get_resource_links", count=2))
