@@ -33,7 +33,9 @@ from .upstream.wire import decoder, encode
 ITS_OWN = "default"
 
 # A sign at the beginning of what any program may take for a line, and what is put before it.
-_COMMAND = re.compile(r"((?:\A|[\n\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029])[^\S\n]*)!")
+_COMMAND = re.compile(
+    r"((?:\A|[\n\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029])[^\S\n\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]*)!"
+)
 NO_WIDTH = "\u2060"
 
 _SPEAKERS = {"user": "I", "assistant": "You"}

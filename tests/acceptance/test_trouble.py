@@ -90,7 +90,7 @@ ERROR = b'{"error":{"message":"no such luck","type":"x"}}'
 
 def bad_beginnings() -> Iterator[tuple[str, Callable[[Call], None], int]]:
     """A name, what the model's server does instead of an answer, and the status that it becomes."""
-    yield "401", lambda call: call.refuse(401, ERROR), 502
+    yield "401", lambda call: call.refuse(401, ERROR), 424
     yield "429", lambda call: call.refuse(429, ERROR), 429
     yield "500", lambda call: call.refuse(500, ERROR), 502
     yield "HTML", lambda call: call.refuse(200, b"<html>Welcome</html>", "text/html"), 502

@@ -17,23 +17,26 @@ async def settled(value: Any) -> Any:
 
 
 async def following(stream: Any, take: Callable[[Any], str], limit: int = sys.maxsize) -> Report:
-    """Reads a stream to its end, or closes it after `limit` pieces; an exception that ends it is part of the report."""
+    """Reads a stream to its end, or closes it after `limit` pieces that say something.
+
+    An exception that ends it is part of the report.
+    """
     pieces: list[str] = []
     last = None
     try:
         if hasattr(stream, "__aiter__"):
             async for last in stream:
                 pieces.append(take(last))
-                if len(pieces) == limit:
+                if len([piece for piece in pieces if piece]) == limit:
                     break
         else:
             for last in stream:
                 pieces.append(take(last))
-                if len(pieces) == limit:
+                if len([piece for piece in pieces if piece]) == limit:
                     break
     except Exception as error:
         return {"text": "".join(pieces), **complaint(error)}
-    if len(pieces) == limit:
+    if len([piece for piece in pieces if piece]) == limit:
         close = getattr(stream, "aclose", None) or stream.close
         await settled(close())
     return {"text": "".join(pieces), "pieces": len(pieces), "last": last.model_dump() if last else None}
