@@ -107,7 +107,7 @@ class BadModelTests(TroubleCase):
             for stream in (True, False):
                 for name, script, status in bad_beginnings():
                     self.upstream.script = script
-                    response = await (await self.ask(dialect, "hello", stream=stream)).response()
+                    response = await (await self.ask(dialect, f"{name}, {stream}", stream=stream)).response()
                     self.assertEqual((response.code, name), (status, name))
                     self.assertTrue(dialect.error(response))
         await self.check_unharmed(server)
