@@ -21,6 +21,7 @@ from .config import ConfigError, FrontDoor, Home, Occupancy, find_home, load_con
 from .config.schema import MOST_WORKERS
 from .seams.errors import AgentError
 from .server.assembly import Plan, assemble
+from .server.logfiles import LogFiles
 from .server.service import Interrupts, Part, Stack, give_up
 from .sockets.steady import steady
 from .web.door import BACKLOG, place_of, port_problem, urls_at, welcome
@@ -118,7 +119,7 @@ def build(options: Options, home: Home, reactor: Any) -> Stack:
         services, hurry = supervised(plan, server.back_ends, workers, place.address, reactor)
     stack = Stack(reactor)
     greeting = Part(partial(_greet, welcome(place.urls, plan.default_model, _let_in(door))))
-    for service in (Interrupts(reactor, hurry), *services, greeting):
+    for service in (Interrupts(reactor, hurry), LogFiles(reactor), *services, greeting):
         service.setServiceParent(stack)
     return stack
 

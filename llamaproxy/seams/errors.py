@@ -8,6 +8,7 @@ from copy import copy
 from typing import TYPE_CHECKING, Any, Self
 
 from .gates import Need
+from .visible import visible
 
 if TYPE_CHECKING:  # agentctl comes here, and does without Twisted
     from twisted.internet.defer import Deferred
@@ -20,6 +21,10 @@ class AgentError(Exception):
     code = "internal_error"
     # Seconds after which the client may try again; None when trying again by itself would do harm or no good.
     retry_after: int | None = None
+
+    def __str__(self) -> str:
+        """The message. What others said is in it, and reaches logs and terminals: none of it acts there."""
+        return visible(super().__str__(), lines=True)
 
     def afresh(self) -> "AgentError":
         """The same error without its history, to be kept: tracebacks hold all that was going on when it came."""

@@ -12,12 +12,19 @@ _ACTING = (
     r"\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
 )
 _ANY = re.compile(f"[{_ACTING}]")
-_IN_LINES = re.compile(rf"(?![\n\t])[{_ACTING}]")
+# Of these what moves the cursor, or the order of what is read.
+_MOVING = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff\ufff9-\ufffb"
+    r"\U000e0000-\U000e0fff]"
+)
 
 
 def visible(text: str, *, lines: bool = False) -> str:
-    r"""The text with such signs as `\x1b` and `\u202e`; `lines` leaves line ends and tabs."""
-    return (_IN_LINES if lines else _ANY).sub(_number, text)
+    r"""The text with such signs as `\x1b` and `\u202e`.
+
+    With `lines` it may have several, and spaces and signs of all kinds that only look as they do.
+    """
+    return (_MOVING if lines else _ANY).sub(_number, text)
 
 
 def _number(found: re.Match[str]) -> str:

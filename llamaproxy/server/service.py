@@ -89,6 +89,7 @@ class Part(Service):
 class Interrupts(Service):
     """SIGTERM and Ctrl-C stop the reactor, and the program ends with status 0; a second one calls `hurry`.
 
+    So does a terminal that closes (SIGHUP), unless the server was started to outlive it (`nohup`).
     Twisted's own handlers would end the program by the signal itself, and have no use for a second one.
     """
 
@@ -105,8 +106,9 @@ class Interrupts(Service):
         self._reactor.callWhenRunning(self._install)
 
     def _install(self) -> None:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._received)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, self._received)
 
     def _received(self, number: int, frame: FrameType | None) -> None:
         self._reactor.callFromThread(self._obey, signal.Signals(number).name)

@@ -74,8 +74,11 @@ def _serve(setup: "Setup", reactor: Any) -> None:
 
 
 def _leave_signals_to_the_supervisor() -> None:
-    """Ctrl-C reaches the whole group, and systemd's SIGTERM every process of a service; replies may still finish."""
-    for number in (signal.SIGINT, signal.SIGTERM):
+    """Ctrl-C and a closed terminal reach the whole group, and systemd's SIGTERM every process of a service.
+
+    Replies may still finish.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):
         signal.signal(number, signal.SIG_IGN)
 
 

@@ -124,7 +124,7 @@ class InterruptsTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.reactor = FakeReactor()
         self.hurried = 0
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             self.addCleanup(signal.signal, number, signal.getsignal(number))
         Interrupts(self.reactor, self.hurry).startService()
 
@@ -137,6 +137,14 @@ class InterruptsTests(SynchronousTestCase):
         self.assertEqual((self.reactor.stopped, self.hurried), (1, 0))
         signal.raise_signal(signal.SIGINT)
         self.assertEqual((self.reactor.stopped, self.hurried), (1, 1))
+
+    def test_closed_terminal_stops_as_well_unless_the_server_is_to_outlive_it(self) -> None:
+        self.reactor.run()
+        signal.raise_signal(signal.SIGHUP)
+        self.assertEqual(self.reactor.stopped, 1)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        self.reactor.run()
+        self.assertIs(signal.getsignal(signal.SIGHUP), signal.SIG_IGN)
 
     def test_signals_are_left_alone_until_the_reactor_runs(self) -> None:
         before = signal.getsignal(signal.SIGTERM)

@@ -1,8 +1,9 @@
 """Keeps the child process of a `LOCAL` model serving: starts it, watches it, starts it again, ends it."""
 
 import os
+import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from secrets import token_urlsafe
@@ -30,6 +31,21 @@ FIRST_PAUSE, LAST_PAUSE, HEALTHY = 1.0, 30.0, 60.0
 
 # The end of the child's output that is kept to explain why it died, in bytes.
 LAST_WORDS = 4096
+
+
+# What a child of ours needs of the environment: where things lie, languages, and what llama.cpp and its libraries read.
+_NEEDED = re.compile(
+    r"PATH|HOME|USER|LANG|LANGUAGE|LC_\w+|TZ|TMPDIR|VIRTUAL_ENV|PYTHON\w+|LD_LIBRARY_PATH|DYLD_\w+|OMP_\w+|GOMP_\w+"
+    r"|KMP_\w+|MKL_\w+|OPENBLAS_\w+|GGML_\w+|LLAMA_\w+|CUDA_\w+|NVIDIA_\w+|HIP_\w+|ROCR_\w+|HSA_\w+|VK_\w+"
+)
+_SECRET = re.compile(r"KEY|TOKEN|SECRET|PASS")
+
+
+def needed(environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a model's child, which gets no key of anybody."""
+    return {
+        name: value for name, value in environ.items() if _NEEDED.fullmatch(name) and not _SECRET.search(name)
+    }
 
 
 class AnyKeeper(Protocol):
@@ -163,7 +179,9 @@ class Keeper:
         arguments = [sys.executable, "-P", os.fspath(SCRIPT)]
         pipes = {0: "w", 1: "r", 2: "r", READY: "r"}
         try:
-            self._reactor.spawnProcess(self._child, sys.executable, arguments, env=None, childFDs=pipes)
+            self._reactor.spawnProcess(
+                self._child, sys.executable, arguments, needed(os.environ), childFDs=pipes
+            )
         except OSError as error:
             self.child_ended(str(error), "")
 

@@ -21,10 +21,10 @@ _PR_SET_PDEATHSIG = 1
 
 def main() -> None:
     """Loads the model and serves it until the parent ends it, or ends."""
-    # Ctrl-C reaches the whole group, and systemd's SIGTERM every process of the service; but replies may still
-    # finish then, and the parent decides when we go.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    # Ctrl-C and a closed terminal reach the whole group, and systemd's SIGTERM every process of the service; but
+    # replies may still finish then, and the parent decides when we go.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):
+        signal.signal(number, signal.SIG_IGN)
     _die_with_parent()
     settings = json.loads(sys.stdin.readline())
     Thread(target=_exit_at_end_of_input, daemon=True).start()

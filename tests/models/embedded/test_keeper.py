@@ -7,7 +7,7 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from llamaproxy.models.embedded.keeper import Keeper
+from llamaproxy.models.embedded.keeper import Keeper, needed
 from llamaproxy.models.embedded.pulse import INTERVAL, PATIENCE
 from llamaproxy.models.upstream.upstream import Server
 from llamaproxy.seams.errors import ModelError, ModelUnavailable
@@ -192,3 +192,22 @@ class KeeperTests(SynchronousTestCase):
         self.failureResultOf(self.keeper.serving(), ModelUnavailable)
         self.kernel.advance(100)
         self.assertEqual((len(self.kernel.children), self.kernel.getDelayedCalls()), (1, []))
+
+
+class EnvironmentTests(SynchronousTestCase):
+    def test_child_gets_what_it_needs_and_nobodys_key(self) -> None:
+        kept = {
+            "PATH": "/bin",
+            "HOME": "/u",
+            "LC_ALL": "C",
+            "OMP_NUM_THREADS": "2",
+            "CUDA_VISIBLE_DEVICES": "0",
+        }
+        others = {
+            "OPENAI_API_KEY": "k",
+            "LLAMA_API_KEY": "k",
+            "DB_PASSWORD": "k",
+            "AWS_PROFILE": "x",
+            "HF_TOKEN": "k",
+        }
+        self.assertEqual(needed({**kept, **others}), kept)

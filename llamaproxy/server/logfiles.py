@@ -1,0 +1,81 @@
+"""The files that `twistd` logs into: bounded, for their owner's eyes only, opened anew where logrotate moves them."""
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import suppress
+from types import FrameType
+from typing import Any
+
+from twisted.application.service import Service
+from twisted.logger import FileLogObserver, LogEvent, Logger, globalLogPublisher
+from twisted.python.logfile import LogFile
+
+from ..seams.visible import visible
+
+# Bytes of one file, and how many old ones are kept beside it.
+LENGTH, OLD_FILES = 10_000_000, 9
+MODE = 0o600
+
+
+class LogFiles(Service):
+    """SIGUSR1 has them opened anew: what was renamed is not written to any more, and nobody loses a line."""
+
+    log = Logger()
+
+    def __init__(self, reactor: Any) -> None:
+        self._reactor = reactor
+
+    def startService(self) -> None:
+        """Bounds what is there, and takes the signal over."""
+        super().startService()
+        for observer in _observers():
+            make_harmless(observer)
+        for file in log_files():
+            bound(file)
+        self._reactor.callWhenRunning(self._install)
+
+    def reopen(self) -> None:
+        """Goes on in files of the same names."""
+        for file in log_files():
+            file.reopen()
+        self.log.info("SIGUSR1: the log was opened anew")
+
+    def _install(self) -> None:
+        signal.signal(signal.SIGUSR1, self._received)
+
+    def _received(self, number: int, frame: FrameType | None) -> None:
+        self._reactor.callFromThread(self.reopen)
+
+
+def bound(file: LogFile) -> None:
+    """Gives a log file its limits; those of an older server are closed to others as well."""
+    file.rotateLength, file.maxRotatedFiles, file.defaultMode = LENGTH, OLD_FILES, MODE
+    for path in (file.path, *(f"{file.path}.{number}" for number in file.listLogs())):
+        with suppress(OSError):
+            os.chmod(path, MODE)
+
+
+def make_harmless(observer: FileLogObserver) -> None:
+    """Has an observer show what would act on a terminal: clients and models' servers choose much of what is logged."""
+    form = observer.formatEvent
+
+    def formatted(event: LogEvent) -> str | None:
+        text = form(event)
+        return None if text is None else visible(text, lines=True)
+
+    observer.formatEvent = formatted
+
+
+def log_files() -> Iterator[LogFile]:
+    """The files that are logged into."""
+    for observer in _observers():
+        file = getattr(observer, "_outFile", None)
+        if isinstance(file, LogFile):
+            yield file
+
+
+def _observers() -> list[FileLogObserver]:
+    """What writes the log; twistd makes it, and tells nobody."""
+    every = getattr(globalLogPublisher, "_observers", ())
+    return [observer for observer in every if isinstance(observer, FileLogObserver)]

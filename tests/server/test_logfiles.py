@@ -1,0 +1,67 @@
+"""The server's log in a file: who may read it, how much there may be, and what logrotate does with it."""
+
+import os
+import signal
+from pathlib import Path
+
+from twisted.logger import Logger, globalLogPublisher, textFileLogObserver
+from twisted.python.logfile import LogFile
+from twisted.trial.unittest import SynchronousTestCase
+
+from llamaproxy.seams.errors import ModelError
+from llamaproxy.server import logfiles
+from llamaproxy.server.logfiles import LogFiles
+from tests.server.test_service import FakeReactor
+
+log = Logger()
+
+
+class LogFilesTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.path = Path(self.mktemp()).absolute()
+        self.path.with_name(f"{self.path.name}.1").write_text("older")
+        self.path.with_name(f"{self.path.name}.1").chmod(0o644)
+        self.file = LogFile.fromFullPath(str(self.path))
+        self.addCleanup(lambda: self.file.close())
+        observer = textFileLogObserver(self.file)
+        globalLogPublisher.addObserver(observer)
+        self.addCleanup(globalLogPublisher.removeObserver, observer)
+        self.addCleanup(signal.signal, signal.SIGUSR1, signal.getsignal(signal.SIGUSR1))
+        reactor = FakeReactor()
+        LogFiles(reactor).startService()
+        reactor.run()
+
+    def mode(self, path: Path) -> int:
+        return path.stat().st_mode & 0o777
+
+    def test_signal_after_a_rename_opens_a_new_file(self) -> None:
+        log.info("before")
+        moved = self.path.rename(f"{self.path}.moved")
+        log.info("between")
+        os.kill(os.getpid(), signal.SIGUSR1)
+        log.info("after")
+        self.assertIn("between", moved.read_text())
+        self.assertIn("after", self.path.read_text())
+        self.assertNotIn("after", moved.read_text())
+        self.assertEqual(self.mode(self.path), 0o600)
+
+    def test_what_others_say_acts_on_no_terminal_and_begins_no_line(self) -> None:
+        said = "a\x1b[2Jb\x9bc\u202ed\ne"
+        log.info("{said}", said=said)
+        log.warn("{error}", error=ModelError(said))
+        for line in self.path.read_text().splitlines():
+            self.assertTrue(line.startswith(("\t", "20")), line)
+            self.assertTrue(line.endswith(("\te", r"a\x1b[2Jb\x9bc\u202ed")), line)
+
+    def test_nobody_else_reads_them_the_older_ones_included(self) -> None:
+        for path in (self.path, self.path.with_name(f"{self.path.name}.1")):
+            self.assertEqual(self.mode(path), 0o600)
+
+    def test_there_are_so_many_and_no_more(self) -> None:
+        self.patch(logfiles, "LENGTH", 100)
+        logfiles.bound(self.file)
+        for number in range(40):
+            log.info("a line of some length, number {number}", number=number)
+        found = list(self.path.parent.glob(f"{self.path.name}*"))
+        self.assertEqual(len(found), 1 + logfiles.OLD_FILES)
+        self.assertEqual({self.mode(path) for path in found}, {0o600})
