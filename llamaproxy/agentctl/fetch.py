@@ -14,6 +14,7 @@ from typing import IO
 from urllib.error import HTTPError, URLError
 from urllib.request import OpenerDirector, Request
 
+from ..config.files import no_link
 from .command import Refused
 from .registry import holds_weights
 
@@ -28,7 +29,11 @@ def download(url: str, part: Path, opener: OpenerDirector, progress: Progress) -
 
     `progress` gets bytes done and in all (0: unknown). Raises `Refused`; `part` is kept for the next try.
     """
-    with part.open("ab") as file:
+    try:
+        opened = open(part, "ab", opener=no_link)  # noqa: SIM115
+    except OSError as error:
+        raise Refused(f"{part} cannot be written ({error.strerror})") from None
+    with opened as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -74,7 +79,8 @@ def _receive(url: str, file: IO[bytes], origin: Path, opener: OpenerDirector, pr
             mark = response.headers.get("ETag") or ""
             if not mark.startswith('"'):  # a weak tag does not promise the same bytes
                 mark = response.headers.get("Last-Modified") or ""
-            origin.write_text(f"{url}\n{mark}")
+            with open(origin, "w", opener=no_link) as noted:
+                noted.write(f"{url}\n{mark}")
         length = response.headers.get("Content-Length")
         total = file.tell() + int(length) if length else 0
         while chunk := response.read(_CHUNK):
@@ -92,9 +98,11 @@ def install(source: Path, target: Path, sha256: str) -> None:
     """
     scratch = target.with_name(f".{target.name}.new")
     try:
+        scratch.unlink(missing_ok=True)
         with ExitStack() as stack:
             weights = _open_weights(source, stack)
-            shutil.copyfileobj(weights, stack.enter_context(scratch.open("wb")), _CHUNK)
+            written = stack.enter_context(open(scratch, "xb", opener=no_link))
+            shutil.copyfileobj(weights, written, _CHUNK)
         if not holds_weights(scratch):
             raise Refused(f"{source} holds no GGUF weights")
         verify(scratch, sha256)

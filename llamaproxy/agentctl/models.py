@@ -83,12 +83,23 @@ def _entry_options() -> list[Option]:
 
 
 @command(
-    "model-add <key> <type> <model_id> [--host URL] [--env-key NAME] ...", "add a model", *_entry_options()
+    "model-add <key> <type> <model_id> [--host URL] [--env-key NAME] ...",
+    "add a model",
+    *_entry_options(),
+    option("--anywhere", action="store_true", help="LOCAL: the weights may lie outside the home folder"),
 )
 def add(home: Home, args: Namespace, printer: Printer) -> None:
     """The entry passes the server's own loader before it is written."""
-    given = {name: value for name, value in vars(args).items() if name != "key" and value is not None}
+    given = {
+        name: value
+        for name, value in vars(args).items()
+        if name not in ("key", "anywhere") and value is not None
+    }
     entry = load_entry(home.models_file, args.key, given, from_text=True)
+    if entry.type == "LOCAL" and not args.anywhere:
+        weights = home.weights_file(entry.model_id).resolve()
+        if not weights.is_relative_to(home.path.resolve()):
+            raise Refused(f"{weights} is not in the home folder; if that is meant, add --anywhere")
     _refuse_unknown(args.key, entry)
     with JsonFile(home.models_file).update() as content:
         entries = entries_in(content, home)

@@ -1,12 +1,16 @@
 """What the operator sees: signs, colours and the progress bar, plain wherever it is not a terminal."""
 
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple, TextIO
 
+from ..seams.visible import discreet, visible
+
 _COLOURS = {"red": 31, "green": 32, "yellow": 33, "cyan": 36, "grey": 90}
 _BAR_WIDTH = 30
+_COLOUR = re.compile(r"(\x1b\[\d{1,3}m)")
 
 
 class Sign(NamedTuple):
@@ -25,7 +29,7 @@ class Printer:
 
     def line(self, text: str = "") -> None:
         """Plain output."""
-        print(text, file=self._out)
+        print(_harmless(text), file=self._out)
 
     def done(self, text: str) -> None:
         """The request is met."""
@@ -42,7 +46,7 @@ class Printer:
     def refused(self, text: str) -> None:
         """The request is not met; goes to the error stream."""
         self._out.flush()
-        first, _, more = text.partition("\n")
+        first, _, more = _harmless(text).partition("\n")
         print(self._paint(self._err, "red", f"✗ {first}"), *more.splitlines(), sep="\n  ", file=self._err)
 
     def sign(self, sign: Sign) -> str:
@@ -72,3 +76,9 @@ class Printer:
     def _paint(self, stream: TextIO, colour: str, text: str) -> str:
         plain = not stream.isatty() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
         return text if plain or not colour else f"\x1b[{_COLOURS[colour]}m{text}\x1b[0m"
+
+
+def _harmless(text: str) -> str:
+    """The text without passwords, and without what acts on a terminal but for colours of our own."""
+    pieces = _COLOUR.split(discreet(text))
+    return "".join([piece if place % 2 else visible(piece, lines=True) for place, piece in enumerate(pieces)])

@@ -47,7 +47,8 @@ class JsonFile:
         target = self.path.resolve()
         scratch = target.with_name(f".{target.name}.{os.getpid()}")
         try:
-            with scratch.open("wb") as file:
+            scratch.unlink(missing_ok=True)
+            with open(scratch, "xb", opener=no_link) as file:
                 take_after(file.fileno(), target)
                 file.write(_text(content).encode())
                 file.flush()
@@ -83,13 +84,18 @@ class JsonFile:
         # A file of its own: the one it guards is replaced at every write, and would take its lock along.
         path = self.path.with_name(f".{self.path.name}.lock")
         try:
-            file = path.open("ab")
+            file = open(path, "ab", opener=no_link)  # noqa: SIM115
         except OSError as error:
             raise ConfigError(path, "", f"cannot be written ({error.strerror})", _ACCESS) from None
         with file:
             take_after(file.fileno(), self.path)
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
+
+
+def no_link(path: str, flags: int) -> int:
+    """An opener for `open` that follows no link, which somebody may have put there to have another file written."""
+    return os.open(path, flags | os.O_NOFOLLOW, 0o666)
 
 
 def _text(content: dict[str, Any]) -> str:

@@ -218,8 +218,8 @@ def load_entry(file: Path, key: str, raw: Any, *, from_text: bool = False) -> Mo
     Raises `ConfigError`, whose text names `models.KEY` and the field.
     """
     where = f"models.{key}"
-    if not key or key.split() != [key]:
-        raise ConfigError(file, where, "expected a key without spaces", "Rename it.")
+    if not key or key.split() != [key] or not key.isprintable():
+        raise ConfigError(file, where, "expected a key without spaces and control characters", "Rename it.")
     entry = as_struct(ModelEntry, raw, file, where, strict=not from_text)
     _obey(_MODEL_RULES, entry, file, where)
     if entry.env_key and not is_name(entry.env_key):

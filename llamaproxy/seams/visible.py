@@ -17,6 +17,7 @@ _MOVING = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff\ufff9-\ufffb"
     r"\U000e0000-\U000e0fff]"
 )
+_PASSWORD = re.compile(r"(://[^\s/:@]{0,200}:)[^\s/]*@")
 
 
 def visible(text: str, *, lines: bool = False) -> str:
@@ -25,6 +26,11 @@ def visible(text: str, *, lines: bool = False) -> str:
     With `lines` it may have several, and spaces and signs of all kinds that only look as they do.
     """
     return (_MOVING if lines else _ANY).sub(_number, text)
+
+
+def discreet(text: str) -> str:
+    """The text without the passwords of the URLs in it."""
+    return _PASSWORD.sub(r"\1***@", text)
 
 
 def _number(found: re.Match[str]) -> str:

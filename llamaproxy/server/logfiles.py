@@ -11,7 +11,7 @@ from twisted.application.service import Service
 from twisted.logger import FileLogObserver, LogEvent, Logger, globalLogPublisher
 from twisted.python.logfile import LogFile
 
-from ..seams.visible import visible
+from ..seams.visible import discreet, visible
 
 # Bytes of one file, and how many old ones are kept beside it.
 LENGTH, OLD_FILES = 10_000_000, 9
@@ -57,12 +57,15 @@ def bound(file: LogFile) -> None:
 
 
 def make_harmless(observer: FileLogObserver) -> None:
-    """Has an observer show what would act on a terminal: clients and models' servers choose much of what is logged."""
+    """Has an observer show what would act on a terminal, and no passwords.
+
+    Clients and models' servers choose much of what is logged.
+    """
     form = observer.formatEvent
 
     def formatted(event: LogEvent) -> str | None:
         text = form(event)
-        return None if text is None else visible(text, lines=True)
+        return None if text is None else discreet(visible(text, lines=True))
 
     observer.formatEvent = formatted
 

@@ -15,6 +15,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from ..seams.errors import AgentError
+from ..seams.visible import discreet, visible
 
 
 class Stack(MultiService):
@@ -147,4 +148,4 @@ def _exit_with_failure() -> None:
 
 
 def _told(line: str) -> str:
-    return f"llamaproxy: {line}"
+    return f"llamaproxy: {discreet(visible(line, lines=True))}"
