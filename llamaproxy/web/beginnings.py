@@ -8,8 +8,8 @@ from ..seams.errors import AgentError, BadRequest, TooLarge
 BLANK_LINES = 2
 
 _TLS_HELLO = b"\x16\x03"
-# The first line as far as it is there: method, target, version.
-_POSSIBLE = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{0,32}(?: [!-~\x80-\xff]*(?: [HTP/0-9.]{0,8}\r?)?)?")
+# The first line as far as it is there: method, target, version; or an empty one before it.
+_POSSIBLE = re.compile(rb"\r|[!#$%&'*+.^_`|~0-9A-Za-z-]{0,32}(?: [!-~\x80-\xff]*(?: [HTP/0-9.]{0,8}\r?)?)?")
 
 
 class HeadTooLarge(TooLarge):

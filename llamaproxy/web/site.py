@@ -184,7 +184,8 @@ class FrontChannel(EagerChannel):
             self._arriving = True
             self.setTimeout(self.timeOut)
         super().dataReceived(data)
-        if not self._started and self.line_mode and self._buffer:
+        # What has ended is a line for `lineReceived`, now or as soon as it may go on.
+        if not self._started and self.line_mode and self._buffer and b"\n" not in self._buffer:
             self._check_beginning(self._buffer)
 
     def requestDone(self, request: Request) -> None:

@@ -2,6 +2,7 @@
 
 import gzip
 import zlib
+from itertools import product
 
 from backports import zstd
 from msgspec import json
@@ -144,6 +145,23 @@ class BeginningTests(RawCase):
         for byte in b"GET /api/version HTTP/1.1\r\nHost: h\r\n\r\n":
             wire.channel.dataReceived(bytes([byte]))
         self.assertEqual(wire.response().code, 200)
+
+    def test_requests_in_a_row_are_all_answered_wherever_the_network_cuts_them(self) -> None:
+        kinds = (
+            self.head(b"Content-Length: %d" % len(WHOLE)) + WHOLE,
+            self.head(b"Content-Length: 2", target=b"/api/show") + b"{}",
+            self.head(b"Transfer-Encoding: chunked", target=b"/api/show") + b"2\r\n{}\r\n0\r\n\r\n",
+            b"GET /api/version HTTP/1.1\nHost: h\n\n",
+            b"\r\nGET /api/version HTTP/1.1\r\nHost: h\r\n\r\n",
+        )
+        for row in product(kinds, repeat=3):
+            data = b"".join(row)
+            for piece in (len(data), 1, 7, 40):
+                wire = self.raw(b"")
+                for start in range(0, len(data), piece):
+                    wire.channel.dataReceived(data[start : start + piece])
+                sent = wire.transport.value()
+                self.assertEqual((sent.count(b"HTTP/1.1 "), sent.count(b"understood")), (3, 0), (row, piece))
 
     def test_single_lf_ends_a_line(self) -> None:
         for head in (
