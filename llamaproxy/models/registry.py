@@ -24,8 +24,9 @@ from .upstream.bare import BareClient
 from .upstream.client import Endpoints, Http, PlainClient
 from .upstream.upstream import Upstream, bearer
 
-# Bytes that the kernel keeps (nearly) of a stream that is held.
-KERNEL_BUFFER = 16 * 1024
+# Bytes that the kernel keeps (nearly) of a stream that is held. With half of it a stream at full speed comes in pieces
+# so small that a token costs a tenth more.
+KERNEL_BUFFER = 32 * 1024
 
 _log = Logger()
 
