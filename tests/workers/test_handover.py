@@ -2,8 +2,9 @@
 
 import socket
 from collections.abc import Iterator
-from itertools import count
+from itertools import count, pairwise
 from pathlib import Path
+from random import Random
 from typing import Any
 
 from msgspec import json
@@ -21,6 +22,9 @@ from tests.support import Front, House, ScriptedCall
 from tests.web.sockets import Peer
 
 reactor: Any = installed_reactor
+
+# Rows of requests that are tried; also where the dice begin.
+ROWS = 60
 
 
 class SteppedReactor:
@@ -128,6 +132,61 @@ class OwnerTests(HandoverCase):
         self.assertEqual((len(self.here.site.connections), len(self.there.site.connections)), (0, 1))
         (session,) = self.there.house.agent.parts.sessions
         self.assertEqual(session.session_id, f"llama-{self.theirs}")
+
+    async def test_header_that_nobody_can_read_is_answered(self) -> None:
+        self.there.handover.serve(self.there.site)
+        for name in ("X-Llamaproxy-Depth", "Host", "Forwarded", "Authorization", "Origin"):
+            for value in (b"\xff", b"\xed\xa0\x80", b"\xc3"):
+                for address in (self.ours, self.theirs):
+                    peer = await self.connect(address)
+                    head = b"" if name == "Host" else b"Host: h\r\n"
+                    head += b"%b: %b\r\nConnection: close\r\n" % (name.encode(), value)
+                    peer.transport.write(b"POST /api/chat HTTP/1.1\r\n%bContent-Length: 2\r\n\r\n{}" % head)
+                    await peer.hear(b"HTTP/1.1 4")
+
+    def row(self, dice: Random) -> list[bytes]:
+        """Requests for sessions of both workers, in all framings, of which each is answered at once."""
+        chats = [
+            next(n for n in map(str, count()) if owner_of(f"llama-{self.ours}-{n}", 2) == w) for w in (0, 1)
+        ]
+        body = json.encode({"messages": [{"role": "user", "content": "!whoami"}], "stream": False})
+        chunks = b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in (body[:9], body[9:]))
+        made = []
+        for _ in range(dice.randint(1, 7)):
+            head = (
+                f"POST /api/chat HTTP/1.1\r\nHost: h\r\nX-Llamaproxy-Chat: {dice.choice(chats)}\r\n".encode()
+            )
+            made.append(
+                dice.choice(
+                    (
+                        b"%bContent-Length: %d\r\n\r\n%b" % (head, len(body), body),
+                        b"%bTransfer-Encoding: chunked\r\n\r\n%b0\r\n\r\n" % (head, chunks),
+                        b"\r\n%bTransfer-Encoding: chunked\r\n\r\n%b0\r\nX: y\r\n\r\n" % (head, chunks),
+                        b"GET /api/version HTTP/1.1\r\nHost: h\r\n\r\n",
+                        b"POST /api/show HTTP/1.1\nHost: h\nContent-Length: 2\n\n{}",
+                    )
+                )
+            )
+        return made
+
+    async def heard(self, peer: Peer, answers: int) -> None:
+        await until(lambda: peer.heard.count(b"HTTP/1.1 ") >= answers)
+
+    async def test_rows_of_requests_for_both_workers_are_all_answered_however_they_are_cut(self) -> None:
+        self.there.handover.serve(self.there.site)
+        dice = Random(ROWS)
+        for _ in range(ROWS):
+            requests = self.row(dice)
+            data = b"".join(requests)
+            cuts = sorted(dice.sample(range(1, len(data)), dice.randint(0, 6)))
+            peer = await self.connect(self.ours)
+            for start, end in pairwise([0, *cuts, len(data)]):
+                peer.transport.write(data[start:end])
+                await deferLater(reactor, 0)
+            await self.heard(peer, len(requests))
+            self.assertEqual(peer.heard.count(b"HTTP/1.1 "), len(requests))
+            self.assertEqual(peer.heard.count(b"Session: "), data.count(b"X-Llamaproxy-Chat"))
+            peer.transport.abortConnection()
 
     async def test_request_for_an_own_session_stays(self) -> None:
         peer = await self.ask(self.ours)
