@@ -17,6 +17,7 @@ from llamaproxy.agent.agent import Agent
 from llamaproxy.agent.calls.toolbox import Toolbox
 from llamaproxy.agent.prompts import PromptFiles
 from llamaproxy.agent.sessions.limits import Limits
+from llamaproxy.recorder.recorder import Recorder
 from llamaproxy.seams.gates import GateMap
 from llamaproxy.seams.interfaces import (
     IDeltaReceiver,
@@ -274,6 +275,7 @@ class House:
         self.limits = limits or Limits()
         self.prompts = PromptFiles(folder, immediately)
         self.toolbox = Toolbox(tools)
+        self.recorder = Recorder(now=lambda: UNIX_TIME + self.clock.seconds())
         self.gates = gates
         self.agent = self.new_agent()
 
@@ -296,6 +298,7 @@ class House:
             gate_defaults=self.gates,
             peers=peers,
             wall=lambda: UNIX_TIME + self.wall_step + self.clock.seconds(),
+            recorder=self.recorder,
         )
 
     def close(self) -> None:
@@ -400,6 +403,7 @@ class Front:
             now=lambda: 1_700_000_000.0,
             housekeeping=housekeeping,
             reader=reader,
+            recorder=house.recorder,
         )
         self.site = FrontSite(routes, guard, house.clock, **site)
 

@@ -11,9 +11,10 @@ from zope.interface import implementer
 
 from ..seams.errors import NoEmbedder, Stopping
 from ..seams.gates import GateMap
-from ..seams.interfaces import IAgent, IEmbedder, IModel, IPeer, IPeers, IReply, ISessionStore
+from ..seams.interfaces import IAgent, IEmbedder, IModel, IPeer, IPeers, IRecorder, IReply, ISessionStore
 from ..seams.limits import Ruling
 from ..seams.types import Caller, ChatTurn, Embeddings, Message, ModelInfo, SessionCard
+from ..seams.unrecorded import Unrecorded
 from .backends import Backends
 from .calls.delegation import Delegation
 from .calls.prompttools import ReadSystemPrompt, UpdateSystemPrompt
@@ -51,6 +52,7 @@ class Agent:
         delegation: Delegation | None = None,
         peers: IPeers | None = None,
         wall: Callable[[], float] = time,
+        recorder: IRecorder | None = None,
     ) -> None:
         bench = Workbench(
             toolbox=toolbox or Toolbox(),
@@ -58,6 +60,7 @@ class Agent:
             gate_defaults=gate_defaults or {},
             clock=clock,
             wall=wall,
+            recorder=recorder or Unrecorded(),
         )
         self.parts = assemble(
             Backends(models, default),

@@ -37,6 +37,9 @@ class Desk:
             running.reply.say(str(problem))
             running.reply.finish()
             return
+        running.record.commands.extend(
+            entry.name for each in script.commands if (entry := self._commands.find(each.name))
+        )
         talks = bool(script.prompt or turn.images or not script.commands)
         session = self._sessions.get(caller.session_id)
         is_new = talks and not (session is not None and session.is_user)
@@ -71,6 +74,7 @@ class Desk:
                 script = replace(script, commands=later)
             session.check_room(self._limits.queue)
             await session.begin(running)
+            running.record.queued = running.since_start()
             try:
                 await self._locked(session, running, script, turn)
             finally:

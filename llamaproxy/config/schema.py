@@ -55,6 +55,9 @@ class FrontDoor(Struct, frozen=True, kw_only=True):
     `durability` says what a turn that was answered survives: the end of the `process`, however it comes, or a cut
     of the `power` as well, for an fsync a turn.
 
+    `recorder` says whether turns leave records in memory, `turn_log` how the log tells of each: in a `line`, as `json`
+    or not at all (`off`).
+
     `commands` says which chat commands callers may use, `key_commands` the same for single API keys by name; a
     key that has `all` there is the operator's own, and so may also do what is for the operator only, as may
     callers from the machine itself where `commands` is `all`. `gate_mode`
@@ -86,6 +89,8 @@ class FrontDoor(Struct, frozen=True, kw_only=True):
     new_chat: Literal["continue", "reset"] = "continue"
     retry_wait: float = 10.0
     durability: Literal["process", "power"] = "process"
+    recorder: bool = True
+    turn_log: Literal["line", "json", "off"] = "line"
     session_by: tuple[SessionBy, ...] = ("chat_header", "user_header", "api_key")
     chat_headers: tuple[str, ...] = ("X-Llamaproxy-Chat", "X-OpenWebUI-Chat-Id")
     user_headers: tuple[str, ...] = ("X-Llamaproxy-User", "X-OpenWebUI-User-Id")

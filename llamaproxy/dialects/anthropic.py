@@ -235,14 +235,14 @@ def model(info: ModelInfo) -> bytes:
     return to_json(_card(info))
 
 
-def error(reason: AgentError) -> bytes:
+def error(reason: AgentError, request_id: str = "") -> bytes:
     """The error object."""
     kind = _ERROR_TYPES.get(reason.status, "invalid_request_error" if reason.status < 500 else "api_error")
     return to_json(
         {
             "type": "error",
             "error": {"type": kind, "message": message_of(reason)},
-            "request_id": f"req_{secrets.token_hex(12)}",
+            "request_id": request_id or f"req_{secrets.token_hex(12)}",
         }
     )
 

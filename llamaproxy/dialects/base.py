@@ -69,8 +69,8 @@ class WireDialect(Protocol):
     def JSON_TYPE(self) -> bytes:
         """The content type of JSON that is not streamed."""
 
-    def error(self, reason: AgentError) -> bytes:
-        """The body that goes with `reason.status`, before any stream."""
+    def error(self, reason: AgentError, request_id: str = "") -> bytes:
+        """The body that goes with `reason.status`, before any stream; of the request with that id."""
 
 
 class FrameEncoder:

@@ -209,6 +209,6 @@ def lifecycle(request: ChatRequest, kind: Literal["chat", "generate"], now: floa
     )
 
 
-def error(reason: AgentError) -> bytes:
+def error(reason: AgentError, request_id: str = "") -> bytes:
     """An error's body; always one line."""
     return to_json({"error": message_of(reason)})

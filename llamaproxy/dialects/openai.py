@@ -175,7 +175,7 @@ def model(info: ModelInfo) -> bytes:
     return to_json(_card(info))
 
 
-def error(reason: AgentError) -> bytes:
+def error(reason: AgentError, request_id: str = "") -> bytes:
     """The error object; `code` is the error's own stable word."""
     kind = _error_type(reason.status)
     return to_json(

@@ -13,6 +13,7 @@ from twisted.python.failure import Failure
 from zope.interface import Attribute, Interface
 
 from .limits import Ruling
+from .records import Record
 from .types import (
     Access,
     AgentEvent,
@@ -166,6 +167,22 @@ class IAgent(Interface):
         By the embedder whose key is `model`, else by the first one. Fails with `NoEmbedder` if there is none,
         else as `IEmbedder.embed` does.
         """
+
+
+class IRecorder(Interface):
+    """Keeps what is noted of turns."""
+
+    def begin(record: Record) -> None:
+        """A turn begins; the record is filled in by whoever works on it."""
+
+    def end(record: Record) -> None:
+        """The turn is over, and nobody writes into its record any more."""
+
+    def errand(session_id: str, what: str) -> None:
+        """An app's own question was answered beside the session's newest turn."""
+
+    def last(session_id: str) -> Record | None:
+        """The record of the session's last turn that asked a model, None if there is none."""
 
 
 class ISessionStore(Interface):

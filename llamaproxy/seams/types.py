@@ -7,6 +7,7 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from .gates import Leave
+from .records import Record
 
 Role = Literal["system", "user", "assistant", "tool"]
 
@@ -97,6 +98,7 @@ class ChatTurn(Struct, frozen=True, kw_only=True):
     shown: tuple[str | None, ...] = ()
     attempt: int | None = None
     shows_history: bool = False
+    record: Record | None = None
 
     def repeats(self, other: "ChatTurn") -> bool:
         """Whether it is the same message at the same place of the app's history."""

@@ -24,9 +24,11 @@ from ..agent.sessions.limits import Limits
 from ..config import Configuration, Home, JsonFile, ModelRegistry, Settings, operator_key
 from ..models.embedded.keeper import AnyKeeper
 from ..models.registry import build_embedders, build_models, model_context
+from ..recorder.recorder import Recorder
 from ..seams.errors import AgentError
-from ..seams.interfaces import IBackEnd, IEmbedder, IModel, IPeers, ISessionStore
+from ..seams.interfaces import IBackEnd, IEmbedder, IModel, IPeers, IRecorder, ISessionStore
 from ..seams.limits import Rate
+from ..seams.unrecorded import Unrecorded
 from ..sockets.stalls import StallDetector
 from ..store.sqlite import SqliteSessionStore
 from ..tools.registry import Workshop, load_tools
@@ -101,7 +103,10 @@ def assemble(
         tools.fixed,
         {key: e.llm_tools if e.tool_call_available else () for key, e in registry.models.items()},
     )
-    agent = _agent(home, environ, config, default, models, embedders, toolbox, store, peers, reactor)
+    recorder = Recorder(door.turn_log) if door.recorder else Unrecorded()
+    agent = _agent(
+        home, environ, config, default, models, embedders, toolbox, store, peers, recorder, reactor
+    )
     if settings.prompt_tools:
         agent.offer_prompt_tools()
     guard = Guard(
@@ -123,6 +128,7 @@ def assemble(
         door.heartbeat,
         housekeeping=door.housekeeping,
         reader=reader,
+        recorder=recorder,
     )
     cors = Cors(ollama_origins(environ) if door.llama_origins is None else door.llama_origins)
     site = FrontSite(routes, guard, reactor, door.max_body_bytes, door.request_timeout, cors)
@@ -153,6 +159,7 @@ def _agent(
     toolbox: Toolbox,
     store: ISessionStore,
     peers: IPeers | None,
+    recorder: IRecorder,
     reactor: Any,
 ) -> Agent:
     """The agent with its limits and gates."""
@@ -175,6 +182,7 @@ def _agent(
             Outbound.from_environ(environ),
         ),
         peers=peers,
+        recorder=recorder,
     )
 
 

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from klein import Klein
 from klein.resource import KleinResource
 from msgspec.structs import replace
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
@@ -21,8 +21,11 @@ from ..dialects.base import ChatRequest, Encoder, WireDialect
 from ..dialects.names import matches
 from ..dialects.parsing import from_command_line
 from ..dialects.vectors import EmbedRequest
-from ..seams.interfaces import IAgent
-from ..seams.types import Embeddings, ModelInfo, ReplyEnd, Text
+from ..seams.errors import AgentError
+from ..seams.interfaces import IAgent, IRecorder
+from ..seams.records import LONGEST_NAME, Record
+from ..seams.types import Caller, Embeddings, ModelInfo, ReplyEnd, Text
+from ..seams.unrecorded import Unrecorded
 from . import errors
 from .bodies import LARGE, AtOnce, Reader
 from .guard import Guard
@@ -60,6 +63,7 @@ class Endpoints:
         now: Callable[[], float] = time,
         housekeeping: Housekeeping = "local",
         reader: Reader | None = None,
+        recorder: IRecorder | None = None,
     ) -> None:
         self._agent = agent
         self._guard = guard
@@ -70,6 +74,7 @@ class Endpoints:
         self._housekeeper = Housekeeper(agent, housekeeping)
         self._reader = reader or AtOnce()
         self._notices = Notices(now)
+        self._recorder = recorder or Unrecorded()
 
     def resource(self) -> KleinResource:
         """Where requests come in."""
@@ -117,17 +122,54 @@ class Endpoints:
         caller = self._guard.caller(request, parsed.identity)
         self._notices.tell(request, parsed.ignored)
         quirks = quirks_of(request, request.plain_path)
-        outlet = self._stream(request, encoder, quirks) if parsed.stream else self._whole(request, encoder)
+        record = self._record(request, caller, parsed.stream)
+        outlet = (
+            self._stream(request, encoder, quirks, record)
+            if parsed.stream
+            else self._whole(request, encoder, record)
+        )
         if task := self._housekeeper.task(request, parsed, caller):
+            self._recorder.errand(caller.session_id, task.value)
             if (text := self._housekeeper.ready(task, parsed)) is not None:
                 return self._say(request, parsed, encoder, text)
             await outlet.carry(Deferred.fromCoroutine(self._housekeeper.ask(task, parsed, caller)))
             return b""
-        with request.channel.site.meters.turn():
-            turn = from_command_line(parsed.turn, quirks.joins) if quirks.joins else parsed.turn
-            turn = replace(turn, attempt=_attempt(request), shows_history=quirks.shows_history)
-            await outlet.carry(self._agent.turn(caller, turn))
+        self._recorder.begin(record)
+        try:
+            with request.channel.site.meters.turn():
+                turn = from_command_line(parsed.turn, quirks.joins) if quirks.joins else parsed.turn
+                turn = replace(
+                    turn, attempt=_attempt(request), shows_history=quirks.shows_history, record=record
+                )
+                await outlet.carry(self._agent.turn(caller, turn))
+            record.break_off("done")
+        except AgentError as error:
+            record.break_off("failed", f"{error.code}: {error}")
+            raise
+        except CancelledError:
+            record.break_off("left")
+            raise
+        finally:
+            record.seconds = self._clock.seconds() - record.start
+            self._recorder.end(record)
         return b""
+
+    def _record(self, request: Intake, caller: Caller, streamed: bool) -> Record:
+        """The record of a turn that begins."""
+        agent = (request.getHeader(b"user-agent") or b"").decode("latin-1")
+        # Of most programs the first word is their name; browsers and what is built on them have it at the end.
+        name = agent if agent.startswith("Mozilla/") else agent.partition(" ")[0]
+        return Record(
+            request_id=request.request_id,
+            session_id=caller.session_id,
+            start=self._clock.seconds(),
+            caller=caller.source[:LONGEST_NAME],
+            address=caller.address,
+            named_by=caller.named_by[:LONGEST_NAME],
+            dialect=request.plain_path[:LONGEST_NAME],
+            client=name[:LONGEST_NAME],
+            streamed=streamed,
+        )
 
     def _say(self, request: Intake, parsed: ChatRequest, encoder: Encoder, text: str) -> bytes:
         """A reply that is there already, in the form that was asked for."""
@@ -136,13 +178,13 @@ class Endpoints:
         request.setHeader(b"content-type", encoder.content_type)
         return encoder.start() + encoder.events([Text(text)]) + encoder.finish(ReplyEnd())
 
-    def _whole(self, request: Intake, encoder: Encoder) -> Outlet:
+    def _whole(self, request: Intake, encoder: Encoder, record: Record) -> Outlet:
         request.setHeader(b"content-type", self.dialect.JSON_TYPE)
-        return WholeReply(request, encoder, self._clock, self._stall_timeout)
+        return WholeReply(request, encoder, self._clock, self._stall_timeout, record)
 
-    def _stream(self, request: Intake, encoder: Encoder, quirks: Quirks) -> Outlet:
+    def _stream(self, request: Intake, encoder: Encoder, quirks: Quirks, record: Record) -> Outlet:
         kind = PacedReply if quirks.line_gap else StreamedReply
-        return kind(request, encoder, self._clock, self._stall_timeout, self._heartbeat, quirks)
+        return kind(request, encoder, self._clock, self._stall_timeout, self._heartbeat, quirks, record)
 
 
 def _attempt(request: Intake) -> int | None:

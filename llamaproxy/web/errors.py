@@ -60,7 +60,7 @@ def answer(request: PlacedRequest, error: AgentError) -> bytes:
     """Sets status and headers for an answer that has not begun, and gives its body."""
     quirks = quirks_of(request, request.plain_path)
     dialect = openai if quirks.openai_errors else dialect_of(request)
-    body = dialect.error(error)
+    body = dialect.error(error, request.request_id)
     status = _status(error, quirks)
     # Twisted has no words for the newer ones, and there are clients that show nothing else.
     request.setResponseCode(status, HTTPStatus(status).phrase.encode("ascii"))

@@ -1,15 +1,31 @@
 """A request whose place is known: what the answer's form is decided by, before and beside all routing."""
 
+import re
+from secrets import token_hex
 from typing import Any
 
 from .outflow import EagerRequest
 
+# What a request may call itself: what stands in a log line as it is, and names nothing else.
+_ID = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
+
 
 class PlacedRequest(EagerRequest):
-    """A request with the plain path that it means, "" until that is known."""
+    """A request with the plain path that it means, and its id, both "" until they are known."""
 
-    __slots__ = ("plain_path",)
+    __slots__ = ("plain_path", "request_id")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.plain_path = ""
+        self.plain_path = self.request_id = ""
+
+    def name(self) -> None:
+        """Gives it its id: the one it came with, if that is well formed, or a new one. Its answer has it as well."""
+        if not self.request_id:
+            sent = self.requestHeaders.getRawHeaders(b"x-request-id", ())
+            known = len(sent) == 1 and _ID.fullmatch(sent[0])
+            self.request_id = sent[0].decode("ascii") if known else f"req_{token_hex(8)}"
+        self.setHeader(b"x-request-id", self.request_id.encode("ascii"))
+        if self.plain_path.startswith("/v1/messages"):
+            # Where Anthropic's clients look for it.
+            self.setHeader(b"request-id", self.request_id.encode("ascii"))

@@ -68,6 +68,7 @@ class Intake(PlacedRequest):
         hosts = self.requestHeaders.getRawHeaders(b"host", ())
         if len(hosts) < 2 and (host := target_host(target)) is not None:
             self.requestHeaders.setRawHeaders(b"host", [host])
+        self.name()
         self.channel.site.cors.mark(self)
 
     def _admit(self, length: int) -> None:
@@ -345,5 +346,5 @@ class FrontSite(Site):
         method, path = request.method.decode("latin-1"), request.uri.decode("latin-1")[:200]
         code, size = request.code, request.sentLength
         # The logger takes several times as long to put five fields into a line.
-        line = f"{address} {method} {path} {code} {size}"
+        line = f"{address} {method} {path} {code} {size} {request.request_id}"
         self.events.info("{line}", line=line, address=address, method=method, path=path, code=code, size=size)

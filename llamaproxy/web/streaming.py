@@ -16,6 +16,7 @@ from zope.interface import implementer
 from ..dialects.base import Encoder
 from ..seams.errors import AgentError
 from ..seams.interfaces import IReply, IReplyConsumer
+from ..seams.records import Record
 from ..seams.types import AgentEvent, ReplyEnd, Text
 from .quirks import EVERYBODY, Quirks
 from .site import Intake
@@ -48,6 +49,7 @@ class Outlet(ABC):
         "_encoder",
         "_ended",
         "_meters",
+        "_record",
         "_reply",
         "_request",
         "_send",
@@ -56,8 +58,14 @@ class Outlet(ABC):
     )
 
     def __init__(
-        self, request: Intake, encoder: Encoder, clock: IReactorTime, stall_timeout: float = 300.0
+        self,
+        request: Intake,
+        encoder: Encoder,
+        clock: IReactorTime,
+        stall_timeout: float = 300.0,
+        record: Record | None = None,
     ) -> None:
+        self._record = record or Record()
         self._request = request
         self._encoder = encoder
         self._send: Callable[[bytes], None] = request.write
@@ -100,6 +108,8 @@ class Outlet(ABC):
             self._stall = self._clock.callLater(self._stall_timeout, hang_up, self._request)
             self._meters.paused += 1
             self._meters.pauses += 1
+            self._record.pauses += 1
+            self._record.is_paused = True
             if self._reply is not None and not self._ended:
                 self._reply.pauseProducing()
 
@@ -155,7 +165,10 @@ class Outlet(ABC):
         if stall is None:
             return
         self._meters.paused -= 1
-        self._meters.paused_seconds += self._clock.seconds() - (stall.getTime() - self._stall_timeout)
+        paused = self._clock.seconds() - (stall.getTime() - self._stall_timeout)
+        self._meters.paused_seconds += paused
+        self._record.paused += paused
+        self._record.is_paused = False
         # Hanging up on a stalled client leads back here.
         if stall.active():
             stall.cancel()
@@ -163,7 +176,8 @@ class Outlet(ABC):
     def _note_first(self, now: float) -> None:
         """The first event has come."""
         if self._asked is not None:
-            self._meters.first_token.observe(now - self._asked)
+            self._record.first = now - self._asked
+            self._meters.first_token.observe(self._record.first)
             self._asked = None
 
 
@@ -184,8 +198,9 @@ class StreamedReply(Outlet):
         stall_timeout: float = 300.0,
         heartbeat: float = 0.0,
         quirks: Quirks = EVERYBODY,
+        record: Record | None = None,
     ) -> None:
-        super().__init__(request, encoder, clock, stall_timeout)
+        super().__init__(request, encoder, clock, stall_timeout, record)
         self._heartbeat = heartbeat if quirks.heartbeats else 0.0
         self._quirks = quirks
         self._opening = b""
@@ -256,6 +271,7 @@ class StreamedReply(Outlet):
         # A client whose buffer is full has enough to read.
         if self._stall is None:
             self._begin()
+            self._record.heartbeats += 1
             self._show_life()
         self._beat_in(self._heartbeat)
 
@@ -274,9 +290,14 @@ class WholeReply(Outlet):
     """Collects a reply and writes it as one body."""
 
     def __init__(
-        self, request: Intake, encoder: Encoder, clock: IReactorTime, stall_timeout: float = 300.0
+        self,
+        request: Intake,
+        encoder: Encoder,
+        clock: IReactorTime,
+        stall_timeout: float = 300.0,
+        record: Record | None = None,
     ) -> None:
-        super().__init__(request, encoder, clock, stall_timeout)
+        super().__init__(request, encoder, clock, stall_timeout, record)
         self._text: list[str] = []
         self._reasoning: list[str] = []
         self._size = 0

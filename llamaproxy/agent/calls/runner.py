@@ -12,16 +12,18 @@ from twisted.logger import Logger
 
 from ...seams.errors import AsksUser, GateClosed, ToolError
 from ...seams.gates import QUESTION, GateMap, Leave, Need
-from ...seams.interfaces import ITool
+from ...seams.interfaces import IRecorder, ITool
+from ...seams.records import LONGEST_NAME, ToolUse
 from ...seams.surrogates import joined
 from ...seams.types import ToolAnswer, ToolCall, ToolContext, unseen
+from ...seams.unrecorded import Unrecorded
 from ..deadline import Overdue, within
 from ..sessions.limits import Limits
 from ..sessions.session import Session
 from ..sessions.turn import Turn
 from .arguments import BadArguments
 from .display import ToolDisplay
-from .gatekeeper import UNFORESEEN, Gatekeeper, Refused, Way
+from .gatekeeper import UNFORESEEN, Gatekeeper, NeedsApproval, Refused, Way
 from .toolbox import Toolbox
 
 # Of a result at most this many bytes go to the model.
@@ -36,7 +38,8 @@ DENIED = (
 class Workbench(Struct, frozen=True, kw_only=True):
     """What all calls are run with. `gate_defaults` are the operator's, which lie under each session's own.
 
-    `clock` counts for every limit; `wall` gives Unix seconds, for what is shown or stored.
+    `clock` counts for every limit; `wall` gives Unix seconds, for what is shown or stored. `recorder` keeps what is
+    noted of turns.
     """
 
     toolbox: Toolbox
@@ -44,6 +47,7 @@ class Workbench(Struct, frozen=True, kw_only=True):
     gate_defaults: GateMap
     clock: IReactorTime
     wall: Callable[[], float]
+    recorder: IRecorder = Unrecorded()
 
 
 class ToolRunner:
@@ -78,6 +82,22 @@ class ToolRunner:
         Raises `BadArguments` if the call cannot be understood, `NeedsApproval` if the user is to be asked, and
         `CancelledError` when the turn is cancelled; nothing else.
         """
+        # Another name may be anything that the model wrote.
+        name = call.name if call.name in self._tools else "(unknown)"
+        use = ToolUse(name=name[:LONGEST_NAME], at=self._turn.since_start())
+        self._turn.record.use(use)
+        try:
+            return await self._run(call, approved, use)
+        except BadArguments:
+            use.verdict = "wrong"
+            raise
+        except NeedsApproval:
+            use.verdict = "asked"
+            raise
+        finally:
+            use.seconds = self._turn.since_start() - use.at
+
+    async def _run(self, call: ToolCall, approved: bool, use: ToolUse) -> ToolAnswer:
         tool = self._tools.get(call.name)
         if tool is None:
             raise BadArguments(f"there is no tool '{call.name}'; there are: {', '.join(self._tools)}")
@@ -88,10 +108,11 @@ class ToolRunner:
             self.display.begins(tool.name, call.arguments)
             live = self.display.live()
             try:
-                result = await self._result(tool, arguments, way, leave, live.show)
+                result = await self._result(tool, arguments, way, leave, live.show, use)
             finally:
                 live.end()
         except Refused as refusal:
+            use.verdict = "refused"
             if refusal.told:
                 self._turn.reply.say(refusal.told)
             return ToolAnswer(str(refusal))
@@ -102,7 +123,12 @@ class ToolRunner:
         """The result of a call that a person makes, without tags. Raises `BadArguments` and `Refused`."""
         checked = self._bench.toolbox.check(tool, arguments)
         leave = self._gatekeeper.admit(tool, checked, way)
-        return (await self._result(tool, checked, way, leave)).text
+        use = ToolUse(name=tool.name[:LONGEST_NAME], at=self._turn.since_start())
+        self._turn.record.use(use)
+        try:
+            return (await self._result(tool, checked, way, leave, unseen, use)).text
+        finally:
+            use.seconds = self._turn.since_start() - use.at
 
     async def _result(
         self,
@@ -110,7 +136,8 @@ class ToolRunner:
         arguments: dict[str, Any],
         way: Way,
         leave: Leave | None,
-        show: Callable[[str, str], None] = unseen,
+        show: Callable[[str, str], None],
+        use: ToolUse,
     ) -> ToolAnswer:
         context = ToolContext(
             session_id=self._session.session_id,
@@ -134,8 +161,10 @@ class ToolRunner:
                 self._bounded(f"The tool asks something, and there is nobody to answer: {question}")
             )
         except ToolError as error:
+            use.verdict = "failed"
             return ToolAnswer(self._bounded(f"The tool failed: {error}"))
         except Overdue:
+            use.verdict = "late"
             return ToolAnswer(f"The tool did not answer within {tool.timeout:g} seconds and was ended.")
         except CancelledError:
             if self._turn.cancelled:
@@ -143,6 +172,7 @@ class ToolRunner:
             return ToolAnswer("The tool was cancelled before it had a result.")
         except Exception as error:
             self.log.failure("the tool {name} failed", name=tool.name)
+            use.verdict = "failed"
             return ToolAnswer(_reason(error))
         if isinstance(result, ToolAnswer):
             return replace(result, text=self._bounded(result.text))

@@ -8,7 +8,19 @@ from ..sessions.session import Session
 from ..sessions.turn import Turn
 
 # Each fills the table; their order is that of `!help`.
-from . import approvals, branches, delegation, display, gates, limits, models, operator, prompts, sessions  # noqa: F401
+from . import (  # noqa: F401
+    approvals,
+    branches,
+    delegation,
+    display,
+    gates,
+    limits,
+    models,
+    operator,
+    prompts,
+    sessions,
+    trace,
+)
 from .direct import tool_commands
 from .script import Invocation, Script, read
 from .table import TABLE, Call, Command, NotAllowed, UsageError

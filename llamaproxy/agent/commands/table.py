@@ -6,7 +6,7 @@ from typing import Literal, Protocol
 from msgspec import Struct
 from twisted.internet.interfaces import IReactorTime
 
-from ...seams.interfaces import IPeers, ISessionStore, ITool
+from ...seams.interfaces import IPeers, IRecorder, ISessionStore, ITool
 from ...seams.limits import Rate, Ruling, Subject
 from ...seams.words import truth
 from ..backends import Backends
@@ -81,6 +81,11 @@ class Call(Struct, frozen=True, kw_only=True):
     def limits(self) -> Limits:
         """The limits of the whole server."""
         return self.bench.limits
+
+    @property
+    def recorder(self) -> IRecorder:
+        """What is noted of turns."""
+        return self.bench.recorder
 
     def runner(self, tool: ITool) -> ToolRunner:
         """What runs that tool for the caller."""

@@ -63,6 +63,7 @@ class Reply:
         "_tokens",
         "_told",
         "transcript",
+        "usage",
     )
 
     def __init__(self, clock: IReactorTime, deserted: Callable[[bool], None]) -> None:
@@ -82,6 +83,8 @@ class Reply:
         # Thoughts that go before the first event.
         self._preface = ""
         self._outcome: ReplyEnd | AgentError | None = None
+        # Of the model's newest answer; an interrupted one has no counts.
+        self.usage = Usage()
         self._tokens = 0
         self._began = self._asked = clock.seconds()
         self._first: float | None = None
@@ -92,6 +95,16 @@ class Reply:
     def begun(self) -> bool:
         """Whether the model has said anything since it was last asked."""
         return self._first is not None
+
+    @property
+    def first_after(self) -> float | None:
+        """Seconds from the model's being asked to the first that it said; None if it has not."""
+        return None if self._first is None else self._first - self._asked
+
+    @property
+    def pieces(self) -> int:
+        """How many pieces the model's newest answer has so far."""
+        return self._tokens
 
     @property
     def closed(self) -> bool:
@@ -145,13 +158,14 @@ class Reply:
         self.transcript = Transcript()
         self._told.append(self.transcript)
         self._tokens, self._first = 0, None
+        self.usage = Usage()
         self._asked = self._last = self._clock.seconds()
 
     def answered(self, result: ModelResult, prompt_tokens: int) -> None:
         """The model has ended its answer. `prompt_tokens` is an estimate, for a `result` without counts."""
         # What a filter on the way held back to the end.
         self._pass_on(self._halves.rest())
-        usage = result.usage or Usage(prompt_tokens, self._tokens)
+        self.usage = usage = result.usage or Usage(prompt_tokens, self._tokens)
         first = self._last if self._first is None else self._first
         load = min(result.load_seconds, first - self._asked)
         so_far = self._end

@@ -10,6 +10,7 @@ from twisted.logger import Logger
 from ...seams.errors import AgentError, let_go
 from ...seams.gates import Need
 from ...seams.interfaces import IReply
+from ...seams.records import Record
 from ...seams.types import Caller, ChatTurn
 from ..replies.reply import Reply
 
@@ -26,7 +27,8 @@ class Turn:
     owed nothing; `cancelled` is true for both. With `gates_open`, no tool call has to pass a gate; `leave` are
     the gates that the user was asked about and let a waiting call pass, `answer` is what they said to a tool's
     question. `then` is what a command leaves to be done once it has answered. A turn is `late` if others of its
-    session ran or waited when its message came, which so knows nothing of their answers.
+    session ran or waited when its message came, which so knows nothing of their answers. `record` is the newest
+    client's, where what is done is noted.
     """
 
     log = Logger()
@@ -34,6 +36,7 @@ class Turn:
     def __init__(self, clock: IReactorTime, caller: Caller, asked: ChatTurn, patience: float) -> None:
         self.caller = caller
         self.reply = Reply(clock, self._leave)
+        self.record = Record()
         self.stopped = self.cancelled = False
         self.gates_open = self.late = False
         self.leave: Collection[Need] = ()
@@ -56,6 +59,9 @@ class Turn:
         """A client that sent the turn's message, or sent it again; fires as `IAgent.turn` does."""
         self._asked = asked
         self._wait_no_more()
+        if asked.record is not None:
+            asked.record.take_over(self.record)
+            self.record = asked.record
         return self.reply.join()
 
     def is_for(self, caller: Caller, asked: ChatTurn) -> bool:
@@ -99,6 +105,10 @@ class Turn:
         """From here on the turn is being committed, and nothing cancels it any more."""
         self._sealed = True
 
+    def since_start(self) -> float:
+        """Seconds since the request came, for the record."""
+        return self._clock.seconds() - self.record.start
+
     def _leave(self, heard: bool) -> None:
         if heard or self._asked.attempt is None or not self._patience:
             self.cancel()
@@ -117,13 +127,16 @@ class Turn:
     def _broken(self, failure: Any) -> None:
         if failure.check(AgentError):
             self.log.warn("a turn ended with an error: {error}", error=str(failure.value))
+            self.record.break_off("failed", f"{failure.value.code}: {failure.value}")
             self.reply.fail(failure.value)
         elif failure.check(CancelledError):
+            self.record.break_off("stopped" if self.stopped else "left")
             if self.stopped:
                 self.reply.say("\n\n[stopped]" if self.reply.transcript else "[stopped]")
                 self.reply.finish()
         else:
             self.log.failure("a turn failed", failure)
+            self.record.break_off("failed", "internal")
             self.reply.fail(AgentError("The agent failed on this message. The server's log says why."))
         # Tracebacks hold themselves, and all that the turn had, until the garbage collector comes.
         let_go(failure.value)

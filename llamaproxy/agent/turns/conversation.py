@@ -50,6 +50,7 @@ class Conversation:
         A turn that was cut short keeps what was said and done so far, marked as interrupted; one without any of
         that leaves no trace, so that the history never holds two messages of the user in a row.
         """
+        turn.record.hear(asked=text)
         info = self._backends[key].info()
         if asked.images and not info.vision:
             turn.reply.say(
@@ -113,6 +114,7 @@ class Conversation:
         try:
             waiting = await loop.run()
         except (ModelError, CancelledError):
+            turn.record.hear(answered=reply.text())
             await self._commit(session, exchange, turn, interrupted=True)
             raise
         if waiting:
@@ -121,6 +123,7 @@ class Conversation:
             question = park(session, exchange, waiting, bench.clock.seconds(), bench.wall())
             await self._save(session)
             reply.say(question)
+            turn.record.break_off("asked")
         else:
             cut = _CUT.get(reply.ending, "")
             if cut:
@@ -128,6 +131,8 @@ class Conversation:
             elif not reply.transcript:
                 reply.say("[the model gave no answer; ask again, or choose another model with !model]")
             await self._commit(session, exchange, turn, interrupted=bool(cut))
+            turn.record.break_off("cut" if cut else "done")
+        turn.record.hear(answered=reply.text())
         reply.finish()
 
     async def _commit(

@@ -16,6 +16,7 @@ from twisted.logger import Logger
 
 from ...seams.errors import ContextTooLong, ModelError
 from ...seams.gates import Need
+from ...seams.records import LONGEST_REASON, Attempt
 from ...seams.types import Message, ModelRequest, ModelResult, ToolCall
 from ..backends import Backends
 from ..calls.arguments import BadArguments
@@ -221,7 +222,37 @@ class ToolLoop:
             return self._session.messages
         return self._session.until(exchange.after.length - exchange.stored)
 
+    @property
+    def _length(self) -> int:
+        """How many messages the conversation has, with those of this turn."""
+        exchange = self._exchange
+        before = self._session.message_count if exchange.after is None else exchange.after.length
+        return before - exchange.stored + len(exchange.messages)
+
     async def _complete(self, request: ModelRequest) -> ModelResult:
+        turn, sent = self._turn, len(request.messages) - 1
+        attempt = Attempt(
+            model=self._exchange.key,
+            at=turn.since_start(),
+            messages=sent,
+            left_out=max(0, self._length - sent),
+            tools=len(request.tools),
+        )
+        turn.record.attempts.append(attempt)
+        try:
+            result = await self._answer_to(request)
+        except ModelError as error:
+            attempt.error = f"{error.code}: {error}"[:LONGEST_REASON]
+            raise
+        finally:
+            attempt.seconds = turn.since_start() - attempt.at
+            attempt.first = turn.reply.first_after
+            usage = turn.reply.usage
+            attempt.prompt_tokens, attempt.completion_tokens = usage.prompt_tokens, usage.completion_tokens
+        attempt.counted = result.usage is not None
+        return result
+
+    async def _answer_to(self, request: ModelRequest) -> ModelResult:
         reply = self._turn.reply
         reply.asking()
         if not self._tools or self._model.info().tells_calls:

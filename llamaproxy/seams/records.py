@@ -1,0 +1,146 @@
+"""What is noted of each turn: who asked, what was done, how long it took and how it ended, and none of its words.
+
+A record is the one thing that grows while it crosses walls: the web room begins it, the agent adds to it, and whoever
+keeps records gets it when the turn is over. Nothing is added per token.
+"""
+
+from typing import Literal
+
+from msgspec import Struct, field
+
+# What came of a tool call.
+Verdict = Literal["ran", "failed", "refused", "asked", "wrong", "late"]
+
+# How a turn ended: `left` is a client that hung up, `asked` a question for leave that stands open.
+Ending = Literal["running", "done", "cut", "failed", "left", "stopped", "asked"]
+
+# Characters of what others wrote that a record keeps: names of clients and tools, reasons.
+LONGEST_NAME = 80
+LONGEST_REASON = 300
+# Characters of the words of either side, where the operator wants them.
+MOST_WORDS = 4000
+# Entries of each kind that a record keeps.
+MOST_ENTRIES = 200
+
+
+class ToolUse(Struct, kw_only=True, omit_defaults=True):
+    """One call of a tool; times are in seconds, `at` from the turn's beginning."""
+
+    name: str
+    at: float
+    seconds: float = 0.0
+    verdict: Verdict = "ran"
+
+
+class Attempt(Struct, kw_only=True, omit_defaults=True):
+    """One time that a model was asked; times are in seconds, `at` from the turn's beginning.
+
+    `messages` of the history were sent and `left_out` of it were not. `counted` says that the model's server counted
+    the tokens, which are guessed otherwise.
+    """
+
+    model: str
+    at: float
+    messages: int = 0
+    left_out: int = 0
+    tools: int = 0
+    first: float | None = None
+    seconds: float | None = None
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    counted: bool = False
+    error: str = ""
+
+    @property
+    def rate(self) -> float | None:
+        """Tokens a second, from the first one on."""
+        if self.seconds is None or self.first is None or self.completion_tokens < 2:
+            return None
+        return self.completion_tokens / max(self.seconds - self.first, 0.001)
+
+
+class Record(Struct, kw_only=True, omit_defaults=True):
+    """What happened in one turn.
+
+    `began` is in Unix seconds, `start` in the clock's, and all other times are in seconds from then on.
+
+    `named_by` says what decided the session, `caller` whose limits it shares. `queued` is the wait for earlier turns of
+    the session, `first` the time to the first piece of the reply, `paused` how long a slow reader held it in `pauses`
+    times. `commands` are names of commands alone. `errands` are an app's own questions that were answered beside it.
+    `joined` is the request whose turn this one heard the rest of. `asked` and `answered` are words, kept only where
+    `keeps_words` says that the operator wants them.
+    """
+
+    request_id: str = ""
+    session_id: str = ""
+    began: float = 0.0
+    start: float = 0.0
+    caller: str = ""
+    address: str = ""
+    named_by: str = ""
+    dialect: str = ""
+    client: str = ""
+    streamed: bool = False
+    queued: float = 0.0
+    commands: list[str] = field(default_factory=list)
+    attempts: list[Attempt] = field(default_factory=list)
+    tools: list[ToolUse] = field(default_factory=list)
+    errands: list[str] = field(default_factory=list)
+    first: float | None = None
+    pauses: int = 0
+    paused: float = 0.0
+    is_paused: bool = False
+    heartbeats: int = 0
+    seconds: float = 0.0
+    end: Ending = "running"
+    reason: str = ""
+    joined: str = ""
+    keeps_words: bool = False
+    asked: str = ""
+    answered: str = ""
+
+    @property
+    def model(self) -> str:
+        """The model that was asked last; "" for none."""
+        return self.attempts[-1].model if self.attempts else ""
+
+    @property
+    def prompt_tokens(self) -> int:
+        """Of all attempts."""
+        return sum(attempt.prompt_tokens for attempt in self.attempts)
+
+    @property
+    def completion_tokens(self) -> int:
+        """Of all attempts."""
+        return sum(attempt.completion_tokens for attempt in self.attempts)
+
+    @property
+    def rate(self) -> float | None:
+        """Tokens a second of the last answer."""
+        return self.attempts[-1].rate if self.attempts else None
+
+    def take_over(self, earlier: "Record") -> None:
+        """The turn of an earlier request goes on for this one."""
+        self.commands, self.attempts, self.tools = earlier.commands, earlier.attempts, earlier.tools
+        self.queued, self.joined = earlier.queued, earlier.request_id
+
+    def use(self, tool: ToolUse) -> None:
+        """Notes the call of a tool."""
+        if len(self.tools) < MOST_ENTRIES:
+            self.tools.append(tool)
+
+    def add_errand(self, what: str) -> None:
+        """Notes an errand beside the turn."""
+        if len(self.errands) < MOST_ENTRIES:
+            self.errands.append(what[:LONGEST_NAME])
+
+    def hear(self, asked: str = "", answered: str = "") -> None:
+        """Keeps words of the turn, if the operator wants them."""
+        if self.keeps_words:
+            self.asked = self.asked or asked[:MOST_WORDS]
+            self.answered = self.answered or answered[:MOST_WORDS]
+
+    def break_off(self, end: Ending, reason: str = "") -> None:
+        """Says how it ended, unless that is known already."""
+        if self.end == "running":
+            self.end, self.reason = end, reason[:LONGEST_REASON]

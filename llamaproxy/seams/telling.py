@@ -1,0 +1,118 @@
+"""A record in words: one line for the log, ten for a person."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from .records import Attempt, Record, ToolUse
+from .visible import visible
+
+# Tools and attempts that are told one by one.
+TOLD = 6
+
+ENDINGS = {
+    "running": "still runs",
+    "done": "done",
+    "cut": "cut short",
+    "failed": "failed",
+    "left": "the client left",
+    "stopped": "stopped",
+    "asked": "waits for leave",
+}
+
+
+def line_of(record: Record) -> str:
+    """One line for the log."""
+    parts = [f"turn {record.request_id} {record.session_id}", record.model or _commands(record)]
+    if record.joined:
+        parts.append(f"goes on from {record.joined}")
+    if record.queued >= 0.001:
+        parts.append(f"queued {seconds(record.queued)}")
+    if record.first is not None:
+        parts.append(f"first {seconds(record.first)}")
+    parts.append(f"total {seconds(record.seconds)}")
+    if record.attempts:
+        parts.append(f"tokens {record.prompt_tokens}+{record.completion_tokens}")
+    if record.rate is not None:
+        parts.append(f"{record.rate:.1f}/s")
+    if record.pauses:
+        parts.append(f"paused {seconds(record.paused)}")
+    if record.tools:
+        parts.append("tools " + ",".join(f"{tool.name}:{tool.verdict}" for tool in record.tools[:TOLD]))
+    parts.append(record.end + (f": {record.reason}" if record.reason else ""))
+    return visible(" ".join(parts))
+
+
+def lines_of(record: Record) -> list[str]:
+    """Ten lines, and two more where the words were kept."""
+    began = datetime.fromtimestamp(record.began).astimezone()
+    rate = f", {record.rate:.1f} tokens/s" if record.rate is not None else ""
+    lines = [
+        f"Turn {record.request_id} at {began:%Y-%m-%d %H:%M:%S}, {_ending(record)}",
+        f"Session: {record.session_id}, by {record.named_by}; caller {record.caller or record.address}",
+        f"Client: {record.client or 'unknown'} at {record.dialect}, {'streamed' if record.streamed else 'whole'}",
+        f"Queue: waited {seconds(record.queued)}; commands: {_commands(record)}",
+        f"Model: {_some([_attempt(each) for each in record.attempts]) or 'none was asked'}",
+        f"Prompt: {_prompt(record.attempts)}",
+        f"Tools: {_some([_tool(each) for each in record.tools]) or 'none'}",
+        f"Reply: first piece {_maybe(record.first)}, {record.completion_tokens} tokens{rate}",
+        f"Reader: {_pauses(record)}; {_times(record.heartbeats, 'heartbeat')}",
+        f"Beside it: {', '.join(record.errands) or 'nothing'}; took {seconds(record.seconds)}",
+    ]
+    if record.keeps_words:
+        lines += [f"Asked: {record.asked}", f"Answered: {record.answered}"]
+    return [visible(line) for line in lines]
+
+
+def seconds(value: float) -> str:
+    """A time for a person."""
+    if value < 0.9995:
+        return f"{value * 1000:.0f} ms"
+    return f"{value:.1f} s" if value < 120 else f"{value / 60:.1f} min"
+
+
+def _ending(record: Record) -> str:
+    ending = ENDINGS[record.end]
+    return f"{ending}: {record.reason}" if record.reason else ending
+
+
+def _commands(record: Record) -> str:
+    return " ".join(f"!{name}" for name in record.commands[:TOLD]) or "-"
+
+
+def _attempt(attempt: Attempt) -> str:
+    if attempt.error:
+        return f"{attempt.model} failed ({attempt.error})"
+    took = "runs" if attempt.seconds is None else f"took {seconds(attempt.seconds)}"
+    return f"{attempt.model} {took}, first token {_maybe(attempt.first)}"
+
+
+def _prompt(attempts: Sequence[Attempt]) -> str:
+    if not attempts:
+        return "none"
+    last = attempts[-1]
+    about = "" if last.counted else "about "
+    left = f", {last.left_out} older ones left out" if last.left_out else ", nothing left out"
+    return f"{about}{last.prompt_tokens} tokens, {_times(last.messages, 'message')}{left}, {_times(last.tools, 'tool')}"
+
+
+def _tool(tool: ToolUse) -> str:
+    return f"{tool.name} {tool.verdict} ({seconds(tool.seconds)})"
+
+
+def _pauses(record: Record) -> str:
+    if not record.pauses:
+        return "kept up"
+    return f"held it {_times(record.pauses, 'time')}, {seconds(record.paused)} in all"
+
+
+def _some(told: Sequence[str]) -> str:
+    more = f"; and {len(told) - TOLD} more" if len(told) > TOLD else ""
+    return "; ".join(told[:TOLD]) + more
+
+
+def _maybe(value: float | None) -> str:
+    return "never came" if value is None else f"after {seconds(value)}"
+
+
+def _times(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
