@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from os import PathLike
 from pathlib import Path
+from threading import Event
 from typing import Any, TypeVar
 
 from msgspec import ValidationError
@@ -117,10 +118,15 @@ class SqliteSessionStore:
     async def _open(self) -> None:
         self._writes.start()
         self._reads.start()
+        made = Event()
+        # Both first in their threads, so that what is asked meanwhile comes behind them.
+        written = self._writes.run(lambda: self._explained(lambda: self._connect(made)))
+        read = self._reads.run(lambda: self._explained(lambda: self._connect_reader(made)))
         try:
-            await self._writes.run(lambda: self._explained(self._connect))
-            await self._reads.run(lambda: self._explained(self._connect_reader))
+            await written
+            await read
         except BaseException:
+            read.addErrback(lambda failure: None)
             self._stop()
             raise
 
@@ -147,15 +153,20 @@ class SqliteSessionStore:
     def _opened(self) -> Database:
         return Database(self._path, self._now, self._power)
 
-    def _connect(self) -> None:
-        self._database = self._opened()
+    def _connect(self, made: Event) -> None:
+        try:
+            self._database = self._opened()
+        finally:
+            made.set()
 
     def _disconnect(self) -> None:
         database, self._database = self._database, None
         if database is not None:
             database.close()
 
-    def _connect_reader(self) -> None:
+    def _connect_reader(self, made: Event | None = None) -> None:
+        if made is not None:
+            made.wait()
         self._reader = Reader(self._path)
 
     def _disconnect_reader(self) -> None:

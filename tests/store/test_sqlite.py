@@ -53,6 +53,14 @@ class FailureTests(TestCase):
             self.assertEqual(connection.execute("SELECT count(*) FROM messages").fetchone(), (100,))
         connection.close()
 
+    async def test_what_is_asked_while_it_opens_waits_for_that(self) -> None:
+        store = SqliteSessionStore(self.mktemp(), reactor)
+        self.addCleanup(store.close)
+        opened = store.open()
+        appended, loaded = store.append("s", turn(1)), store.load("t", 1)
+        self.assertEqual((await appended, await loaded), (1, None))
+        await opened
+
     async def test_nothing_can_be_asked_of_a_closed_store(self) -> None:
         store = SqliteSessionStore(self.mktemp(), reactor)
         await self.refusal(store.load("s", 1))
