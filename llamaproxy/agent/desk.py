@@ -32,7 +32,7 @@ class Desk:
     async def serve(self, running: Turn, caller: Caller, turn: ChatTurn) -> None:
         """Answers `turn` into the reply of `running`. Raises `AgentError` or `CancelledError`."""
         try:
-            script = self._commands.read(turn.text) if turn.commandable else Script(prompt=turn.text.strip())
+            script = self._read(turn)
         except TooManyCommands as problem:
             running.reply.say(str(problem))
             running.reply.finish()
@@ -55,6 +55,12 @@ class Desk:
             if caller.depth and session.is_at_rest:
                 self._sessions.drop(session)
         self._guests.tidy()
+
+    def _read(self, turn: ChatTurn) -> Script:
+        """The message taken apart; what came with the results of an app's tools was said before. Raises as `read`."""
+        if turn.app.is_answer:
+            return Script()
+        return self._commands.read(turn.text) if turn.commandable else Script(prompt=turn.text.strip())
 
     async def _answer(self, session: Session, running: Turn, script: Script, turn: ChatTurn) -> None:
         at_once, later = self._commands.split(script.commands)
@@ -95,6 +101,10 @@ class Desk:
         await self._load(session, running)
         await self._sessions.refill(session, self._limits.history_max_ctx)
         reply = running.reply
+        if turn.app.results:
+            await self._conversation.take_results(session, turn, running)
+            if turn.app.is_answer:
+                return
         if script.commands:
             if answer := await self._commands.run(script.commands, session, running):
                 reply.say(answer)
@@ -108,7 +118,7 @@ class Desk:
                 return
             reply.say("\n\n")
         if (parked := parked_turn(session)) is not None:
-            if is_open(session, parked, self._clock.seconds(), self._wall()):
+            if parked.code and is_open(session, parked, self._clock.seconds(), self._wall()):
                 reply.say(reminder(parked))
                 reply.finish()
                 return

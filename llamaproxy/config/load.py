@@ -22,6 +22,7 @@ from .schema import (
     ModelEntry,
     ModelRegistry,
     Settings,
+    seconds_alone,
 )
 from .variables import is_name
 
@@ -78,6 +79,9 @@ def _is_network(text: str) -> bool:
 
 
 _DOOR_RULES = (
+    _Rule(
+        "cancel, detach or grace:SECONDS", lambda text: seconds_alone(text) is not None, ("on_disconnect",)
+    ),
     _Rule("a port from 1 to 65535", lambda port: 1 <= port <= 65535, ("llama_port",)),
     _Rule(f"a number from 1 to {MOST_WORKERS}", lambda count: 1 <= count <= MOST_WORKERS, ("workers",)),
     _Rule("a number above 0", _above_0, ("max_body_bytes", "request_timeout", "stall_timeout")),

@@ -3,6 +3,8 @@
 Keys that are not named here are left alone: other plugins of the agent keep their settings in the same files.
 """
 
+import re
+from math import inf
 from typing import Any, Literal
 
 from msgspec import Struct, field
@@ -20,6 +22,19 @@ SessionBy = Literal["chat_header", "user_header", "client_header", "body_field",
 Rights = Literal["all", "safe", "none"]
 # What becomes of a tool call that needs leave: it is refused, or the user is asked in the chat.
 GateMode = Literal["reject", "ask"]
+
+
+def seconds_alone(on_disconnect: str) -> float | None:
+    """For how long a turn goes on whose client has left; None if that is not what it says."""
+    word, _, number = on_disconnect.partition(":")
+    match word, number:
+        case "cancel", "":
+            return 0.0
+        case "detach", "":
+            return inf
+        case "grace", _ if re.fullmatch(r"\d{1,6}(\.\d{1,3})?", number):
+            return float(number)
+    return None
 
 
 class FrontDoor(Struct, frozen=True, kw_only=True):
@@ -58,6 +73,10 @@ class FrontDoor(Struct, frozen=True, kw_only=True):
     `recorder` says whether turns leave records in memory, `turn_log` how the log tells of each: in a `line`, as `json`
     or not at all (`off`).
 
+    `client_tools` lets apps bring tools of their own: `off` none, `on` all, `header` those that say so in the header
+    X-Llamaproxy-Tools. `client_system` says whether an app's system prompt is shown to the model, behind the
+    agent's own. `on_disconnect` says what becomes of a turn whose client leaves: `cancel`, `grace:SECONDS`, `detach`.
+
     `commands` says which chat commands callers may use, `key_commands` the same for single API keys by name; a
     key that has `all` there is the operator's own, and so may also do what is for the operator only, as may
     callers from the machine itself where `commands` is `all`. `gate_mode`
@@ -91,6 +110,9 @@ class FrontDoor(Struct, frozen=True, kw_only=True):
     durability: Literal["process", "power"] = "process"
     recorder: bool = True
     turn_log: Literal["line", "json", "off"] = "line"
+    client_tools: Literal["off", "header", "on"] = "off"
+    client_system: Literal["ignore", "append"] = "ignore"
+    on_disconnect: str = "cancel"
     session_by: tuple[SessionBy, ...] = ("chat_header", "user_header", "api_key")
     chat_headers: tuple[str, ...] = ("X-Llamaproxy-Chat", "X-OpenWebUI-Chat-Id")
     user_headers: tuple[str, ...] = ("X-Llamaproxy-User", "X-OpenWebUI-User-Id")

@@ -11,10 +11,12 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, Raw, Struct
 from msgspec.json import Decoder
 
+from ..seams.arguments import arguments_object, arguments_text
 from ..seams.errors import AgentError, BadRequest
-from ..seams.types import AgentEvent, Message, ModelInfo, Options, Reasoning, ReplyEnd, Text, Usage
+from ..seams.types import AgentEvent, Message, ModelInfo, Options, Reasoning, ReplyEnd, Text, ToolCall, Usage
 from .base import EVENT_STREAM, BlockEncoder, ChatRequest, message_of, named_event, quote, to_json
 from .body import Name, decode_body
+from .brought import Brought
 from .fields import CommonFields, identity_of, ignored_of, is_there
 from .options import stop_texts
 from .outline import Outline
@@ -29,6 +31,7 @@ _STOP_REASONS = {
     "content_filter": "refusal",
     "refusal": "refusal",
     "pause_turn": "pause_turn",
+    "tool_calls": "tool_use",
 }
 _ERROR_TYPES = {
     401: "authentication_error",
@@ -102,6 +105,7 @@ def parse(body: bytes) -> ChatRequest:
         stream=bool(asked.stream),
         outline=Outline(messages, system=asked.system, tools=is_there(asked.tools)),
         ignored=ignored_of(asked, ("system", is_there(asked.system) or has_system(messages))),
+        brought=Brought(asked, messages, asked.system),
         identity=identity_of(asked),
     )
 
@@ -174,9 +178,10 @@ class MessageEncoder(BlockEncoder):
         return named_event("ping", {}).encode("ascii")
 
     def finish(self, end: ReplyEnd) -> bytes:
-        """The end of the open block, the reason of the end with the usage, and the end of the message."""
+        """The end of the open block, the calls that the app is to make, and the end of the message with its reason."""
         return (
             self._turn_to(None)
+            + "".join(map(self._call, end.tool_calls))
             + named_event("message_delta", {"delta": _stop(end), "usage": _usage(end.usage)})
             + named_event("message_stop", {})
         ).encode("ascii")
@@ -188,10 +193,12 @@ class MessageEncoder(BlockEncoder):
     def whole(self, text: str, reasoning: str, end: ReplyEnd) -> bytes:
         """The whole message."""
         thoughts = [{**_block(Reasoning), "thinking": reasoning}] if reasoning else []
+        texts = [{**_block(Text), "text": text}] if text or not end.tool_calls else []
+        calls = [{**_use(call), "input": arguments_object(call.arguments)} for call in end.tool_calls]
         return to_json(
             {
                 **self._message,
-                "content": [*thoughts, {**_block(Text), "text": text}],
+                "content": [*thoughts, *texts, *calls],
                 **_stop(end),
                 "usage": _usage(end.usage),
             }
@@ -205,6 +212,19 @@ class MessageEncoder(BlockEncoder):
             f'data: {{"type":"content_block_delta","index":{self._index},"delta":{{"type":"{name}","{field}":'
         )
         return named_event("content_block_start", {"index": self._index, "content_block": _block(kind)})
+
+    def _call(self, call: ToolCall) -> str:
+        """The block of a call."""
+        self._index += 1
+        index, delta = (
+            self._index,
+            {"type": "input_json_delta", "partial_json": arguments_text(call.arguments)},
+        )
+        return (
+            named_event("content_block_start", {"index": index, "content_block": _use(call)})
+            + named_event("content_block_delta", {"index": index, "delta": delta})
+            + named_event("content_block_stop", {"index": index})
+        )
 
     def _piece(self, text: str) -> str:
         return f"{self._head}{quote(text)}}}}}\n\n"
@@ -252,6 +272,11 @@ def _block(kind: type[AgentEvent]) -> dict[str, Any]:
     if kind is Text:
         return {"type": "text", "text": "", "citations": None}
     return {"type": "thinking", "thinking": "", "signature": ""}
+
+
+def _use(call: ToolCall) -> dict[str, Any]:
+    """An empty block of a call."""
+    return {"type": "tool_use", "id": call.id, "name": call.name, "input": {}}
 
 
 def _stop(end: ReplyEnd) -> dict[str, Any]:

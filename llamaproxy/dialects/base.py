@@ -14,6 +14,8 @@ from msgspec import Raw, Struct
 
 from ..seams.errors import AgentError
 from ..seams.types import AgentEvent, ChatTurn, ReplyEnd, Text
+from .brought import Brought
+from .fields import CommonFields
 from .outline import Outline
 
 
@@ -22,8 +24,9 @@ class ChatRequest(Struct, frozen=True, kw_only=True):
 
     `model` is its own spelling, which replies echo; "" if it named none. With `lifecycle`, `turn` is None:
     Ollama's requests to load or unload a model say nothing to the agent and touch no session. `outline` is there for
-    `housekeeping` to look at, and for nothing else. `ignored` names what the client sent and nobody uses, `identity`
-    holds what it says of itself, its user and its conversation, by field.
+    `housekeeping` to look at, and for nothing else. `brought` is what the app brings along, for who is allowed that;
+    `ignored` names what the client sent and nobody uses otherwise. `identity` holds what it says of itself, its user
+    and its conversation, by field.
     """
 
     turn: ChatTurn | None
@@ -32,6 +35,7 @@ class ChatRequest(Struct, frozen=True, kw_only=True):
     include_usage: bool = False
     lifecycle: Literal["load", "unload"] | None = None
     outline: Outline = Outline()
+    brought: Brought = Brought(CommonFields())
     ignored: tuple[str, ...] = ()
     identity: dict[str, Raw] = {}
 

@@ -14,6 +14,7 @@ from .pictures import picture
 from .provenance import RESULT, runs, sort
 
 _NULL = Raw(b"null")
+_TEXTS = ("text", "input_text")
 # How deeply content may stand in content; the vendors have a page in a tool's result, and pictures in that.
 _DEEPEST = 4
 
@@ -48,6 +49,7 @@ class _Part(_File):
     source: _Source | str | None = None
     title: str | None = None
     tool_name: Name = ""
+    tool_use_id: Name = ""
     file: _File | None = None
     content: Raw = _NULL
 
@@ -79,6 +81,31 @@ def read_said(raw: Raw, at: str) -> Said:
         material=(*reader.material, *around),
         images=tuple(reader.images),
     )
+
+
+def text_and_images(raw: Raw, at: str) -> tuple[str, list[Image]]:
+    """All text of a content that nobody typed, and its pictures. Raises `BadRequest`."""
+    reader = _Reader()
+    texts = reader.read(raw, at, 1)
+    return "\n".join([*texts, *(each.text for each in reader.material)]), reader.images
+
+
+def results_in(raw: Raw, at: str) -> tuple[list[tuple[str, list[Image], str]], bool]:
+    """The results of tools in a message's content, each with its pictures and the id of its call; and whether a person
+    says something beside them. Raises `BadRequest`.
+    """
+    content = decode(raw, _content, at)
+    parts = content if isinstance(content, list) else []
+    results = []
+    for index, part in enumerate(parts):
+        if part.type == "tool_result":
+            text, images = text_and_images(part.content, f"{at}[{index}].content")
+            results.append((text, images, part.tool_use_id))
+    typed = (
+        [content] if isinstance(content, str) else [part.text or "" for part in parts if part.type in _TEXTS]
+    )
+    own, _ = sort(typed)
+    return results, any(text.strip() for text in own)
 
 
 class _Reader:

@@ -22,6 +22,7 @@ class CommonFields(Struct, kw_only=True):
     tool_choice: Raw = Raw()
     functions: Raw = Raw()
     function_call: Raw = Raw()
+    parallel_tool_calls: Raw = Raw()
     user: Raw = Raw()
     safety_identifier: Raw = Raw()
     prompt_cache_key: Raw = Raw()
@@ -30,12 +31,10 @@ class CommonFields(Struct, kw_only=True):
 
 
 def ignored_of(body: CommonFields, *others: tuple[str, bool]) -> tuple[str, ...]:
-    """The names of what the client sent and nobody here uses; `others` are further ones, and whether they are there.
+    """The names of what the client sent and nobody here uses, unless its operator allows that.
 
-    Raises `BadRequest` where the client forces a tool of its own: it cannot work without that call.
+    `others` are further ones, and whether they are there.
     """
-    forced(body.tool_choice, "tool_choice")
-    forced(body.function_call, "function_call")
     sent = ("tools", body.tools), ("functions", body.functions)
     chosen = ("tool_choice", body.tool_choice), ("function_call", body.function_call)
     names = [name for name, raw in (*sent, *chosen) if is_there(raw)]
@@ -60,7 +59,7 @@ def is_there(raw: Raw) -> bool:
 
 
 def forced(raw: Raw, field: str) -> None:
-    """Raises `BadRequest` if the client's choice of a tool forces one."""
+    """Raises `BadRequest` if the client's choice of a tool forces one: it cannot work without that call."""
     if not is_there(raw):
         return
     choice = decode(raw, _choice, field)
@@ -72,5 +71,5 @@ def forced(raw: Raw, field: str) -> None:
     if choice not in _FREE:
         raise BadRequest(
             f"{field}: an app's own tools are not called here, since the agent uses tools of its own; so none can be "
-            f"forced. Leave {field} out, or set it to auto."
+            f"forced. Leave {field} out, or set it to auto; or the operator can turn client_tools on."
         )

@@ -11,15 +11,17 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, Struct
 from msgspec.json import Decoder
 
+from ..seams.arguments import arguments_object
 from ..seams.errors import AgentError, BadRequest
 from ..seams.types import ChatTurn, Options, ReplyEnd
 from .base import ChatRequest, FrameEncoder, message_of, quote, to_json
 from .body import Name, decode_body
+from .brought import Brought
 from .fields import CommonFields, identity_of, ignored_of, is_there
 from .ollama_models import rfc3339
 from .options import stop_texts, token_limit
 from .outline import Outline
-from .parsing import WireMessage, has_system, last_user_turn, turn_of
+from .parsing import WireMessage, has_system, turn_of, turn_or_results
 from .pictures import pictures
 from .schemas import checked
 
@@ -76,9 +78,10 @@ def parse_chat(body: bytes) -> ChatRequest:
     chat = decode_body(body, _chat_body)
     if chat.messages is None:
         raise BadRequest("messages: a list of messages is needed")
-    turn = last_user_turn(chat.messages, _options(chat)) if chat.messages else None
+    turn, problem = turn_or_results(chat.messages, _options(chat)) if chat.messages else (None, None)
     outline = Outline(chat.messages, tools=is_there(chat.tools))
-    return _request(chat, turn, outline, has_system(chat.messages))
+    brought = Brought(chat, chat.messages, problem=problem)
+    return _request(chat, turn, outline, has_system(chat.messages), brought)
 
 
 def parse_generate(body: bytes) -> ChatRequest:
@@ -88,10 +91,14 @@ def parse_generate(body: bytes) -> ChatRequest:
     text = generate.prompt or ""
     options = _options(generate)
     turn = turn_of(text, options, images) if text.strip() or images else None
-    return _request(generate, turn, Outline(prompt=text, system=generate.system or ""), bool(generate.system))
+    system = generate.system or ""
+    brought = Brought(generate, system=system, has_calls=False)
+    return _request(generate, turn, Outline(prompt=text, system=system), bool(system), brought)
 
 
-def _request(body: _TurnBody, turn: ChatTurn | None, outline: Outline, system: bool) -> ChatRequest:
+def _request(
+    body: _TurnBody, turn: ChatTurn | None, outline: Outline, system: bool, brought: Brought
+) -> ChatRequest:
     model, stream = body.model or "", body.stream is not False
     if turn is not None:
         return ChatRequest(
@@ -99,6 +106,7 @@ def _request(body: _TurnBody, turn: ChatTurn | None, outline: Outline, system: b
             model=model,
             stream=stream,
             outline=outline,
+            brought=brought,
             ignored=ignored_of(body, ("system", system)),
             identity=identity_of(body),
         )
@@ -161,8 +169,9 @@ class _LineEncoder(FrameEncoder):
         return self._silence
 
     def finish(self, end: ReplyEnd) -> bytes:
-        """The line that says `done`, with counts and durations."""
-        return self._last('""', end)
+        """The calls that the app is to make, and the line that says `done`, with counts and durations."""
+        calls = f'{self._text}""{_calls(end)}{self._tail}'.encode("ascii") if end.tool_calls else b""
+        return calls + self._last('""', end)
 
     def fail(self, reason: AgentError) -> bytes:
         """The reason as text, since four known clients swallow an `error` line; then an ordinary end."""
@@ -172,11 +181,13 @@ class _LineEncoder(FrameEncoder):
     def whole(self, text: str, reasoning: str, end: ReplyEnd) -> bytes:
         """A last line that holds all the text."""
         thinking = f',"thinking":{quote(reasoning)}' if reasoning else ""
-        return self._last(f"{quote(text)}{thinking}", end)
+        return self._last(f"{quote(text)}{thinking}{_calls(end)}", end)
 
     def _last(self, text: str, end: ReplyEnd) -> bytes:
+        # Ollama has no word of its own for an answer that ends in calls.
+        reason = "stop" if end.tool_calls else end.finish_reason
         return (
-            f'{self._text}{text}{self.closing},"done":true,"done_reason":"{end.finish_reason}"'
+            f'{self._text}{text}{self.closing},"done":true,"done_reason":"{reason}"'
             f',"total_duration":{end.total_duration},"load_duration":{end.load_duration}'
             f',"prompt_eval_count":{end.usage.prompt_tokens},"prompt_eval_duration":{end.prompt_eval_duration}'
             f',"eval_count":{end.usage.completion_tokens},"eval_duration":{end.eval_duration}}}\n'
@@ -193,6 +204,20 @@ class GenerateEncoder(_LineEncoder):
     """A reply to POST /api/generate."""
 
     opening, closing = '"response":', ""
+
+
+def _calls(end: ReplyEnd) -> str:
+    """The calls as a field of the message, with arguments as objects; "" if there are none."""
+    if not end.tool_calls:
+        return ""
+    calls = [
+        {
+            "id": call.id,
+            "function": {"index": index, "name": call.name, "arguments": arguments_object(call.arguments)},
+        }
+        for index, call in enumerate(end.tool_calls)
+    ]
+    return f',"tool_calls":{to_json(calls).decode()}'
 
 
 def lifecycle(request: ChatRequest, kind: Literal["chat", "generate"], now: float) -> bytes:

@@ -46,21 +46,21 @@ def parse_name(body: bytes) -> str:
     return name
 
 
-def tags(models: Sequence[ModelInfo]) -> bytes:
+def tags(models: Sequence[ModelInfo], takes_tools: bool = False) -> bytes:
     """Body of GET /api/tags."""
-    return _tags(tuple(models))
+    return _tags(tuple(models), takes_tools)
 
 
 # Apps ask for it again and again, and it rarely changes.
 @lru_cache(maxsize=8)
-def _tags(models: tuple[ModelInfo, ...]) -> bytes:
+def _tags(models: tuple[ModelInfo, ...], takes_tools: bool) -> bytes:
     return to_json(
         {
             "models": [
                 {
-                    **_entry(info),
+                    **_entry(info, takes_tools),
                     "modified_at": rfc3339(info.modified_at),
-                    "capabilities": capabilities(info),
+                    "capabilities": capabilities(info, takes_tools),
                 }
                 for info in models
             ]
@@ -68,13 +68,13 @@ def _tags(models: tuple[ModelInfo, ...]) -> bytes:
     )
 
 
-def ps(models: Sequence[ModelInfo]) -> bytes:
+def ps(models: Sequence[ModelInfo], takes_tools: bool = False) -> bytes:
     """Body of GET /api/ps, which is about models that are loaded."""
     return to_json(
         {
             "models": [
                 {
-                    **_entry(info),
+                    **_entry(info, takes_tools),
                     "expires_at": _FOREVER,
                     "size_vram": 0,
                     "context_length": info.context_length,
@@ -85,7 +85,7 @@ def ps(models: Sequence[ModelInfo]) -> bytes:
     )
 
 
-def show(info: ModelInfo) -> bytes:
+def show(info: ModelInfo, takes_tools: bool = False) -> bytes:
     """Body of POST /api/show, `verbose` or not: there are no tensors to list.
 
     Swift clients need the four texts, and everybody needs `model_info`. What is not known is left out of it, as
@@ -99,7 +99,7 @@ def show(info: ModelInfo) -> bytes:
             "template": "",
             "details": _details(info),
             "model_info": _model_info(info),
-            "capabilities": capabilities(info),
+            "capabilities": capabilities(info, takes_tools),
             "modified_at": rfc3339(info.modified_at),
         }
     )
@@ -120,16 +120,17 @@ def recommendations() -> bytes:
     return to_json({"recommendations": []})
 
 
-def digest(info: ModelInfo) -> str:
+def digest(info: ModelInfo, takes_tools: bool = False) -> str:
     """Unique for each model and its capabilities, since llm-ollama merges and remembers models by digest."""
-    return sha256(to_json([info.key, info.model_id, info.kind, capabilities(info)])).hexdigest()
+    return sha256(to_json([info.key, info.model_id, info.kind, capabilities(info, takes_tools)])).hexdigest()
 
 
-def capabilities(info: ModelInfo) -> list[str]:
-    """What the model can do for an app; tools are the agent's own, so they are no app's business."""
+def capabilities(info: ModelInfo, takes_tools: bool = False) -> list[str]:
+    """What the model can do for an app; it has tools of its own, and calls an app's where the operator allows that."""
     if info.embedding:
         return ["embedding"]
-    return ["completion", "vision"] if info.vision else ["completion"]
+    more = [name for name, there in (("vision", info.vision), ("tools", takes_tools)) if there]
+    return ["completion", *more]
 
 
 def rfc3339(seconds: float) -> str:
@@ -137,13 +138,13 @@ def rfc3339(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat().replace("+00:00", "Z")
 
 
-def _entry(info: ModelInfo) -> dict[str, Any]:
+def _entry(info: ModelInfo, takes_tools: bool) -> dict[str, Any]:
     name = tagged(info.key)
     return {
         "name": name,
         "model": name,
         "size": info.size,
-        "digest": digest(info),
+        "digest": digest(info, takes_tools),
         "details": _details(info),
     }
 

@@ -13,14 +13,16 @@ from typing import Any, ClassVar
 from msgspec import Struct
 from msgspec.json import Decoder
 
+from ..seams.arguments import arguments_text
 from ..seams.errors import AgentError, BadRequest
-from ..seams.types import ModelInfo, ReplyEnd, Usage
+from ..seams.types import ModelInfo, ReplyEnd, ToolCall, Usage
 from .base import COMMENT, EVENT_STREAM, ChatRequest, FrameEncoder, message_of, to_json
 from .body import Name, decode_body
+from .brought import Brought
 from .fields import CommonFields, identity_of, ignored_of, is_there
 from .options import Format, Reasoning, read_options
 from .outline import Outline
-from .parsing import WireMessage, has_system, last_user_turn
+from .parsing import WireMessage, has_system, turn_or_results
 
 JSON_TYPE = b"application/json"
 
@@ -65,12 +67,14 @@ def parse_chat(body: bytes) -> ChatRequest:
         form=chat.response_format,
         effort=chat.reasoning_effort or (chat.reasoning.effort if chat.reasoning else None),
     )
+    turn, problem = turn_or_results(chat.messages, options)
     return ChatRequest(
-        turn=last_user_turn(chat.messages, options),
+        turn=turn,
         model=chat.model or "",
         stream=bool(chat.stream),
         include_usage=bool(chat.stream_options and chat.stream_options.include_usage),
         outline=Outline(chat.messages, tools=is_there(chat.tools)),
+        brought=Brought(chat, chat.messages, problem=problem),
         ignored=ignored_of(chat, ("system", has_system(chat.messages))),
         identity=identity_of(chat),
     )
@@ -120,8 +124,9 @@ class ChunkEncoder(FrameEncoder, ABC):
         return COMMENT
 
     def finish(self, end: ReplyEnd) -> bytes:
-        """The finish reason, the usage if asked for, and the closing mark."""
-        frames = f'{self._choice}{self.silence}{self.closing},"finish_reason":"{_finish(end)}"}}]}}\n\n'
+        """The calls that the app is to make, the finish reason, the usage if asked for, and the closing mark."""
+        frames = "".join(map(self._call, range(len(end.tool_calls)), end.tool_calls))
+        frames += f'{self._choice}{self.silence}{self.closing},"finish_reason":"{_finish(end)}"}}]}}\n\n'
         if self._include_usage:
             frames += f'{self._chunk}],"usage":{to_json(_usage(end.usage)).decode()}}}\n\n'
         return frames.encode("ascii") + _DONE
@@ -132,7 +137,7 @@ class ChunkEncoder(FrameEncoder, ABC):
 
     def whole(self, text: str, reasoning: str, end: ReplyEnd) -> bytes:
         """A completion with one choice."""
-        choice = {"index": 0, **self._answer(text, reasoning), "logprobs": None}
+        choice = {"index": 0, **self._answer(text, reasoning, end), "logprobs": None}
         return to_json(
             {
                 "object": self.kind,
@@ -143,8 +148,18 @@ class ChunkEncoder(FrameEncoder, ABC):
         )
 
     @abstractmethod
-    def _answer(self, text: str, reasoning: str) -> dict[str, Any]:
+    def _answer(self, text: str, reasoning: str, end: ReplyEnd) -> dict[str, Any]:
         """What a choice that is not streamed holds of the answer."""
+
+    def _call(self, index: int, call: ToolCall) -> str:
+        """The frames of a call: what is called, and then with what."""
+        function = {"name": call.name, "arguments": ""}
+        begun = {"index": index, "id": call.id, "type": "function", "function": function}
+        more = {"index": index, "function": {"arguments": arguments_text(call.arguments)}}
+        return "".join(
+            f'{self._choice}{self.silence}"tool_calls":{to_json([piece]).decode()}{self._tail}'
+            for piece in (begun, more)
+        )
 
 
 class ChatEncoder(ChunkEncoder):
@@ -158,10 +173,20 @@ class ChatEncoder(ChunkEncoder):
         """The role."""
         return f'{self._choice}"delta":{{"role":"assistant","content":""{self._tail}'.encode("ascii")
 
-    def _answer(self, text: str, reasoning: str) -> dict[str, Any]:
-        message = {"role": "assistant", "content": text, "refusal": None}
+    def _answer(self, text: str, reasoning: str, end: ReplyEnd) -> dict[str, Any]:
+        message: dict[str, Any] = {"role": "assistant", "content": text, "refusal": None}
         if reasoning:
             message["reasoning_content"] = reasoning
+        if end.tool_calls:
+            message["content"] = text or None
+            message["tool_calls"] = [
+                {
+                    "id": call.id,
+                    "type": "function",
+                    "function": {"name": call.name, "arguments": arguments_text(call.arguments)},
+                }
+                for call in end.tool_calls
+            ]
         return {"message": message}
 
 

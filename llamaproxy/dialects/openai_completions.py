@@ -8,8 +8,10 @@ from typing import Any
 from msgspec.json import Decoder
 
 from ..seams.errors import BadRequest
+from ..seams.types import ReplyEnd
 from .base import ChatRequest
 from .body import Name, decode_body
+from .brought import Brought
 from .fields import CommonFields, identity_of, ignored_of
 from .openai import ChunkEncoder, StreamOptions
 from .options import read_options
@@ -43,6 +45,7 @@ def parse(body: bytes) -> ChatRequest:
         stream=bool(asked.stream),
         include_usage=bool(asked.stream_options and asked.stream_options.include_usage),
         outline=Outline(prompt=texts[0]),
+        brought=Brought(asked, has_calls=False),
         ignored=ignored_of(asked),
         identity=identity_of(asked),
     )
@@ -55,5 +58,5 @@ class CompletionEncoder(ChunkEncoder):
     text, reasoning = '"text":', '"text":"","reasoning_content":'
     silence, closing = '"text":""', ',"logprobs":null'
 
-    def _answer(self, text: str, reasoning: str) -> dict[str, Any]:
+    def _answer(self, text: str, reasoning: str, end: ReplyEnd) -> dict[str, Any]:
         return {"text": text}

@@ -12,10 +12,12 @@ from msgspec import Raw, Struct
 from msgspec.json import Decoder
 from msgspec.structs import replace
 
+from ..seams.arguments import arguments_object, arguments_text
 from ..seams.errors import AgentError, BadRequest
-from ..seams.types import AgentEvent, Reasoning, ReplyEnd, Text, Usage
+from ..seams.types import AgentEvent, ChatTurn, Reasoning, ReplyEnd, Text, ToolCall, Usage
 from .base import COMMENT, EVENT_STREAM, BlockEncoder, ChatRequest, message_of, named_event, quote, to_json
 from .body import Name, decode, decode_body
+from .brought import Brought
 from .fields import CommonFields, identity_of, ignored_of, is_there
 from .options import Format, read_options
 from .options import Reasoning as ReasoningOptions
@@ -33,6 +35,8 @@ class _Item(Struct):
     type: Name = "message"
     role: Name = "user"
     content: Raw = Raw(b"null")
+    call_id: Raw = Raw(b"null")
+    output: Raw = Raw(b"null")
 
 
 class _Body(CommonFields):
@@ -54,6 +58,9 @@ _body = Decoder(_Body)
 _NOTHING = Raw(b"null")
 _metadata: Decoder[dict[str, str] | None] = Decoder(dict[str, str] | None)
 
+# Items that tell the app's results.
+_RESULTS = ("function_call_output", "custom_tool_call_output")
+
 # Why a response may be incomplete.
 _INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter", "refusal": "content_filter"}
 
@@ -73,16 +80,22 @@ def parse(body: bytes) -> ResponseRequest:
         effort=asked.reasoning.effort if asked.reasoning else None,
     )
     messages: list[WireMessage] = []
+    shown: list[WireMessage] = []
+    problem = None
     if isinstance(asked.input, str):
         if not asked.input.strip():
             raise BadRequest("input: the message is empty")
         turn, prompt = turn_of(asked.input, options), asked.input
     else:
-        items = [item for item in asked.input or () if item.type == "message"]
-        if not items:
+        shown = [_message(item) for item in asked.input or () if item.type in ("message", *_RESULTS)]
+        messages = [message for message in shown if message.role != "tool"]
+        if not shown:
             raise BadRequest("input: a message is needed")
-        messages = [WireMessage(item.role, item.content) for item in items]
-        turn, prompt = last_user_turn(messages, options, "input"), ""
+        if messages:
+            turn, prompt = last_user_turn(messages, options, "input"), ""
+        else:
+            turn, prompt = ChatTurn(text="", options=options), ""
+            problem = BadRequest("input: a message is needed")
         if asked.previous_response_id:
             # What was said before is here, and not in the input.
             turn = replace(turn, trail=(), shown=())
@@ -91,6 +104,7 @@ def parse(body: bytes) -> ResponseRequest:
         model=asked.model or "",
         stream=bool(asked.stream),
         outline=Outline(messages, prompt=prompt, system=asked.instructions, tools=is_there(asked.tools)),
+        brought=Brought(asked, shown, asked.instructions, problem),
         ignored=ignored_of(
             asked, ("instructions", is_there(asked.instructions)), ("system", has_system(messages))
         ),
@@ -106,6 +120,13 @@ def parse(body: bytes) -> ResponseRequest:
     )
 
 
+def _message(item: _Item) -> WireMessage:
+    """A message of the input, or the result of a tool."""
+    if item.type == "message":
+        return WireMessage(item.role, item.content)
+    return WireMessage("tool", item.output, tool_call_id=item.call_id)
+
+
 class ResponseEncoder(BlockEncoder):
     """A response; `now` is in Unix seconds. Each block of reasoning or text is an item of its `output`."""
 
@@ -115,6 +136,7 @@ class ResponseEncoder(BlockEncoder):
         super().__init__()
         self._numbers = count()
         self._items: list[dict[str, Any]] = []
+        self._brought = request.brought
         # Of the item that is open.
         self._pieces: list[str] = []
         self._head = ""
@@ -146,8 +168,8 @@ class ResponseEncoder(BlockEncoder):
         return COMMENT
 
     def finish(self, end: ReplyEnd) -> bytes:
-        """The end of the open item, and the whole response."""
-        frames = self._turn_to(None)
+        """The end of the open item, the calls that the app is to make, and the whole response."""
+        frames = self._turn_to(None) + "".join(map(self._call, self._calls(end)))
         done = self._done(end)
         return (frames + self._event(f"response.{done['status']}", response=done)).encode("ascii")
 
@@ -170,6 +192,7 @@ class ResponseEncoder(BlockEncoder):
         """The whole response."""
         blocks: tuple[tuple[type[AgentEvent], str], ...] = ((Reasoning, reasoning), (Text, text))
         self._items = [_item(kind, _id_for(kind), said) for kind, said in blocks if said]
+        self._items += self._calls(end)
         return to_json(self._done(end))
 
     def _done(self, end: ReplyEnd) -> dict[str, Any]:
@@ -204,8 +227,42 @@ class ResponseEncoder(BlockEncoder):
             + self._event("response.output_item.done", output_index=self._place["output_index"], item=item)
         )
 
-    def _event(self, name: str, **data: Any) -> str:
-        return named_event(name, {**data, "sequence_number": next(self._numbers)})
+    def _calls(self, end: ReplyEnd) -> list[dict[str, Any]]:
+        """The items of the calls that the app is to make."""
+        free = self._brought.free() if end.tool_calls else ()
+        return [_custom(call) if call.name in free else _function(call) for call in end.tool_calls]
+
+    def _call(self, item: dict[str, Any]) -> str:
+        """The events of a call."""
+        place = {"item_id": item["id"], "output_index": len(self._items)}
+        field, name = ("input", "custom_tool_call_input") if "input" in item else _ARGUMENTS
+        begun = {**item, field: "", "status": "in_progress"}
+        self._items.append(item)
+        return (
+            self._event("response.output_item.added", output_index=place["output_index"], item=begun)
+            + self._event(f"response.{name}.delta", **place, delta=item[field])
+            + self._event(f"response.{name}.done", **place, name=item["name"], **{field: item[field]})
+            + self._event("response.output_item.done", output_index=place["output_index"], item=item)
+        )
+
+    def _event(self, event: str, /, **data: Any) -> str:
+        return named_event(event, {**data, "sequence_number": next(self._numbers)})
+
+
+_ARGUMENTS = ("arguments", "function_call_arguments")
+
+
+def _function(call: ToolCall) -> dict[str, Any]:
+    """The item of a call with an object as its arguments."""
+    fields = {"call_id": call.id, "name": call.name, "arguments": arguments_text(call.arguments)}
+    return {"id": _new_id("fc"), "type": "function_call", "status": "completed", **fields}
+
+
+def _custom(call: ToolCall) -> dict[str, Any]:
+    """The item of a call with a text instead."""
+    text = arguments_object(call.arguments).get("input", "")
+    fields = {"call_id": call.id, "name": call.name, "input": text if isinstance(text, str) else ""}
+    return {"id": _new_id("ctc"), "type": "custom_tool_call", "status": "completed", **fields}
 
 
 class _Names(Struct, frozen=True):

@@ -29,11 +29,17 @@ _PLAIN = Options()
 
 
 class WireMessage(Struct):
-    """One entry of `messages`; `content` and `images` (Ollama's) are decoded for the turn's message only."""
+    """One entry of `messages`; `content` and `images` (Ollama's) are decoded for the turn's message only.
+
+    The others are those of a tool's result.
+    """
 
     role: Name
     content: Raw = _NULL
     images: Raw = _NULL
+    tool_call_id: Raw = _NULL
+    tool_name: Raw = _NULL
+    name: Raw = _NULL
 
 
 _images: Decoder[list[str] | None] = Decoder(list[str] | None)
@@ -114,6 +120,21 @@ def _runs(said: Said, places: Sequence[str]) -> list[Unanswered]:
     ]
 
 
+def turn_or_results(
+    messages: Sequence[WireMessage], options: Options, field: str = "messages"
+) -> tuple[ChatTurn, BadRequest | None]:
+    """As `last_user_turn`; where the app sends nothing but results of its tools, a turn of nothing, with what is wrong
+    about that if they are not looked at.
+    """
+    try:
+        return last_user_turn(messages, options, field), None
+    except BadRequest as problem:
+        roles = [message.role.lower() for message in messages]
+        if roles[-1:] != ["tool"] or "user" in roles:
+            raise
+        return ChatTurn(text="", options=options), problem
+
+
 def _said(message: WireMessage, at: str) -> tuple[Said, list[Image]]:
     said = read_said(message.content, f"{at}.content")
     sent = decode(message.images, _images, f"{at}.images") or ()
@@ -156,6 +177,11 @@ def turn_of(text: str, options: Options, images: tuple[Image, ...] = ()) -> Chat
     """The turn that a bare prompt is."""
     own, material = provenance.sort([text])
     return ChatTurn(text="\n".join(own), material=tuple(material), images=images, options=options)
+
+
+def without_results(turn: ChatTurn) -> ChatTurn:
+    """The turn without results of the app's tools as its material, as they are answers to calls."""
+    return replace(turn, material=tuple(each for each in turn.material if each.what != provenance.RESULT))
 
 
 def from_command_line(turn: ChatTurn, marks: Literal["quotes", "pipe first"]) -> ChatTurn:

@@ -6,17 +6,12 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
+from .apps import NOTHING, USUAL, Allowance, AppSide
 from .gates import Leave
+from .images import Image as Image
 from .records import Record
 
 Role = Literal["system", "user", "assistant", "tool"]
-
-
-class Image(Struct, frozen=True):
-    """One picture of a message: base64 without a `data:` prefix, and its MIME type."""
-
-    data: str
-    media_type: str = "image/jpeg"
 
 
 class Material(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -40,7 +35,7 @@ class Caller(Struct, frozen=True, kw_only=True):
     `owner` is set for the person who runs the server: they come from its own machine, or with a key that is
     theirs. A few commands are for them alone. `named_by` says in words what decided whose session it is.
     `depth` counts the delegations above the request: 0 for a person's own, more for another agent's. `source` is
-    what shares limits: the name of the key that came along, or else the address.
+    what shares limits: the name of the key that came along, or else the address. `allowance` is what their app may do.
     """
 
     session_id: str
@@ -50,6 +45,7 @@ class Caller(Struct, frozen=True, kw_only=True):
     owner: bool = False
     depth: int = 0
     source: str = ""
+    allowance: Allowance = USUAL
 
 
 class Options(Struct, frozen=True, kw_only=True):
@@ -86,6 +82,8 @@ class ChatTurn(Struct, frozen=True, kw_only=True):
     that is to go on. `attempt` counts the tries of a client that sends a message again when it gets no answer: 0 for
     the first; None if the client does not say, which most do not. `shows_history` says that the client is known to be
     an app that sends its history with every message.
+
+    `app` is what the app brings along, as far as its operator allows that.
     """
 
     text: str
@@ -99,11 +97,12 @@ class ChatTurn(Struct, frozen=True, kw_only=True):
     attempt: int | None = None
     shows_history: bool = False
     record: Record | None = None
+    app: AppSide = NOTHING
 
     def repeats(self, other: "ChatTurn") -> bool:
         """Whether it is the same message at the same place of the app's history."""
-        mine = (self.text, self.trail, self.images, self.material)
-        return mine == (other.text, other.trail, other.images, other.material)
+        mine = (self.text, self.trail, self.images, self.material, self.app.results)
+        return mine == (other.text, other.trail, other.images, other.material, other.app.results)
 
 
 class ToolCall(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -250,7 +249,8 @@ class ModelRequest(Struct, frozen=True, kw_only=True):
     `tools` are JSON-schema function definitions: `{"name", "description", "parameters"}`. `session_id` is for
     back ends that keep a history of their own; it is empty for a call outside any session. `depth` counts the
     delegations above the call, which a back end passes on to where more agents may be. `timeout` is in seconds,
-    for the whole call; None leaves it to the model's entry.
+    for the whole call; None leaves it to the model's entry. With `must_call` the answer has to be a call of one of the
+    tools, where the back end has a way to say so.
     """
 
     messages: Sequence[Message]
@@ -259,6 +259,7 @@ class ModelRequest(Struct, frozen=True, kw_only=True):
     session_id: str = ""
     depth: int = 0
     timeout: float | None = None
+    must_call: bool = False
 
 
 # How an answer ended. The last three say that there would have been more: a filter took it, the model refused to go on,
@@ -285,11 +286,13 @@ class ModelResult(Struct, frozen=True, kw_only=True):
 class ReplyEnd(Struct, frozen=True, kw_only=True):
     """How a reply ended, with its real counts and times; durations are integer nanoseconds.
 
-    `stop_sequence` is as in `ModelResult`, for the last of its completions.
+    `stop_sequence` is as in `ModelResult`, for the last of its completions. `tool_calls` are those that the app is to
+    run, whose results carry the turn on.
     """
 
-    finish_reason: Literal["stop", "length", "content_filter", "refusal", "pause_turn"] = "stop"
+    finish_reason: Finish = "stop"
     stop_sequence: str | None = None
+    tool_calls: tuple[ToolCall, ...] = ()
     usage: Usage = Usage()
     total_duration: int = 0
     load_duration: int = 0

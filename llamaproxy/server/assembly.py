@@ -32,6 +32,7 @@ from ..seams.unrecorded import Unrecorded
 from ..sockets.stalls import StallDetector
 from ..store.sqlite import SqliteSessionStore
 from ..tools.registry import Workshop, load_tools
+from ..web.allowances import allowance_of
 from ..web.bodies import InThreads
 from ..web.cors import Cors, ollama_origins
 from ..web.door import Door
@@ -118,6 +119,7 @@ def assemble(
         door.llama_hosts,
         Naming(door),
         operator_key(home.operator_key_file),
+        allowance_of(door),
     )
     reader = InThreads(reactor)
     routes = Routes(

@@ -19,7 +19,7 @@ from twisted.python.failure import Failure
 from ..config.schema import Housekeeping
 from ..dialects.base import ChatRequest, Encoder, WireDialect
 from ..dialects.names import matches
-from ..dialects.parsing import from_command_line
+from ..dialects.parsing import from_command_line, without_results
 from ..dialects.vectors import EmbedRequest
 from ..seams.errors import AgentError
 from ..seams.interfaces import IAgent, IRecorder
@@ -120,7 +120,8 @@ class Endpoints:
         """Takes the turn to the agent and carries the reply back. This is cancelled when the client leaves."""
         assert parsed.turn is not None
         caller = self._guard.caller(request, parsed.identity)
-        self._notices.tell(request, parsed.ignored)
+        app = parsed.brought.side(caller.allowance)
+        self._notices.tell(request, parsed.brought.unused(parsed.ignored, caller.allowance))
         quirks = quirks_of(request, request.plain_path)
         record = self._record(request, caller, parsed.stream)
         outlet = (
@@ -128,7 +129,7 @@ class Endpoints:
             if parsed.stream
             else self._whole(request, encoder, record)
         )
-        if task := self._housekeeper.task(request, parsed, caller):
+        if not app.results and (task := self._housekeeper.task(request, parsed, caller)):
             self._recorder.errand(caller.session_id, task.value)
             if (text := self._housekeeper.ready(task, parsed)) is not None:
                 return self._say(request, parsed, encoder, text)
@@ -138,8 +139,13 @@ class Endpoints:
         try:
             with request.channel.site.meters.turn():
                 turn = from_command_line(parsed.turn, quirks.joins) if quirks.joins else parsed.turn
+                turn = without_results(turn) if app.results else turn
                 turn = replace(
-                    turn, attempt=_attempt(request), shows_history=quirks.shows_history, record=record
+                    turn,
+                    attempt=_attempt(request),
+                    shows_history=quirks.shows_history,
+                    record=record,
+                    app=app,
                 )
                 await outlet.carry(self._agent.turn(caller, turn))
             record.break_off("done")

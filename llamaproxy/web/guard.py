@@ -8,9 +8,11 @@ import re
 from collections.abc import Iterable, Mapping
 
 from msgspec import Raw
+from msgspec.structs import replace
 from twisted.web.iweb import IRequest
 
 from ..config import FrontDoor
+from ..seams.apps import USUAL, Allowance
 from ..seams.errors import AgentError, BadRequest, Forbidden, Unauthorized
 from ..seams.names import DEPTH_HEADER
 from ..seams.types import Caller, Rights
@@ -20,6 +22,8 @@ from .forwarding import client_behind, is_relayed
 from .hosts import Hosts, is_here
 from .naming import Naming
 
+# With the value `client`, where the operator allows an app to say so.
+TOOLS_HEADER = b"x-llamaproxy-tools"
 # Pages of this machine and the web views of apps, whatever the operator lets in besides.
 _OWN_PAGES = Cors()
 
@@ -41,6 +45,7 @@ class Guard:
         hosts: Iterable[str] = (),
         naming: Naming | None = None,
         operator_key: str | None = None,
+        allowance: Allowance = USUAL,
     ) -> None:
         self._is_allowed = networks(tuple(allow_from) or LOCAL_NETWORKS)
         self._keys = {name: key.encode() for name, key in (api_keys or {}).items()}
@@ -49,6 +54,7 @@ class Guard:
         self._commands = commands
         self._key_commands = key_commands or {}
         self._hosts = Hosts(hosts)
+        self._allowance = allowance
         self._naming = naming or Naming(FrontDoor(api_keys=dict(api_keys or {})))
 
     def refusal(self, request: IRequest, is_probe: bool) -> AgentError | None:
@@ -136,7 +142,16 @@ class Guard:
             owner=rights == "all" and is_operator,
             depth=depth,
             source=f"key {key}" if key else text,
+            allowance=self.allowance(request),
         )
+
+    def allowance(self, request: IRequest) -> Allowance:
+        """What the app behind the request may do."""
+        allowance = self._allowance
+        if allowance.client_tools != "header":
+            return allowance
+        says_so = (request.getHeader(TOOLS_HEADER) or b"").strip().lower() == b"client"
+        return replace(allowance, client_tools="on" if says_so else "off")
 
     def key_name(self, request: IRequest) -> str | None:
         """The name of the API key that the request carries, if it is one of ours.

@@ -49,19 +49,24 @@ class OllamaEndpoints(Endpoints):
     @app.route("/api/tags", methods=["GET"])
     def tags(self, request: Intake) -> bytes:
         """The enabled models."""
-        return self._json(request, ollama_models.tags(self._agent.models()))
+        return self._json(request, ollama_models.tags(self._agent.models(), self._takes_tools(request)))
 
     @app.route("/api/ps", methods=["GET"])
     def ps(self, request: Intake) -> bytes:
         """The models that are ready to answer."""
         ready = [info for info in self._agent.models() if info.loaded]
-        return self._json(request, ollama_models.ps(ready))
+        return self._json(request, ollama_models.ps(ready, self._takes_tools(request)))
 
     @app.route("/api/show", methods=["POST"])
     def show(self, request: Intake) -> bytes:
         """One model's card."""
         name = ollama_models.parse_name(request.content.read())
-        return self._json(request, ollama_models.show(find_model(name, self._known())))
+        return self._json(
+            request, ollama_models.show(find_model(name, self._known()), self._takes_tools(request))
+        )
+
+    def _takes_tools(self, request: Intake) -> bool:
+        return self._guard.allowance(request).takes_tools
 
     @app.route("/api/pull", methods=["POST"])
     def pull(self, request: Intake) -> bytes:

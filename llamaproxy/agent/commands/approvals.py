@@ -28,7 +28,7 @@ async def _decide(call: Call, decision: Decision) -> str:
     if decision != "no":
         call.needs_all_rights()
     parked = parked_turn(call.session)
-    if parked is None:
+    if parked is None or not parked.code:
         return "No question is open; nothing was run."
     conversation = call.conversation
     if not is_open(call.session, parked, call.clock.seconds(), call.bench.wall()):

@@ -28,6 +28,7 @@ from ...seams.types import (
     Reasoning,
     ReplyEnd,
     Text,
+    ToolCall,
     ToolCallDelta,
     Usage,
 )
@@ -203,6 +204,10 @@ class Reply:
     def text(self) -> str:
         """All that was sent as the answer, with the agent's own words in it."""
         return "".join(piece if isinstance(piece, str) else piece.text() for piece in self._told)
+
+    def hand_over(self, calls: Sequence[ToolCall]) -> None:
+        """The reply is to end with calls that the app has to run."""
+        self._end = replace(self._end, finish_reason="tool_calls", tool_calls=tuple(calls))
 
     def finish(self) -> None:
         """Ends the reply."""

@@ -119,6 +119,9 @@ class Branches:
         stored = (turn[0], *(rounds_of(turn) if with_rounds else ()))
         self._tell_models(session)
         after = Spot(session.branch, session.unseen + start + len(stored))
+        if after.length == session.message_count:
+            # There was no answer yet.
+            return Place(after, stored, note=note)
         return Place(after, stored, note=note + AGAIN.format(branch=session.branch))
 
     async def _elsewhere(self, session: Session, asked: ChatTurn, here: Course, late: bool) -> int | None:

@@ -64,7 +64,7 @@ def retry_point(messages: Sequence[Message], asked: ChatTurn, text: str) -> int 
     if not messages:
         return None
     last = _last_of(messages)
-    if last is None or not (asked.attempt or _goes_on(asked)):
+    if last is None or not (asked.attempt or _goes_on(asked) or is_unfinished(messages)):
         return None
     if len(asked.trail) < 2:
         question = messages[last.start]
@@ -158,6 +158,11 @@ def since(asked: ChatTurn, places: Container[str]) -> ChatTurn:
     return asked
 
 
+def is_unfinished(messages: Sequence[Message]) -> bool:
+    """Whether they end in the middle of a turn, as a crash leaves it."""
+    return bool(messages) and (messages[-1].role == "tool" or bool(messages[-1].tool_calls))
+
+
 def rounds_of(turn: Sequence[Message]) -> list[Message]:
     """The rounds of tools in the messages of a turn."""
     return [message for message in turn if message.tool_calls or message.role == "tool"]
@@ -174,7 +179,7 @@ def _told(messages: Sequence[Message], start: int, end: int) -> Told:
     last, mark = messages[end - 1], messages[start].mark or _NOWHERE
     # Before it was written down what the app got, it was the answer's text.
     given = last.given or Given(place=mark.after, opening=opening_of(last.content) if mark.after else "")
-    return Told(start, end, mark, given, last.interrupted)
+    return Told(start, end, mark, given, last.interrupted or is_unfinished([last]))
 
 
 def _last_of(messages: Sequence[Message]) -> Told | None:

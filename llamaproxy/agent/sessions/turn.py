@@ -1,12 +1,13 @@
 """One turn under way: a reply, the coroutine that makes it, and the ways it can end early."""
 
 from collections.abc import Awaitable, Callable, Collection, Coroutine
-from typing import Any
+from typing import Any, TypeVar
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
+from ...seams.apps import AppSide
 from ...seams.errors import AgentError, let_go
 from ...seams.gates import Need
 from ...seams.interfaces import IReply
@@ -16,6 +17,8 @@ from ..replies.reply import Reply
 
 # Seconds after its end for which another try of a message gets the answer that its turn had.
 MEMORY = 120.0
+
+T = TypeVar("T")
 
 
 class Turn:
@@ -47,7 +50,7 @@ class Turn:
         self._patience = patience
         self._giving_up: IDelayedCall | None = None
         self._ended: float | None = None
-        self._sealed = False
+        self._sealed = self._to_end = False
         self._running: Deferred[None] | None = None
 
     def run(self, work: Coroutine[Any, Any, None]) -> Deferred[None]:
@@ -92,9 +95,13 @@ class Turn:
     def cancel(self) -> None:
         """Ends the turn as soon as may be: at once, unless it is being committed."""
         self._wait_no_more()
-        if self._running is not None and not self._sealed:
-            self.cancelled = True
-            self._running.cancel()
+        if self._running is None:
+            return
+        if self._sealed:
+            self._to_end = True
+            return
+        self.cancelled = True
+        self._running.cancel()
 
     def stop(self) -> None:
         """Ends the turn at the user's wish."""
@@ -108,6 +115,23 @@ class Turn:
     def since_start(self) -> float:
         """Seconds since the request came, for the record."""
         return self._clock.seconds() - self.record.start
+
+    async def undisturbed(self, work: Awaitable[T]) -> T:
+        """What comes of `work`, which is not cancelled in the middle. Raises `CancelledError` behind it instead."""
+        self._sealed, self._to_end = True, False
+        try:
+            result = await work
+        finally:
+            self._sealed = False
+        if self._to_end:
+            self.cancelled = True
+            raise CancelledError
+        return result
+
+    @property
+    def app(self) -> AppSide:
+        """What the app brings along."""
+        return self._asked.app
 
     def _leave(self, heard: bool) -> None:
         if heard or self._asked.attempt is None or not self._patience:

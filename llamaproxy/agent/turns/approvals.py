@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct, ValidationError
+from msgspec.structs import replace
 
 from ...seams.gates import QUESTION, Need
 from ...seams.types import ToolCall
@@ -22,6 +23,8 @@ Decision = Literal["yes", "no", "always"]
 SETTING = "parked"
 # Seconds for which a question stands.
 PATIENCE = 600.0
+# And for which an app may take to run its tools, with a person's leave perhaps.
+APP_PATIENCE = 3600.0
 # Without letters and digits that look alike.
 _ALPHABET = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
 # Characters of one argument, and of all of them.
@@ -29,16 +32,22 @@ _ARGUMENTS_SHOWN = 300
 _ALL_SHOWN = 3000
 
 UNANSWERED = "The user was asked about this call and did not answer. It was not made."
+NOT_RUN = "Not run: the user went on with another message before their app had run this."
+NO_RESULT = "The user's app sent no result for this call."
 WITHDRAWN = "The user was asked about this call and ended the turn instead. It was not made."
 
 
 class Parked(Struct, frozen=True, kw_only=True):
-    """A turn that waits: its exchange stands in the middle of a round. `expires` is in Unix seconds."""
+    """A turn that waits: its exchange stands in the middle of a round. `expires` is in Unix seconds.
+
+    One that waits for results of the app's own tools has no `code`. Of its exchange only the first message is here; the
+    others are in the history.
+    """
 
     code: str
     expires: float
     exchange: Exchange
-    needs: tuple[Need, ...]
+    needs: tuple[Need, ...] = ()
 
     @property
     def asks(self) -> bool:
@@ -59,8 +68,7 @@ def park(
     """
     code = "".join(choice(_ALPHABET) for _ in range(4))
     needs = tuple(need for _, each in waiting for need in each)
-    parked = Parked(code=code, expires=today + PATIENCE, exchange=exchange, needs=needs)
-    session.settings[SETTING] = msgspec.to_builtins(parked)
+    _keep(session, Parked(code=code, expires=today + PATIENCE, exchange=exchange, needs=needs))
     session.question_ends = now + PATIENCE
     lines = [visible(f"{call.name} {_shown(call.arguments)} ({_what(each)})") for call, each in waiting]
     return "\n".join(
@@ -74,6 +82,17 @@ def park(
             f"The question stands for {PATIENCE / 60:g} minutes.]",
         ]
     )
+
+
+def hand_over(session: Session, exchange: Exchange, now: float, today: float) -> None:
+    """Parks a turn until the app sends the results of its calls; as `park` otherwise."""
+    _keep(session, Parked(code="", expires=today + APP_PATIENCE, exchange=exchange))
+    session.question_ends = now + APP_PATIENCE
+
+
+def _keep(session: Session, parked: Parked) -> None:
+    exchange = replace(parked.exchange, messages=parked.exchange.messages[:1])
+    session.settings[SETTING] = msgspec.to_builtins(replace(parked, exchange=exchange))
 
 
 def parked_turn(session: Session) -> Parked | None:
@@ -91,7 +110,7 @@ def is_open(session: Session, parked: Parked, now: float, today: float) -> bool:
     As long as the process lives its own clock counts, which no step of the time of day moves.
     """
     if session.question_ends is None:
-        session.question_ends = now + min(PATIENCE, parked.expires - today)
+        session.question_ends = now + min(PATIENCE if parked.code else APP_PATIENCE, parked.expires - today)
     return now < session.question_ends
 
 
@@ -122,7 +141,10 @@ def open_for_good(parked: Parked, gates: Gates) -> None:
 
 
 def _what(needs: list[Need]) -> str:
-    return ", ".join(need.what for need in needs)
+    return (
+        ", ".join(need.what for need in needs)
+        or "it began before the server stopped, and may be done already"
+    )
 
 
 def _shown(arguments: str) -> str:

@@ -1,13 +1,12 @@
 """From a user's message to a committed answer: the model and its tools, the history, the store."""
 
-from functools import partial
+from twisted.internet.defer import CancelledError
 
-from twisted.internet.defer import CancelledError, Deferred
-
-from ...seams.errors import ModelError, NotYetStored
+from ...seams.errors import BadRequest, ModelError
+from ...seams.gates import Need
 from ...seams.interfaces import ISessionStore
 from ...seams.openings import opening_of
-from ...seams.types import ChatTurn, Given, Message
+from ...seams.types import ChatTurn, Given, Message, ToolCall
 from ..calls.gates import Gates
 from ..calls.runner import DENIED
 from ..sessions.branches import Branches
@@ -15,9 +14,22 @@ from ..sessions.edits import mark_of, unheard
 from ..sessions.session import Session
 from ..sessions.stored import soon
 from ..sessions.turn import Turn
-from .approvals import UNANSWERED, Decision, Parked, open_for_good, park, parked_turn, unpark
+from .approvals import (
+    NO_RESULT,
+    NOT_RUN,
+    UNANSWERED,
+    Decision,
+    Parked,
+    hand_over,
+    is_open,
+    open_for_good,
+    park,
+    parked_turn,
+    unpark,
+)
 from .exchange import Exchange
-from .material import kept
+from .journal import UNKNOWN, Journal, take_up
+from .results import put_results
 from .toolloop import Means, ToolLoop
 
 # What the user hears of an answer that would have been longer, by `Finish`.
@@ -32,6 +44,8 @@ NOT_YET = (
     "\n[This is not saved yet: another program holds the server's database. It is kept in memory, and saved once that "
     "program lets go.]\n"
 )
+# Characters of what an app was told that are remembered while it runs its tools; an answer is known by its first ones.
+_TOLD = 2000
 
 
 class Conversation:
@@ -40,9 +54,9 @@ class Conversation:
     def __init__(self, means: Means, store: ISessionStore, branches: Branches) -> None:
         self._means = means
         self._backends = means.backends
-        self._limits = means.bench.limits
         self._store = store
         self._branches = branches
+        self._journal = Journal(store, means.bench.limits)
 
     async def ask(self, session: Session, key: str, text: str, asked: ChatTurn, turn: Turn) -> None:
         """Runs `text`, the prompt in what was `asked`, through the model `key` and commits what came of it.
@@ -59,6 +73,8 @@ class Conversation:
             turn.reply.finish()
             return
         place = await self._branches.place(session, asked, text, turn.late)
+        if place.after is None:
+            await self._journal.close(session)
         if place.note:
             turn.reply.preface(place.note)
         mark = mark_of(asked, place.linked)
@@ -68,16 +84,20 @@ class Conversation:
             before = session.messages if place.after is None else session.until(place.after.length)
             text = "\n\n".join(filter(None, [*unheard(before, asked), text]))
         user = Message(role="user", content=text, material=asked.material, images=asked.images, mark=mark)
+        stored = len(place.stored)
         exchange = Exchange(
             key=key,
             messages=[user, *place.stored[1:]],
+            begins=session.message_count if place.after is None else place.after.length - stored,
             after=place.after,
-            stored=len(place.stored),
+            stored=stored,
+            taken=stored,
             options=asked.options,
             rounds=sum(bool(message.tool_calls) for message in place.stored),
             depth=turn.caller.depth,
         )
-        await self._carry_on(session, exchange, turn)
+        take_up(exchange)
+        await self._carry_on(session, exchange, turn, unsure=self._settled(exchange, turn))
 
     async def resume(
         self, session: Session, parked: Parked, decision: Decision, turn: Turn, answer: str = ""
@@ -87,6 +107,10 @@ class Conversation:
         `answer` is what they said to a tool's question.
         """
         exchange = parked.exchange
+        if not await self._journal.restore(session, exchange):
+            turn.reply.say("The conversation has gone on since; nothing was run.")
+            turn.reply.finish()
+            return
         exchange.depth = max(exchange.depth, turn.caller.depth)
         if exchange.key not in self._backends:
             exchange.key = session.model
@@ -95,34 +119,105 @@ class Conversation:
             await self._save(session)
         if decision == "no":
             exchange.settle(DENIED)
+        if not turn.app.tools:
+            # Who gives leave may be another app than the one whose tools were called.
+            exchange.settle_app(NOT_RUN)
         turn.leave = parked.needs
         turn.answer = answer if parked.asks else None
+        await self._carry_on(session, exchange, turn)
+
+    async def take_results(self, session: Session, asked: ChatTurn, turn: Turn) -> None:
+        """Takes up the turn that waits for what the app has `asked` along: results of its own tools.
+
+        Where the user says something beside them, the turn ends with the results. Raises `BadRequest` if nothing
+        waits for them.
+        """
+        parked = parked_turn(session)
+        exchange = parked.exchange if parked is not None and not parked.code else None
+        if exchange is not None and not await self._journal.restore(session, exchange):
+            exchange = None
+        bench = self._means.bench
+        if (
+            parked is None
+            or exchange is None
+            or not is_open(session, parked, bench.clock.seconds(), bench.wall())
+        ):
+            if not asked.app.is_answer:
+                return
+            raise BadRequest(
+                "No call of a tool waits for these results: the turn they belong to is over, since the user sent "
+                "another message or it took too long, or it was never asked for here. Send the user's message again."
+            )
+        if unknown := put_results(exchange, asked.app.results):
+            if not asked.app.is_answer:
+                return
+            raise BadRequest(f"There was no call of a tool with the id '{unknown[:80]}' in this turn.")
+        if not asked.app.is_answer:
+            exchange.settle_app(NOT_RUN)
+            unpark(session)
+            await self._end(session, exchange)
+            return
+        exchange.settle_app(NO_RESULT)
+        exchange.close()
+        unpark(session)
+        await turn.undisturbed(self._journal.keep(session, exchange))
+        await self._save(session)
+        # The app counts its own rounds.
+        exchange.rounds, exchange.last, exchange.corrected = 0, False, set()
+        exchange.options = asked.options
+        if exchange.key not in self._backends:
+            exchange.key = session.model
         await self._carry_on(session, exchange, turn)
 
     async def give_up(self, session: Session, result: str = UNANSWERED) -> None:
         """Ends a parked turn without an answer, if there is one; what was said and done goes into the history."""
         parked = parked_turn(session)
-        if parked is not None:
-            parked.exchange.settle(result)
-            unpark(session)
+        if parked is None:
+            return
+        unpark(session)
+        exchange = parked.exchange
+        if await self._journal.restore(session, exchange):
+            exchange.settle(result)
+            exchange.settle_app(NOT_RUN)
+            await self._end(session, exchange)
+        else:
             await self._save(session)
-            await self._remember(session, parked.exchange, parked.exchange.conclude("", interrupted=True))
 
-    async def _carry_on(self, session: Session, exchange: Exchange, turn: Turn) -> None:
+    async def _end(self, session: Session, exchange: Exchange) -> None:
+        """Ends a turn that was parked, and is not any more."""
+        place, told = exchange.told
+        given = Given(place=place, opening=opening_of(told)) if place else None
+        await self._journal.remember(session, exchange, exchange.conclude("", interrupted=True, given=given))
+        await self._save(session)
+
+    def _settled(self, exchange: Exchange, turn: Turn) -> bool:
+        """Settles the calls that a crash cut off; whether the user is to be asked about them instead."""
+        calls = exchange.pending()
+        tools = self._means.bench.toolbox
+        asks = self._means.bench.limits.gate_mode == "ask" and turn.caller.rights == "all"
+        if calls and asks and all(tools.get(call.name) for call in calls):
+            return True
+        exchange.settle(UNKNOWN)
+        return False
+
+    async def _carry_on(self, session: Session, exchange: Exchange, turn: Turn, unsure: bool = False) -> None:
+        async def keep() -> None:
+            await turn.undisturbed(self._journal.keep(session, exchange))
+
         reply = turn.reply
-        loop = ToolLoop(self._means, session, exchange, turn)
+        waiting: list[tuple[ToolCall, list[Need]]] = (
+            [(call, []) for call in exchange.pending()] if unsure else []
+        )
         try:
-            waiting = await loop.run()
+            waiting = waiting or await ToolLoop(self._means, session, exchange, turn, keep).run()
         except (ModelError, CancelledError):
             turn.record.hear(answered=reply.text())
             await self._commit(session, exchange, turn, interrupted=True)
             raise
-        if waiting:
+        if waiting or exchange.handed_over():
             turn.seal()
-            bench = self._means.bench
-            question = park(session, exchange, waiting, bench.clock.seconds(), bench.wall())
-            await self._save(session)
-            reply.say(question)
+            await self._journal.keep(session, exchange)
+            await self._wait(session, exchange, turn, waiting)
             turn.record.break_off("asked")
         else:
             cut = _CUT.get(reply.ending, "")
@@ -135,6 +230,22 @@ class Conversation:
         turn.record.hear(answered=reply.text())
         reply.finish()
 
+    async def _wait(
+        self, session: Session, exchange: Exchange, turn: Turn, waiting: list[tuple[ToolCall, list[Need]]]
+    ) -> None:
+        """Parks the turn: for the user's leave, or until the app has run its tools."""
+        bench, reply = self._means.bench, turn.reply
+        now, today = bench.clock.seconds(), bench.wall()
+        exchange.told = (turn.place, (_told_before(exchange, turn) + reply.text())[:_TOLD])
+        if waiting:
+            question = park(session, exchange, waiting, now, today)
+            await self._save(session)
+            reply.say(question)
+        else:
+            hand_over(session, exchange, now, today)
+            await self._save(session)
+            reply.hand_over(exchange.handed_over())
+
     async def _commit(
         self, session: Session, exchange: Exchange, turn: Turn, interrupted: bool = False
     ) -> None:
@@ -142,26 +253,17 @@ class Conversation:
         # The words before a round's calls are part of that round.
         answer = "" if exchange.calls else turn.reply.transcript.text()
         place = turn.place
-        given = Given(place=place, opening=opening_of(turn.reply.text())) if place else None
-        if not await self._remember(session, exchange, exchange.conclude(answer, interrupted, given)):
+        said = _told_before(exchange, turn) + turn.reply.text()
+        given = Given(place=place, opening=opening_of(said)) if place else None
+        messages = exchange.conclude(answer, interrupted, given)
+        if not await self._journal.remember(session, exchange, messages):
             turn.reply.murmur(NOT_YET)
-
-    async def _remember(self, session: Session, exchange: Exchange, messages: list[Message]) -> bool:
-        """Keeps the messages; whether they are in the store by now, and not in memory only."""
-        if not messages:
-            return True
-        after, branch = exchange.after, session.branch
-        length = session.message_count if after is None else after.length
-        messages = [kept(message) for message in messages]
-        late: Deferred[int] | None = None
-        try:
-            branch = await self._store.append(session.session_id, messages, after)
-        except NotYetStored as not_yet:
-            late = not_yet.written
-        session.remember(messages, branch, length, self._limits.history_max_ctx)
-        if late is not None:
-            late.addCallback(partial(setattr, session, "branch"))
-        return late is None
 
     async def _save(self, session: Session) -> None:
         await soon(self._store.save_settings(session.session_id, session.model, session.settings), None)
+
+
+def _told_before(exchange: Exchange, turn: Turn) -> str:
+    """What the app was sent of the turn before, where it shows that in the same place as what it is sent now."""
+    place, told = exchange.told
+    return told if place and place == turn.place else ""

@@ -4,7 +4,7 @@ However it goes, it ends with a last answer: after `max_tool_iterations` rounds,
 or after wrong arguments twice for one tool, the model is asked once more, without tools.
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from itertools import accumulate
 from secrets import token_hex
 from typing import Any
@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from twisted.internet.defer import CancelledError, Deferred, DeferredList
 from twisted.logger import Logger
 
+from ...seams.arguments import read_arguments
 from ...seams.errors import ContextTooLong, ModelError
 from ...seams.gates import Need
 from ...seams.records import LONGEST_REASON, Attempt
@@ -39,7 +40,7 @@ from ..sessions.session import Session
 from ..sessions.turn import Turn
 from .exchange import Exchange
 from .imitations import IMITATED, imitates
-from .material import shown
+from .material import shown, with_instructions
 
 # Token estimates can be off by this much before a second refusal.
 SAFETY = 0.8
@@ -48,6 +49,10 @@ CALLS_AT_ONCE = 16
 
 REPEATED = "You have just made this very call; its result is above. Answer now, without tools."
 TOO_MANY = f"Not run: only {CALLS_AT_ONCE} calls are run at a time. Make this one again if you still need it."
+ONE_ONLY = "Not run: the user's app takes one call at a time. Make this one again if you still need it."
+MUST_CALL = (
+    "The app that the user talks through needs a call of one of your tools as your answer now, and no text."
+)
 CUT = (
     "The call was not made: your answer reached its length limit, and the call was cut off in the middle. "
     "Make a shorter one, or several, or answer without it."
@@ -66,11 +71,22 @@ class Means(Struct, frozen=True, kw_only=True):
 
 
 class ToolLoop:
-    """Carries one turn's exchange to its last answer."""
+    """Carries one turn's exchange to its last answer.
+
+    `keep` returns once the store has all messages of the exchange. It is called before calls run and behind each
+    round, so that what was done is never done again.
+    """
 
     log = Logger()
 
-    def __init__(self, means: Means, session: Session, exchange: Exchange, turn: Turn) -> None:
+    def __init__(
+        self,
+        means: Means,
+        session: Session,
+        exchange: Exchange,
+        turn: Turn,
+        keep: Callable[[], Awaitable[None]],
+    ) -> None:
         self._means = means
         self._limits = means.bench.limits
         self._session = session
@@ -78,21 +94,38 @@ class ToolLoop:
         self._turn = turn
         self._model = means.backends[exchange.key]
         self._tools = means.bench.toolbox.offered(exchange.key)
-        self._definitions = [definition(tool) for tool in self._tools.values()]
+        self._keep = keep
+        app = turn.app
+        # Where names collide, the agent's own tools count.
+        self._apps = {
+            tool.name: {"name": tool.name, "description": tool.description, "parameters": tool.parameters}
+            for tool in app.tools
+            if app.choice != "none" and tool.name not in self._tools
+        }
+        self._must_call = app.choice == "required" and bool(self._apps)
+        own = [] if self._must_call else [definition(tool) for tool in self._tools.values()]
+        self._definitions = [*own, *self._apps.values()]
+        self._names = [each["name"] for each in self._definitions]
         limit = _result_limit(self._context_length)
         self._runner = ToolRunner(means.bench, session, turn, self._tools, limit, exchange.depth)
 
     async def run(self) -> list[tuple[ToolCall, list[Need]]]:
         """Runs until the model has answered; the answer is the reply's transcript.
 
-        Stops before that, with the calls and their gates, where the user has to be asked. A round under way is
-        one that the user was asked about: what is pending in it has been allowed. Raises `ModelError`.
+        Stops before that, with the calls and their gates, where the user has to be asked, and without any where there
+        are calls that the app has to run. A round under way is one that the user was asked about: what is pending in
+        it has been allowed. Raises `ModelError`.
         """
         exchange, reply = self._exchange, self._turn.reply
         if waiting := await self._run_calls(exchange.pending(), approved=True):
             return waiting
+        if exchange.handed_over():
+            return []
         exchange.close()
         while True:
+            # Before the next question, so that a crash costs no more than the round under way.
+            if exchange.rounds:
+                await self._keep()
             result = await self._ask()
             # An answer that was stopped makes no calls.
             stopped = result.finish_reason in ("content_filter", "refusal")
@@ -103,7 +136,10 @@ class ToolLoop:
             if calls and tools_were_offered:
                 if reply.transcript:
                     reply.say("\n\n")
-                if exchange.begin(reply.transcript.text(), _distinct(calls)):
+                repeated = exchange.begin(reply.transcript.text(), self._distinct(calls))
+                exchange.app = tuple(call.id for call in exchange.calls if call.name in self._apps)
+                # Whether an app's tool may be called so again is for the app to know.
+                if repeated and not exchange.app:
                     exchange.last = True
                     exchange.settle(REPEATED)
                     self._runner.display.remarks("the same call twice; no more tools for this answer")
@@ -111,8 +147,12 @@ class ToolLoop:
                     if result.finish_reason == "length" and (cut := exchange.settle_cut(CUT)):
                         self._note_wrong(cut)
                         reply.say(CUT_OFF)
+                    self._look_at_apps()
+                    await self._keep()
                     if waiting := await self._run_calls(exchange.pending()):
                         return waiting
+                if exchange.handed_over():
+                    return []
                 exchange.close()
             elif exchange.rounds and tools_were_offered and not (reply.transcript or stopped):
                 exchange.last = True
@@ -140,6 +180,37 @@ class ToolLoop:
             exchange.results[call.id] = TOO_MANY
         self._note_wrong(wrong)
         return waiting
+
+    def _look_at_apps(self) -> None:
+        """Settles the calls of the app's tools that it cannot be given."""
+        most, too_many = (CALLS_AT_ONCE, TOO_MANY) if self._turn.app.parallel else (1, ONE_ONLY)
+        wrong: set[str] = set()
+        given = 0
+        for call in self._exchange.handed_over():
+            try:
+                read_arguments(call.arguments)
+            except ValueError as problem:
+                wrong.add(call.name)
+                self._exchange.results[call.id] = WRONG.format(problem=str(problem).rstrip("."))
+                continue
+            given += 1
+            if given > most:
+                self._exchange.results[call.id] = too_many
+        self._note_wrong(wrong)
+
+    def _distinct(self, calls: Sequence[ToolCall]) -> tuple[ToolCall, ...]:
+        """The calls with ids of their own, which not every server gives them.
+
+        Those for the app are unlike any that it was ever given.
+        """
+        seen: set[str] = set()
+        distinct = []
+        for call in calls:
+            if not call.id or call.id in seen or call.name in self._apps:
+                call = replace(call, id=f"call_{token_hex(8)}")
+            seen.add(call.id)
+            distinct.append(call)
+        return tuple(distinct)
 
     def _note_wrong(self, names: set[str]) -> None:
         """Calls of these tools could not be made as they were; the second time for a tool ends the rounds."""
@@ -182,6 +253,7 @@ class ToolLoop:
             session_id=self._session.session_id,
             depth=self._exchange.depth,
             timeout=self._means.delegation.time_limit(self._exchange.key),
+            must_call=self._must_call and not self._is_last,
         )
         try:
             return await self._complete(request)
@@ -201,7 +273,9 @@ class ToolLoop:
 
     async def _prompt(self) -> list[Message]:
         key, length = self._exchange.key, self._context_length
-        system = await self._means.prompts.message(key)
+        system = with_instructions(await self._means.prompts.message(key), self._turn.app.system)
+        if self._must_call:
+            system = replace(system, content=f"{system.content}\n\n{MUST_CALL}")
         most = self._limits.messages(key)
         history = [shown(message) for message in (*self._before(), *self._exchange.messages)]
         if not self._model.info().vision:
@@ -217,10 +291,7 @@ class ToolLoop:
 
     def _before(self) -> list[Message]:
         """What was said before the turn."""
-        exchange = self._exchange
-        if exchange.after is None:
-            return self._session.messages
-        return self._session.until(exchange.after.length - exchange.stored)
+        return self._session.until(self._exchange.begins)
 
     @property
     def _length(self) -> int:
@@ -255,11 +326,11 @@ class ToolLoop:
     async def _answer_to(self, request: ModelRequest) -> ModelResult:
         reply = self._turn.reply
         reply.asking()
-        if not self._tools or self._model.info().tells_calls:
+        if not self._names or self._model.info().tells_calls:
             result = await self._model.chat(request, reply)
             reply.answered(result, estimate_all(request.messages))
-            return result if self._tools else replace(result, tool_calls=())
-        written = TextCalls(reply, self._tools)
+            return result if self._names else replace(result, tool_calls=())
+        written = TextCalls(reply, self._names)
         try:
             result = await self._model.chat(request, written)
         except (ModelError, CancelledError):
@@ -273,18 +344,6 @@ class ToolLoop:
 def _result_limit(context_length: int) -> int:
     """A result may take a quarter of a model's context, at 3 bytes a token."""
     return min(RESULT_LIMIT, context_length * 3 // 4) if context_length else RESULT_LIMIT
-
-
-def _distinct(calls: Sequence[ToolCall]) -> tuple[ToolCall, ...]:
-    """The calls with ids of their own, which not every server gives them."""
-    seen: set[str] = set()
-    distinct = []
-    for call in calls:
-        if not call.id or call.id in seen:
-            call = replace(call, id=f"call_{token_hex(8)}")
-        seen.add(call.id)
-        distinct.append(call)
-    return tuple(distinct)
 
 
 def _shorter(messages: Sequence[Message], refusal: ContextTooLong) -> list[Message]:

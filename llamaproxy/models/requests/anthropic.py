@@ -83,6 +83,10 @@ class MessagesRequests:
             output = {"format": {"type": "json_schema", "schema": schema}}
             body["output_config"] = {**(body.get("output_config") or {}), **output}
         self._think(body, options, made, lessons)
+        if request.must_call and offered:
+            # The API forces no call of a model that thinks.
+            body.pop("thinking", None)
+            body["tool_choice"] = {"type": "any"}
         return {name: value for name, value in body.items() if name not in lessons.without}
 
     def read(self, result: ModelResult) -> ModelResult:

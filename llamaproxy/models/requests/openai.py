@@ -64,6 +64,8 @@ class ChatRequests:
             body["tool_choice"] = "none"
         if tools:
             body["tools"] = [{"type": "function", "function": tool} for tool in tools]
+            if request.must_call:
+                body["tool_choice"] = "required"
         body |= entry.extra
         return {name: value for name, value in body.items() if name not in lessons.without}
 
