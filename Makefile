@@ -3,6 +3,7 @@
 # make test-apps  the coding apps, really run: installs a gigabyte of them into tests/apps
 # make lint       ruff and mypy
 # make bench      the benchmarks; one of them with NAME=...
+# make chaos      a million odd requests and a hundred kills, with counts; more with REQUESTS=... and ROUNDS=...
 # make clean      removes what the others made
 #
 # make run PORT=8080 MODEL=key HOME_FOLDER=/path
@@ -18,7 +19,7 @@ INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --config-setti
 ROOMS := $(patsubst tests/%/__init__.py,tests.%,$(filter-out tests/apps/%,$(wildcard tests/*/__init__.py))) \
 	$(patsubst tests/%.py,tests.%,$(wildcard tests/test_*.py))
 
-.PHONY: run test test-apps lint bench clean
+.PHONY: run test test-apps lint bench chaos clean
 
 run: .venv/run.stamp
 	@$(BIN)/agentctl $(HOME_FLAG) model-pull smollm2
@@ -38,6 +39,10 @@ lint: .venv/dev.stamp
 
 bench: .venv/bench.stamp
 	$(BIN)/python -m benchmarks $(NAME)
+
+chaos: .venv/dev.stamp
+	$(BIN)/python -m chaos.fuzz --connections $(or $(REQUESTS),1000000)
+	$(BIN)/python -m chaos.kills --rounds $(or $(ROUNDS),100)
 
 clean:
 	rm -rf .venv $(addsuffix /node_modules,$(NODE_FOLDERS)) tests/apps/node_modules tests/apps/.venv build dist *.egg-info _trial_temp* .mypy_cache .ruff_cache
