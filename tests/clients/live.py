@@ -15,6 +15,7 @@ from zope.interface import implementer
 
 from llamaproxy.agent.agent import Agent
 from llamaproxy.agent.prompts import PromptFiles
+from llamaproxy.seams.apps import USUAL
 from llamaproxy.seams.errors import ModelError, ModelRateLimited
 from llamaproxy.seams.interfaces import IDeltaReceiver, IModel, IReply
 from llamaproxy.seams.types import (
@@ -110,12 +111,17 @@ class WatchedAgent(Agent):
 
 
 class LiveCase(TestCase):
-    """One server for each test; `url` is its base without a path."""
+    """One server for each test; `url` is its base without a path. Its apps may do what `allowance` says."""
 
     timeout = 60
+    allowance = USUAL
+
+    def make_model(self) -> ObedientModel:
+        """The agent's model."""
+        return ObedientModel()
 
     def setUp(self) -> None:
-        self.model = ObedientModel()
+        self.model = self.make_model()
         agent = WatchedAgent(
             self.model,
             MemoryStore(),
@@ -123,7 +129,7 @@ class LiveCase(TestCase):
             reactor,
             embedders={"vectors": CountingEmbedder()},
         )
-        guard = Guard()
+        guard = Guard(allowance=self.allowance)
         self._site = WatchedSite(Routes(agent, guard, reactor), guard, reactor)
         port = reactor.listenTCP(0, self._site, interface="127.0.0.1")
         self.url = f"http://127.0.0.1:{port.getHost().port}"
