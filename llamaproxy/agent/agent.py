@@ -166,12 +166,14 @@ class Agent:
         await DeferredList(under_way)
 
     def reap(self) -> None:
-        """Lets sessions go from memory that nobody used for a while; they are in the store."""
+        """Lets go from memory what nobody used for a while; the store has it."""
         minutes = self.parts.bench.limits.session_idle_minutes
         sessions = self.parts.sessions
         try:
             for session in sessions.idle(minutes * 60) if minutes else []:
                 sessions.drop(session)
+            for session in sessions:
+                session.let_go()
         except Exception:
             # A LoopingCall never again calls what failed once.
             self.log.failure("sessions could not be put away")

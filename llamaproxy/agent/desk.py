@@ -54,6 +54,7 @@ class Desk:
             # What agents ask leaves no session behind, as they may be many; the store has it.
             if caller.depth and session.is_at_rest:
                 self._sessions.drop(session)
+            self._sessions.settle(session)
         self._guests.tidy()
 
     def _read(self, turn: ChatTurn) -> Script:

@@ -12,6 +12,7 @@ from ...seams.types import Caller, ChatTurn, Message, SessionCard, StoredSession
 from .history import without_old_images
 from .rates import Meter
 from .repeats import Repeats
+from .shelf import Shelf
 
 if TYPE_CHECKING:
     from .turn import Turn
@@ -116,6 +117,11 @@ class Session:
         self.running = None
         self.lock.release()
 
+    def let_go(self) -> None:
+        """Forgets the last turn once no other try of its message would get its answer."""
+        if self.latest is not None and self.latest.forgotten:
+            self.latest = None
+
     def turn_of(self, caller: Caller, asked: ChatTurn) -> "Turn | None":
         """The turn that answers this very message already, or has just answered it; None for a new message."""
         turns = [*reversed(self.turns), *([self.latest] if self.latest else ())]
@@ -162,6 +168,7 @@ class Sessions:
         self._by_short_id: dict[str, Session] = {}
         self._short_ids = peers.short_ids()
         self._users: Counter[str] = Counter()
+        self._shelf = Shelf()
 
     def __len__(self) -> int:
         return len(self._live)
@@ -210,10 +217,16 @@ class Sessions:
         if stored is not None:
             session.follow(stored)
 
+    def settle(self, session: Session) -> None:
+        """A turn of the session is over: its history stays in memory as long as there is room."""
+        if self.is_live(session):
+            self._shelf.use(session)
+
     def drop(self, session: Session) -> None:
         """Lets a session go from memory, with its short id."""
         if self.is_live(session):
             del self._live[session.session_id], self._by_short_id[str(session.short_id)]
+            self._shelf.forget(session)
             self._count(session, -session.is_user)
 
     def is_live(self, session: Session) -> bool:

@@ -77,10 +77,13 @@ class Turn:
         if self._ended is None and not self.reply.closed:
             return not self.cancelled and bool(asked.trail or asked.attempt)
         return (
-            self.reply.complete
-            and (asked.attempt or 0) > (self._asked.attempt or 0)
-            and (self._ended is None or self._clock.seconds() < self._ended + MEMORY)
+            self.reply.complete and (asked.attempt or 0) > (self._asked.attempt or 0) and not self.forgotten
         )
+
+    @property
+    def forgotten(self) -> bool:
+        """Whether it ended so long ago that no try of its message is answered from it any more."""
+        return self._ended is not None and self._clock.seconds() >= self._ended + MEMORY
 
     @property
     def place(self) -> str:

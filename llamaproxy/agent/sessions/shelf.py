@@ -1,0 +1,60 @@
+"""How much of all conversations is in memory: within a bound, as the store has them all.
+
+Those that rest longest go first; the next turn reads its history again.
+"""
+
+from collections.abc import Iterator
+from typing import Protocol
+
+from ...seams.types import Message
+
+# Of all histories together, and what a message takes beside its text.
+MOST_BYTES = 32 * 1024 * 1024
+OVERHEAD = 500
+# What is left of the bound once it was reached, so that not every turn has to make room.
+REST = 0.9
+
+
+class History(Protocol):
+    """What is kept: the part of a session that the shelf looks at."""
+
+    messages: list[Message]
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether nothing happens in it, and nothing waits to."""
+
+
+class Shelf:
+    """Knows what each history weighs, in the order in which they were last used."""
+
+    def __init__(self, most: int = MOST_BYTES) -> None:
+        self._most = most
+        self._weights: dict[History, int] = {}
+        self._total = 0
+
+    def use(self, history: History) -> None:
+        """It has grown. Makes room if all of them together are too much."""
+        self.forget(history)
+        weight = self._weights[history] = weigh(history)
+        self._total += weight
+        if self._total > self._most:
+            for each in list(self._resting()):
+                each.messages = []
+                self.forget(each)
+                if self._total <= self._most * REST:
+                    break
+
+    def forget(self, history: History) -> None:
+        """It is not in memory any more."""
+        self._total -= self._weights.pop(history, 0)
+
+    def _resting(self) -> Iterator[History]:
+        return (history for history in self._weights if history.is_at_rest)
+
+
+def weigh(history: History) -> int:
+    """About what it takes in memory, in bytes; pictures count with theirs."""
+    messages = history.messages
+    weight = sum([len(message.content) for message in messages]) + OVERHEAD * len(messages)
+    return weight + sum([len(image.data) for message in messages for image in message.images])
