@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred, fail, succeed
 from zope.interface import implementer
 
 from llamaproxy.seams.interfaces import ISessionStore
-from llamaproxy.seams.types import Branch, Message, Spot, StoredSession, Trace
+from llamaproxy.seams.types import Branch, Message, Resting, Spot, StoredSession, Trace
 from llamaproxy.store.database import Database
 
 
@@ -83,6 +83,10 @@ class MemoryStore:
                 branch=tree.active,
             )
         )
+
+    def at_rest(self) -> Deferred[Sequence[Resting]]:
+        ids = self.trees.keys() | self.settings.keys()
+        return succeed([Resting(each, 0.0, len(self.messages.get(each, ()))) for each in sorted(ids)])
 
     def append(
         self, session_id: str, messages: Sequence[Message], after: Spot | None = None
@@ -189,6 +193,9 @@ class FileStore:
     def save_settings(self, session_id: str, model: str, settings: dict[str, Any]) -> Deferred[None]:
         self.database.save_settings(session_id, model, json.dumps(settings))
         return succeed(None)
+
+    def at_rest(self) -> Deferred[Sequence[Resting]]:
+        return succeed(self.database.at_rest())
 
     def branches(self, session_id: str) -> Deferred[Sequence[Branch]]:
         return succeed(self.database.branches(session_id))

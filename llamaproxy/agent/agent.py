@@ -26,6 +26,7 @@ from .prompts import ModelPrompts, PromptFiles
 from .sessions.history import estimate_all
 from .sessions.limits import Limits
 from .sessions.peers import Alone
+from .sessions.retention import INTERVAL
 from .sessions.turn import Turn
 
 REAPER_INTERVAL = 60.0
@@ -79,6 +80,8 @@ class Agent:
         self._stopping = False
         self._reaper = LoopingCall(self.reap)
         self._reaper.clock = clock
+        self._sweeper = LoopingCall(self.parts.retention.sweep)
+        self._sweeper.clock = clock
 
     # -- IAgent
 
@@ -150,15 +153,17 @@ class Agent:
             parts.bench.toolbox.add(tool(parts.prompts, parts.sessions, parts.backends.default))
 
     def start(self) -> None:
-        """Begins to reap idle sessions."""
+        """Begins to reap idle sessions, and to throw away what the operator does not want kept."""
         self._reaper.start(REAPER_INTERVAL, now=False)
+        self._sweeper.start(INTERVAL, now=False)
 
     async def stop(self) -> None:
         """Takes no more turns, ends those that run, and returns when all of them are committed."""
         self._stopping = True
         self._errands.stop()
-        if self._reaper.running:
-            self._reaper.stop()
+        for each in (self._reaper, self._sweeper):
+            if each.running:
+                each.stop()
         under_way = list(self._turns.values())
         # Those that wait first, or each would begin when the one before it ends.
         for turn in reversed(list(self._turns)):

@@ -16,6 +16,7 @@ from .prompts import ModelPrompts
 from .rulings import Rules
 from .sessions.branches import Branches
 from .sessions.eraser import Eraser
+from .sessions.retention import Retention
 from .sessions.session import Sessions
 from .turns.conversation import Conversation
 from .turns.toolloop import Means
@@ -33,6 +34,7 @@ class Parts(Struct, frozen=True, kw_only=True):
     sessions: Sessions
     eraser: Eraser
     rules: Rules
+    retention: Retention
     commands: Commands
     desk: Desk
 
@@ -82,6 +84,7 @@ def assemble(
         sessions=sessions,
         eraser=eraser,
         rules=Rules(bench.limits, delegation, delegates),
+        retention=Retention(bench.limits.keep, store, sessions, eraser, bench.wall),
         commands=commands,
         desk=Desk(means, sessions, conversation, commands, peers),
     )

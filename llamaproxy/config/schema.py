@@ -5,9 +5,9 @@ Keys that are not named here are left alone: other plugins of the agent keep the
 
 import re
 from math import inf
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from msgspec import Struct, field
+from msgspec import Meta, Struct, field
 
 PLUGIN = "plugin_proxy_llama"
 # Offers models the tools to read and change their own system prompt; it has no settings.
@@ -35,6 +35,18 @@ def seconds_alone(on_disconnect: str) -> float | None:
         case "grace", _ if re.fullmatch(r"\d{1,6}(\.\d{1,3})?", number):
             return float(number)
     return None
+
+
+class SessionsKeep(Struct, frozen=True, kw_only=True):
+    """`sessions_keep`: which conversations at rest the operator has thrown away; 0 keeps all.
+
+    Those that nobody used for `days`; of each address that came with more than `sessions` of them, or with more than
+    `megabytes`, those that were not used for longest.
+    """
+
+    days: Annotated[float, Meta(ge=0)] = 0.0
+    sessions: Annotated[int, Meta(ge=0)] = 0
+    megabytes: Annotated[float, Meta(ge=0)] = 0.0
 
 
 class FrontDoor(Struct, frozen=True, kw_only=True):
@@ -108,6 +120,7 @@ class FrontDoor(Struct, frozen=True, kw_only=True):
     new_chat: Literal["continue", "reset"] = "continue"
     retry_wait: float = 10.0
     durability: Literal["process", "power"] = "process"
+    sessions_keep: SessionsKeep = SessionsKeep()
     recorder: bool = True
     turn_log: Literal["line", "json", "off"] = "line"
     client_tools: Literal["off", "header", "on"] = "off"

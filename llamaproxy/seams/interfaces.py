@@ -27,6 +27,7 @@ from .types import (
     ModelRequest,
     ModelResult,
     ReplyEnd,
+    Resting,
     SessionCard,
     Spot,
     StoredSession,
@@ -210,6 +211,9 @@ class ISessionStore(Interface):
 
     def save_settings(session_id: str, model: str, settings: dict[str, Any]) -> Deferred[None]:
         """Keeps the session's active model and its other settings; makes the session if it is new."""
+
+    def at_rest() -> Deferred[Sequence[Resting]]:
+        """Every session there is, in no order; reads all of the store."""
 
     def branches(session_id: str) -> Deferred[Sequence[Branch]]:
         """All branches, by their numbers."""

@@ -61,3 +61,16 @@ class Ruling(Struct, frozen=True):
     what: Subject
     value: bool | int | float | Rate
     key: str = ""
+
+
+class Keep(Struct, frozen=True, kw_only=True):
+    """What is kept: `days` since the last use, and of each address so many `sessions` and `megabytes`; 0 for any."""
+
+    days: float = 0.0
+    sessions: int = 0
+    megabytes: float = 0.0
+
+    @property
+    def limits(self) -> bool:
+        """Whether anything is to go at all."""
+        return bool(self.days or self.sessions or self.megabytes)

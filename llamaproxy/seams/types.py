@@ -377,6 +377,14 @@ class Trace(Struct, frozen=True):
     spot: Spot
 
 
+class Resting(Struct, frozen=True):
+    """What the store tells of a session without its words: when it was last used, in Unix seconds, and its bytes."""
+
+    session_id: str
+    last_active: float
+    size: int
+
+
 class StoredSession(Struct, frozen=True, kw_only=True):
     """A session as the store gives it back: `messages` are the newest ones of its active branch, oldest first.
 

@@ -27,7 +27,7 @@ from ..models.registry import build_embedders, build_models, model_context
 from ..recorder.recorder import Recorder
 from ..seams.errors import AgentError
 from ..seams.interfaces import IBackEnd, IEmbedder, IModel, IPeers, IRecorder, ISessionStore
-from ..seams.limits import Rate
+from ..seams.limits import Keep, Rate
 from ..seams.unrecorded import Unrecorded
 from ..sockets.stalls import StallDetector
 from ..store.sqlite import SqliteSessionStore
@@ -203,6 +203,7 @@ def _limits(settings: Settings, registry: ModelRegistry) -> Limits:
         follow_edits=settings.front_door.follow_edits,
         separate_chats=settings.front_door.has_separate_chats,
         retry_wait=settings.front_door.retry_wait,
+        keep=Keep(**msgspec.structs.asdict(settings.front_door.sessions_keep)),
         rates={
             category: Rate(rate.calls, rate.window_seconds, rate.auto_disable)
             for category, rate in settings.rate_limits.items()

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
-from ..seams.types import Branch, Spot, StoredSession, Trace
+from ..seams.types import Branch, Resting, Spot, StoredSession, Trace
 from .rows import from_row, opening_of
 
 # That databases take.
@@ -70,6 +70,17 @@ class Reading:
             last_active=last_active,
             branch=branch,
         )
+
+    def at_rest(self) -> list[Resting]:
+        """All sessions, with the size of their words."""
+        rows = self.connection.execute(
+            """
+            SELECT s.session_id, s.last_active, coalesce(sum(length(m.content) + coalesce(length(m.rest), 0)), 0)
+            FROM sessions s LEFT JOIN messages m ON m.session_id = s.session_id
+            GROUP BY s.session_id, s.last_active
+            """
+        )
+        return [Resting(session_id, last_active, int(size)) for session_id, last_active, size in rows]
 
     def branches(self, session_id: str) -> list[Branch]:
         """All branches, by their numbers."""

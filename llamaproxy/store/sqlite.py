@@ -21,7 +21,7 @@ from zope.interface import implementer
 
 from ..seams.errors import StoreError
 from ..seams.interfaces import ISessionStore
-from ..seams.types import Branch, Message, Spot, StoredSession, Trace
+from ..seams.types import Branch, Message, Resting, Spot, StoredSession, Trace
 from .database import Database, Moved, Reader
 from .reading import Reading
 from .rescue import found_again
@@ -89,6 +89,10 @@ class SqliteSessionStore:
         """Keeps the session's model and settings."""
         kept = json.dumps(settings)
         return self._write(session_id, lambda database: database.save_settings(session_id, model, kept))
+
+    def at_rest(self) -> Deferred[Sequence[Resting]]:
+        """Every session, with the size of its words."""
+        return self._read("", lambda reader: reader.at_rest())
 
     def branches(self, session_id: str) -> Deferred[Sequence[Branch]]:
         """All branches, by their numbers."""

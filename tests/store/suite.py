@@ -128,6 +128,14 @@ class StoreSuite(TestCase):
         await self.store.append("s", turn(2))
         self.assertEqual(contents((await self.session()).messages), ["q2", "a2"])
 
+    async def test_all_sessions_are_told_with_their_last_use_and_size(self) -> None:
+        await self.store.append("s", turn(1))
+        self.clock.advance(5)
+        await self.store.save_settings("t", "m", {})
+        resting = {each.session_id: each for each in await self.store.at_rest()}
+        self.assertEqual({name: each.last_active for name, each in resting.items()}, {"s": 1_000, "t": 1_005})
+        self.assertEqual((resting["s"].size, resting["t"].size), (4, 0))
+
     async def test_mark_of_a_message_comes_back(self) -> None:
         marked = Message(role="user", content="q", mark=Mark(before="a", after="b", linked=True))
         await self.store.append("s", [marked])

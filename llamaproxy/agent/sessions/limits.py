@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Literal
 
-from ...seams.limits import DEFAULT_DEPTHS, DEFAULT_RATES, Rate
+from ...seams.limits import DEFAULT_DEPTHS, DEFAULT_RATES, Keep, Rate
 
 
 class Limits:
@@ -14,7 +14,8 @@ class Limits:
     the defaults. `display` is what sessions start with. `gate_mode` says whether a call that needs leave is
     refused, or the user is asked. `follow_edits` takes a session back to where its user edits or regenerates a message
     in the app; with `separate_chats` each chat of the app is a branch of its own, and not the one conversation.
-    `retry_wait` is in seconds: so long a turn waits for its client to come again. `message_limits` are the models' own
+    `retry_wait` is in seconds: so long a turn waits for its client to come again. `keep` is what the store keeps of
+    conversations. `message_limits` are the models' own
     limits of history, by key.
     """
 
@@ -32,6 +33,7 @@ class Limits:
         follow_edits: bool = True,
         separate_chats: bool = False,
         retry_wait: float = 10.0,
+        keep: Keep | None = None,
         message_limits: Mapping[str, int] | None = None,
     ) -> None:
         self.max_users = max_users
@@ -49,6 +51,7 @@ class Limits:
         self.follow_edits = follow_edits
         self.separate_chats = separate_chats
         self.retry_wait = retry_wait
+        self.keep = keep or Keep()
         self._message_limits = message_limits or {}
 
     def messages(self, key: str) -> int:

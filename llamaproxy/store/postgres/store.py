@@ -21,7 +21,7 @@ from zope.interface import implementer
 from ... import __version__
 from ...seams.errors import StoreError, StoreUnavailable
 from ...seams.interfaces import ISharedStore
-from ...seams.types import Branch, Message, Spot, StoredSession, Trace
+from ...seams.types import Branch, Message, Resting, Spot, StoredSession, Trace
 from ..thread import OneThread, each_by_itself
 from . import turns
 from .database import Database, Reader
@@ -116,6 +116,10 @@ class PostgresSessionStore:
         """Keeps the session's model and settings."""
         kept = json.dumps(settings)
         return self._write(session_id, lambda database: database.save_settings(session_id, model, kept))
+
+    def at_rest(self) -> Deferred[Sequence[Resting]]:
+        """Every session, with the size of its words."""
+        return self._read(lambda reader: reader.at_rest())
 
     def branches(self, session_id: str) -> Deferred[Sequence[Branch]]:
         """All branches, by their numbers."""
