@@ -145,6 +145,10 @@ class LeavingTests(AcceptanceCase):
         call.answer("1")
         await first.closed()
         call = await self.upstream.call()
+        if call.question == "two":
+            # The end of the first answer overtook the hanging up on its way to the server, which nobody can order.
+            await call.dropped
+            call = await self.upstream.call()
         self.assertEqual(call.question, "three")
         call.answer("3")
         await third.closed()
