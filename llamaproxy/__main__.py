@@ -49,20 +49,20 @@ class _Usage(Options):
 def _serve(flags: Sequence[str]) -> None:
     options = Options()
     options.parseOptions(flags)
-    home = Home(find_home(options["home"], os.environ, Path.cwd()))
-    _fetch_weights(home, options["model"])
+    _fetch_weights(options["home"], options["model"])
     from twisted.scripts import twistd
 
     sys.argv = ["twistd", "-n", "--pidfile=", "llamaproxy", *flags]
     twistd.run()
 
 
-def _fetch_weights(home: Home, model: str | None) -> None:
+def _fetch_weights(folder: str | None, model: str | None) -> None:
     """Fetches the weights of the model that new sessions start with, where they are missing and somebody has them.
 
     Whatever else is wrong, the server's own start says it better.
     """
     try:
+        home = Home(find_home(folder, os.environ, Path.cwd()))
         home.ensure()
         registry = load_configuration(home).registry
     except ConfigError:

@@ -70,8 +70,8 @@ def makeService(options: Options) -> IService:
     from twisted.internet import reactor
 
     steady(reactor)
-    home = Home(find_home(options["home"], os.environ, Path.cwd()))
     try:
+        home = Home(find_home(options["home"], os.environ, Path.cwd()))
         home.ensure()
         occupancy = Occupancy(home.lock_file)
         occupancy.take()

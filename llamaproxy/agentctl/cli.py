@@ -1,6 +1,5 @@
 """The entry: finds the home folder and runs one subcommand, or a prompt for many."""
 
-import argparse
 import difflib
 import os
 import shlex
@@ -9,14 +8,18 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from .. import __version__
 from ..config import ConfigError, Home, find_home
 
 # Imported for the subcommands that they enter into the table.
-from . import backup, doctor, gates, keys, limits, models, plugins, pull  # noqa: F401
+from . import backup, completion, doctor, gates, keys, limits, models, plugins, pull  # noqa: F401
 from .command import COMMANDS, Refused
+from .completion import ASKED, answer_shell
+from .help import show_help
 from .printer import Printer
 
 _HELP = ("help", "-h", "--help")
+_VERSION = ("version", "-V", "--version")
 _QUIT = ("quit", "exit")
 
 
@@ -25,17 +28,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         # Signs are not in every terminal's character set.
         getattr(stream, "reconfigure", lambda errors: None)(errors="replace")
-    # Only --home is for all subcommands, and may stand before or after the subcommand's own arguments.
-    parser = argparse.ArgumentParser("agentctl", add_help=False, allow_abbrev=False, exit_on_error=False)
-    parser.add_argument("--home")
     printer = Printer(sys.stdout, sys.stderr)
     try:
-        options, words = parser.parse_known_args(arguments)
-    except argparse.ArgumentError as error:
+        chosen, words = split_home(sys.argv[1:] if arguments is None else arguments)
+        home = Home(find_home(chosen, os.environ, Path.cwd()))
+    except (Refused, ConfigError, OSError) as error:
         printer.refused(str(error))
         return 1
-    home = Home(find_home(options.home, os.environ, Path.cwd()))
     try:
+        if ASKED in os.environ:
+            return answer_shell(home, printer)
         status = run(home, words, printer) if words else prompt(home, printer)
         sys.stdout.flush()
         return status
@@ -46,6 +48,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         printer.line()
         return 130
+
+
+def split_home(arguments: Sequence[str]) -> tuple[str | None, list[str]]:
+    """The value of `--home`, which may stand before or after the subcommand's own arguments, and the other words."""
+    chosen: str | None = None
+    words: list[str] = []
+    rest = list(arguments)
+    while rest:
+        word = rest.pop(0)
+        if word == "--":
+            return chosen, [*words, word, *rest]
+        if word == "--home" and not rest:
+            raise Refused("--home needs a folder")
+        if word == "--home":
+            chosen = rest.pop(0)
+        elif word.startswith("--home="):
+            chosen = word.removeprefix("--home=")
+        else:
+            words.append(word)
+    return chosen, words
 
 
 def run(home: Home, words: Sequence[str], printer: Printer) -> int:
@@ -93,11 +115,10 @@ def _lines(printer: Printer) -> Iterator[str]:
 def _dispatch(home: Home, words: Sequence[str], printer: Printer) -> None:
     name, *arguments = words
     if name in _HELP:
-        for name, entry in sorted(COMMANDS.items()):
-            if name not in entry.aliases:
-                also = f" (also {', '.join(entry.aliases)})" if entry.aliases else ""
-                printer.line(f"  {entry.usage}\n      {entry.purpose}{also}")
-        printer.line("\n--home DIR goes with any of them. Without a subcommand: a prompt, which quit leaves.")
+        show_help(printer)
+        return
+    if name in _VERSION:
+        printer.line(f"agentctl {__version__}")
         return
     if name not in COMMANDS:
         near = difflib.get_close_matches(name, COMMANDS, n=1)

@@ -5,18 +5,24 @@ arguments are written down: each `<name>` in it becomes `args.name`, None where 
 `[word]` that is given becomes `args.word` (a word in lower case). Options are added with `option`.
 """
 
-import argparse
-import re
+from argparse import Namespace
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, NoReturn
 
 from ..config import ConfigError, Home
 from ..seams.words import truth
+from .parsing import Option, Subcommand, WrongWords, option
 from .printer import Printer
 
-Run = Callable[[Home, argparse.Namespace, Printer], None]
+__all__ = ["AS_JSON", "COMMANDS", "Command", "Option", "Refused", "UsageError", "command", "judged", "option"]
+
+Run = Callable[[Home, Namespace, Printer], None]
+
+# For whatever lists something.
+AS_JSON = option("--json", action="store_true", help="print it as JSON, for programs")
+# Whoever says so beforehand is not asked.
+YES = option("--yes", action="store_true", help="do it without asking")
 
 
 class Refused(Exception):
@@ -44,19 +50,14 @@ def required_truth(word: str) -> bool:
     return value
 
 
-class _Parser(argparse.ArgumentParser):
-    """An argument parser that leaves printing and exiting to its caller."""
-
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(message)
-
-
-@dataclass(frozen=True)
-class Option:
-    """One `--option` of a subcommand, as `ArgumentParser.add_argument` takes it."""
-
-    flag: str
-    settings: dict[str, Any]
+def agreed(args: Namespace, printer: Printer, question: str) -> None:
+    """Goes on only if `--yes` was given or a person at the terminal says so. Raises `Refused`."""
+    if args.yes:
+        return
+    if not printer.is_dialogue:
+        raise Refused(f"{question} Say --yes if that is meant")
+    if not printer.confirm(question):
+        raise Refused("left as it is")
 
 
 @dataclass(frozen=True)
@@ -66,39 +67,27 @@ class Command:
     usage: str
     purpose: str
     aliases: Sequence[str]
-    parser: argparse.ArgumentParser
+    parser: Subcommand
     run: Run
 
     def __call__(self, home: Home, arguments: Sequence[str], printer: Printer) -> None:
         """Parses and runs. Raises `Refused` or `ConfigError`; having raised, it has changed nothing."""
         try:
-            self.run(home, self.parser.parse_args(arguments), printer)
-        except UsageError as error:
-            raise Refused(f"{error}\n{self.parser.format_usage().strip()}") from None
+            self.run(home, self.parser.parse(arguments), printer)
+        except (UsageError, WrongWords) as error:
+            raise Refused(f"{error}\nusage: agentctl {self.usage}") from None
 
 
 COMMANDS: dict[str, Command] = {}
 
 
-def option(flag: str, **settings: Any) -> Option:
-    """An option for `@command`."""
-    return Option(flag, settings)
-
-
 def command(usage: str, purpose: str, *options: Option, aliases: Sequence[str] = ()) -> Callable[[Run], Run]:
     """Adds the decorated function to the table, under the first word of its usage line and other names."""
-    name = usage.split()[0]
-    parser = _Parser(f"agentctl {name}", f"agentctl {usage}", purpose, add_help=False, allow_abbrev=False)
-    for bracket, positional, word in re.findall(r"(\[?)<(\w+)>|\[([a-z]+)\]", usage):
-        if word:
-            parser.add_argument(word, nargs="?", choices=[word])
-        else:
-            parser.add_argument(positional, metavar=f"<{positional}>", nargs="?" if bracket else None)
-    for added in options:
-        parser.add_argument(added.flag, **added.settings)
+    parser = Subcommand(usage, purpose, options)
 
     def enter(run: Run) -> Run:
-        COMMANDS.update(dict.fromkeys((name, *aliases), Command(usage, purpose, aliases, parser, run)))
+        entry = Command(usage, purpose, aliases, parser, run)
+        COMMANDS.update(dict.fromkeys((usage.split()[0], *aliases), entry))
         return run
 
     return enter

@@ -4,7 +4,7 @@ import re
 from argparse import Namespace
 
 from ..config import FrontDoor, Home, load_settings, operator_key
-from .command import Refused, command, option
+from .command import AS_JSON, Refused, command, option
 from .printer import Printer, Sign
 
 _WORKS = Sign("✓", "green", "works")
@@ -14,11 +14,15 @@ _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}
 
 
 @command(
-    "doctor [--client NAME] [--key KEY] [URL]",
+    "doctor [--client NAME] [--key KEY] [--cacert FILE] [URL]",
     "try every app's way of using a server, by default this home's",
     option("url", nargs="?", metavar="URL", help="what a user would enter in the app, with or without /v1"),
     option("--client", metavar="NAME", help="only this one, by the name in brackets of the report"),
     option("--key", metavar="KEY", default="", help="an API key, for clients that can send one"),
+    option(
+        "--cacert", metavar="FILE", default="", help="whose certificates are believed besides, as with curl"
+    ),
+    AS_JSON,
 )
 def doctor(home: Home, args: Namespace, printer: Printer) -> None:
     """One line per client, with the first call and field at fault. Refused if there is any."""
@@ -31,7 +35,7 @@ def doctor(home: Home, args: Namespace, printer: Printer) -> None:
     if args.client and args.client not in known:
         raise Refused(f"no client {args.client}; there is {', '.join(known)}")
     try:
-        server = server_at(args.url or _address(load_settings(home).front_door))
+        server = server_at(args.url or _address(load_settings(home).front_door), args.cacert)
         server.reach()
     except BadURL as error:
         raise Refused(str(error)) from None
@@ -41,16 +45,28 @@ def doctor(home: Home, args: Namespace, printer: Printer) -> None:
     key = args.key or ("" if args.url else operator_key(home.operator_key_file))
     models = server.models({"Authorization": f"Bearer {key}"} if key else {})
     chosen = [each for each in clients(models) if args.client in (None, each.key)]
-    failed = 0
+    failed, facts = 0, []
     for client in chosen:
         complaint = examine(client, server.ask, args.key)
         failed += complaint is not None
+        facts.append({"client": client.key, "name": client.name, "complaint": str(complaint or "")})
+        if args.json:
+            continue
         printer.line(f"{printer.sign(_FAILS if complaint else _WORKS)} {client.name}  ({client.key})")
         if complaint:
             printer.line(f"    {complaint}")
+    is_agent = failed == len(chosen) or server.is_agent(models[0], args.key or key)
+    if args.json:
+        printer.json({"server": str(server), "agent": is_agent, "clients": facts})
+    elif not is_agent:
+        printer.note(
+            f"at {server} a model answers by itself, as with a plain Ollama: "
+            "no agent, so no sessions, commands or tools of ours"
+        )
     if failed:
         raise Refused(f"{failed} of {len(chosen)} clients would fail at {server}")
-    printer.done(f"all {len(chosen)} work at {server}" if len(chosen) > 1 else f"works at {server}")
+    if not args.json:
+        printer.done(f"all {len(chosen)} work at {server}" if len(chosen) > 1 else f"works at {server}")
 
 
 def _address(door: FrontDoor) -> str:

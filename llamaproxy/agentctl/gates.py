@@ -20,7 +20,7 @@ from ..seams.gates import (
 from ..seams.limits import DEFAULT_RATES
 from ..tools.manifest import BUILT_IN
 from .changes import Change, announce
-from .command import UsageError, command, required_truth
+from .command import AS_JSON, UsageError, command, required_truth
 from .printer import Printer
 
 _GLOSSES = {ALL: "* (all others)", META: f"{META} (no table)"}
@@ -28,10 +28,13 @@ _GLOSSES = {ALL: "* (all others)", META: f"{META} (no table)"}
 _KNOWN = frozenset({ALL, SYSTEM_PROMPT, *KNOWN_GROUPS, *BUILT_IN, *DEFAULT_RATES})
 
 
-@command("gate-list", "show what tools may do without asking")
+@command("gate-list", "show what tools may do without asking", AS_JSON)
 def gate_list(home: Home, args: Namespace, printer: Printer) -> None:
     """What is set, by table and by tool; the rest asks."""
     gates = load_gates(home)
+    if args.json:
+        printer.json(gates)
+        return
     for title, sides_by_name in (("database tables", gates.db), ("tools and groups", gates.tools)):
         if sides_by_name:
             printer.line(title)

@@ -11,17 +11,27 @@ from ..config.load import load_depths, load_entry, load_limits, section
 from ..config.schema import MOST_WORKERS, DepthLimits, RateLimit
 from ..seams.limits import DEFAULT_RATES, Rate
 from .changes import Change, announce, plain, shown
-from .command import Refused, UsageError, command, judged, required_truth
-from .printer import Printer
+from .command import AS_JSON, Refused, UsageError, command, judged, required_truth
+from .printer import Printer, Row
 from .registry import entries_in
 
 
-@command("ratelimit-list", "show how often tools may be called, by category")
+@command("ratelimit-list", "show how often tools may be called, by category", AS_JSON)
 def ratelimit_list(home: Home, args: Namespace, printer: Printer) -> None:
     """Our own limits, with those of the file laid over them."""
     own = load_limits(home.plugins_file, JsonFile(home.plugins_file).read()).rate_limits
-    for category, rate in _rates(own).items():
-        printer.line(f"{category:12} {rate}{'' if category in own else '  (default)'}")
+    rates = _rates(own)
+    if args.json:
+        printer.json(
+            {category: {**_entry(rate), "default": category not in own} for category, rate in rates.items()}
+        )
+        return
+    marks = {category: "" if category in own else "(default)" for category in rates}
+    rows = [
+        Row(f"{category:12} {rate}  {marks[category]}".rstrip(), (category, str(rate), marks[category]))
+        for category, rate in rates.items()
+    ]
+    printer.table(("category", "limit", ""), rows)
 
 
 @command(
@@ -76,13 +86,23 @@ def _entry(rate: Rate | None) -> dict[str, Any]:
 
 
 @command(
-    "limit-list", "show how many rounds of tools and how deep calls may go", aliases=("limit-depth-list",)
+    "limit-list",
+    "show how many rounds of tools and how deep calls may go",
+    AS_JSON,
+    aliases=("limit-depth-list",),
 )
 def limit_list(home: Home, args: Namespace, printer: Printer) -> None:
     """Every limit, those that the file does not set too."""
     own = section(JsonFile(home.models_file).read(), home.models_file, "limits")
-    for name, number in asdict(load_depths(home.models_file, own)).items():
-        printer.line(f"{name:22} {number}{_mark(own, name)}")
+    limits = asdict(load_depths(home.models_file, own))
+    if args.json:
+        printer.json(limits)
+        return
+    rows = [
+        Row(f"{name:22} {number}{_mark(own, name)}", (name, str(number), _mark(own, name).strip()))
+        for name, number in limits.items()
+    ]
+    printer.table(("limit", "", ""), rows)
 
 
 @command("limit-set <key> <n>", "set one of these limits; 0 for none of it", aliases=("limit-depth-set",))
@@ -125,15 +145,22 @@ def workers(home: Home, args: Namespace, printer: Printer) -> None:
     announce([change], printer)
 
 
-@command("history-list", "show how many messages of a session each model gets")
+@command("history-list", "show how many messages of a session each model gets", AS_JSON)
 def history_list(home: Home, args: Namespace, printer: Printer) -> None:
     """The ceiling, and what is left of it for each model."""
     content = JsonFile(home.plugins_file).read()
     ceiling = load_limits(home.plugins_file, content).history_max_ctx
+    own = {
+        key: load_entry(home.models_file, key, raw).max_context or ceiling
+        for key, raw in entries_in(JsonFile(home.models_file).read(), home).items()
+    }
+    windows = {key: min(ceiling, window) for key, window in own.items()}
+    if args.json:
+        printer.json({"history_max_ctx": ceiling, "models": windows})
+        return
     printer.line(f"history_max_ctx: {ceiling} messages{_mark(content, 'history_max_ctx')}")
-    for key, raw in entries_in(JsonFile(home.models_file).read(), home).items():
-        entry = load_entry(home.models_file, key, raw)
-        printer.line(f"  {key:22} {min(ceiling, entry.max_context or ceiling)}")
+    rows = [Row(f"  {key:22} {window}", (key, str(window))) for key, window in windows.items()]
+    printer.table(("model", "messages"), rows)
 
 
 @command("history-maxctx [<n>]", "show or set how many messages of a session any model gets at most")

@@ -4,31 +4,47 @@ from argparse import BooleanOptionalAction, Namespace
 from collections.abc import Sequence
 from typing import Any
 
-from msgspec.structs import fields
+from msgspec.structs import asdict, fields
 
 from ..config import Home, JsonFile, ModelEntry
 from ..config.load import load_entry, section
 from ..config.variables import shown_name
 from .changes import Change, announce
-from .command import Option, Refused, command, judged, option, required_truth
-from .printer import Printer
+from .command import AS_JSON, Option, Refused, command, judged, option, required_truth
+from .printer import Printer, Row
 from .registry import BROKEN, entries_in, status_of, type_problem
 
 # Fields that are objects and stand in the file only.
 _STRUCTURED = ("extra", "gate_policy")
 
 
-@command("models", "show the models and their state")
+@command("models", "show the models and their state", AS_JSON)
 def list_models(home: Home, args: Namespace, printer: Printer) -> None:
     """One line per model, with the cure where it is not ready."""
     content = JsonFile(home.models_file).read()
+    rows, facts = [], []
     for key, raw in entries_in(content, home).items():
         sign, cure = status_of(home, key, raw)
         shown = raw if isinstance(raw, dict) else {}
-        default = " (default)" if key == content.get("default_model") else ""
-        printer.line(f"{printer.sign(sign)} {key}{default}  {shown.get('type')} {shown.get('model_id')}")
-        if cure:
-            printer.line(f"    {sign.meaning}: {cure}")
+        kind, model_id = str(shown.get("type")), str(shown.get("model_id"))
+        is_default = key == content.get("default_model")
+        name = f"{printer.sign(sign)} {key}{' (default)' if is_default else ''}"
+        note = f"{sign.meaning}: {cure}" if cure else ""
+        rows.append(Row(f"{name}  {kind} {model_id}", (name, kind, model_id), note))
+        facts.append(
+            {
+                "key": key,
+                "default": is_default,
+                "type": shown.get("type"),
+                "model_id": shown.get("model_id"),
+                "state": sign.meaning,
+                "cure": cure,
+            }
+        )
+    if args.json:
+        printer.json(facts)
+    else:
+        printer.table(("model", "type", "name there"), rows)
 
 
 @command("model <key>", "choose the model that new sessions start with")
@@ -51,12 +67,16 @@ def choose(home: Home, args: Namespace, printer: Printer) -> None:
     printer.restart()
 
 
-@command("model-info <key>", "show one model's settings")
+@command("model-info <key>", "show one model's settings", AS_JSON)
 def model_info(home: Home, args: Namespace, printer: Printer) -> None:
     """State and every field, defaults included; a key's name, never its value."""
     content = JsonFile(home.models_file).read()
     raw = _known(args.key, entries_in(content, home))
     sign, cure = status_of(home, args.key, raw)
+    if args.json:
+        settings = {} if sign is BROKEN else asdict(load_entry(home.models_file, args.key, raw))
+        printer.json({"key": args.key, "state": sign.meaning, "cure": cure, "settings": settings})
+        return
     printer.line(f"{printer.sign(sign)} {args.key}: {sign.meaning}")
     if cure:
         printer.line(f"  {cure}")

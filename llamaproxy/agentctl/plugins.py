@@ -5,19 +5,22 @@ from typing import Any
 
 from ..config import ConfigError, Home, JsonFile
 from ..config.load import section
-from .command import Refused, command
+from .command import AS_JSON, Refused, command
 from .manifest import CLIENT, LEGEND, Plugin, dropped_in, is_switched_off, issues_of, load_manifest, state_of
-from .printer import Printer
+from .printer import Printer, Row
 from .registry import summarise
 
 
-@command("list", "show the plugins, their state and what they lack")
+@command("list", "show the plugins, their state and what they lack", AS_JSON)
 def list_plugins(home: Home, args: Namespace, printer: Printer) -> None:
     """Default model, ready count, plugins by type, legend."""
     content, manifest = _read(home), load_manifest(home)
     if set(content["enabled_plugins"]) - set(manifest):
         manifest = {**dropped_in(), **manifest}
     names = list(dict.fromkeys([*manifest, *content["enabled_plugins"]]))
+    if args.json:
+        printer.json([_facts(name, manifest.get(name), content, home) for name in names])
+        return
     types = {name: manifest[name].type if name in manifest else "not in the manifest" for name in names}
     printer.line(f"home: {home.path}")
     summarise(home, printer)
@@ -32,11 +35,26 @@ def list_plugins(home: Home, args: Namespace, printer: Printer) -> None:
     printer.line("\n" + "  ".join(f"{printer.sign(sign)} {sign.meaning}" for sign in LEGEND))
 
 
-@command("info <plugin>", "show one plugin's details and how to resolve what it lacks")
+def _facts(name: str, plugin: Plugin | None, content: dict[str, Any], home: Home) -> dict[str, Any]:
+    """What programs want to know of one plugin."""
+    issues = issues_of(name, plugin, content, home) if plugin else []
+    return {
+        "name": name,
+        "state": state_of(name, plugin, content, home).meaning,
+        "type": plugin.type if plugin else None,
+        "description": plugin.description if plugin else "",
+        "issues": [issue._asdict() for issue in issues],
+    }
+
+
+@command("info <plugin>", "show one plugin's details and how to resolve what it lacks", AS_JSON)
 def info(home: Home, args: Namespace, printer: Printer) -> None:
     """State, details, issues with their remedies."""
     content = _read(home)
     plugin = _known(args.plugin, load_manifest(home))
+    if args.json:
+        printer.json(_facts(args.plugin, plugin, content, home))
+        return
     sign = state_of(args.plugin, plugin, content, home)
     printer.line(f"{printer.sign(sign)} {args.plugin}: {sign.meaning}")
     details = {
@@ -93,14 +111,23 @@ def disable(home: Home, args: Namespace, printer: Printer) -> None:
     printer.restart()
 
 
-@command("port-list", "show the ports of the client plugins")
+@command("port-list", "show the ports of the client plugins", AS_JSON)
 def port_list(home: Home, args: Namespace, printer: Printer) -> None:
-    """One line per client plugin that has a port."""
+    """One line per client plugin that has a port; an endpoint in `listen` beats it."""
     content = _read(home)
+    rows, facts = [], []
     for name, plugin in _clients(load_manifest(home)).items():
-        sign = printer.sign(state_of(name, plugin, content, home))
-        port = _port_of(name, plugin, content, home)
-        printer.line(f"{sign} {name}  {port}  ({plugin.port_config_key})")
+        state = state_of(name, plugin, content, home)
+        port, where = _port_of(name, plugin, content, home), str(plugin.port_config_key)
+        if listen := section(content, home.plugins_file, "plugin_config", name).get("listen"):
+            port, where = listen, "listen"
+        title = f"{printer.sign(state)} {name}"
+        rows.append(Row(f"{title}  {port}  ({where})", (title, str(port), where)))
+        facts.append({"name": name, "state": state.meaning, "port": port, "set_by": where})
+    if args.json:
+        printer.json(facts)
+    else:
+        printer.table(("plugin", "port", "set by"), rows)
 
 
 @command("port-set <plugin> <port>", "make a client plugin listen on another port")

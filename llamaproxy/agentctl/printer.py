@@ -2,9 +2,11 @@
 
 import os
 import re
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import NamedTuple, TextIO
+from importlib.util import find_spec
+from typing import Any, NamedTuple, TextIO
 
 from ..seams.visible import discreet, visible
 
@@ -21,6 +23,14 @@ class Sign(NamedTuple):
     meaning: str
 
 
+class Row(NamedTuple):
+    """One thing of a list: its line where there is no terminal, its cells in a table on one, and what to do."""
+
+    line: str
+    cells: Sequence[str]
+    note: str = ""
+
+
 class Printer:
     """Writes results to `out` and refusals to `err`; colours only what goes to a terminal, and not under NO_COLOR."""
 
@@ -30,6 +40,35 @@ class Printer:
     def line(self, text: str = "") -> None:
         """Plain output."""
         print(_harmless(text), file=self._out)
+
+    def heading(self, text: str) -> None:
+        """What stands above a part of the output."""
+        self.line(self._paint(self._out, "cyan", text))
+
+    def json(self, value: Any) -> None:
+        """The value as JSON, with nothing of ours around it."""
+        from json import dumps
+
+        from msgspec import to_builtins
+
+        # In ASCII, so that nothing in it acts on a terminal.
+        print(discreet(dumps(to_builtins(value), indent=2)), file=self._out)
+
+    def table(self, heads: Sequence[str], rows: Sequence[Row]) -> None:
+        """A list: a table for a person at a terminal, one line for each row (and one for its note) for all others."""
+        if not self._out.isatty() or find_spec("rich") is None:
+            for row in rows:
+                self.line(row.line)
+                if row.note:
+                    self.line(f"    {row.note}")
+            return
+        from .tables import draw
+
+        draw(
+            [_harmless(head) for head in heads],
+            [row._replace(cells=[*map(_harmless, row.cells)], note=_harmless(row.note)) for row in rows],
+            self._out,
+        )
 
     def done(self, text: str) -> None:
         """The request is met."""
@@ -52,6 +91,27 @@ class Printer:
     def sign(self, sign: Sign) -> str:
         """The sign's symbol, coloured."""
         return self._paint(self._out, sign.colour, sign.symbol)
+
+    @property
+    def is_dialogue(self) -> bool:
+        """Whether a person is there to answer."""
+        return self._out.isatty() and sys.stdin.isatty()
+
+    def ask(self, question: str, default: str = "") -> str:
+        """What a person types; the default if that is nothing."""
+        hint = f" [{default}]" if default else ""
+        print(f"{self._paint(self._out, 'cyan', _harmless(question + hint))} ", end="", file=self._out)
+        self._out.flush()
+        typed = sys.stdin.readline()
+        if not typed:
+            self.line()
+        return typed.strip() or default
+
+    def confirm(self, question: str, default: bool = False) -> bool:
+        """Whether a person says yes."""
+        return self.ask(f"{question} [{'Y/n' if default else 'y/N'}]").lower() in (
+            ("", "y", "yes") if default else ("y", "yes")
+        )
 
     @contextmanager
     def bar(self) -> Iterator[Callable[[int, int], None]]:

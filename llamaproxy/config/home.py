@@ -38,14 +38,20 @@ def find_home(option: str | None, environ: Mapping[str, str], cwd: Path) -> Path
     """The home folder, which may not exist yet.
 
     `option` (of `--home`) beats `$LLAMAPROXY_HOME`, that beats `cwd` where it holds `plugins-enabled.json`,
-    and `~/.llamaproxy` is the last resort. A relative path counts from `cwd`; an empty one is none.
+    and `~/.llamaproxy` is the last resort. A relative path counts from `cwd`; an empty one is none. Raises
+    `ConfigError` where the account has no home.
     """
     chosen = option or environ.get("LLAMAPROXY_HOME")
-    if chosen:
-        return cwd / Path(chosen).expanduser()
-    if (cwd / _PLUGINS_FILE).is_file():
-        return cwd
-    return Path(environ.get("HOME") or Path.home()) / ".llamaproxy"
+    try:
+        if chosen:
+            return cwd / Path(chosen).expanduser()
+        if (cwd / _PLUGINS_FILE).is_file():
+            return cwd
+        return Path(environ.get("HOME") or Path.home()) / ".llamaproxy"
+    except RuntimeError:
+        place = Path(chosen or "~/.llamaproxy")
+        problem = "this account has no home folder (HOME is not set)"
+        raise ConfigError(place, "", problem, "Name a folder with --home or LLAMAPROXY_HOME.") from None
 
 
 class Home:

@@ -1,6 +1,7 @@
 """Goes to a server over the network, with one connection for each call."""
 
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from ssl import create_default_context
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -27,6 +28,7 @@ class Server(NamedTuple):
     host: str
     port: int
     folder: str
+    cacert: str = ""
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
@@ -66,13 +68,30 @@ class Server(NamedTuple):
                 continue  # it is for the clients to complain
         return [_ANY_MODEL]
 
+    def is_agent(self, model: str, key: str = "") -> bool:
+        """Whether it takes commands, as this project's servers do; elsewhere they are a question to a model."""
+        headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {key}"} if key else {})}
+        asked = {"model": model, "messages": [{"role": "user", "content": "!help"}], "stream": False}
+        try:
+            answer = self.ask("POST", "/v1/chat/completions", headers, json.encode(asked))
+        except Fault:
+            return False
+        return b"!whoami" in answer.body and b"!reset" in answer.body
+
     def _connection(self) -> HTTPConnection:
-        kind = HTTPSConnection if self.scheme == "https" else HTTPConnection
-        return kind(self.host, self.port, timeout=PATIENCE)
+        if self.scheme != "https":
+            return HTTPConnection(self.host, self.port, timeout=PATIENCE)
+        context = create_default_context()
+        if self.cacert:
+            context.load_verify_locations(self.cacert)
+        return HTTPSConnection(self.host, self.port, timeout=PATIENCE, context=context)
 
 
-def server_at(url: str) -> Server:
-    """The server at what a user enters in an app: the scheme may be missing, and `/v1` may stand at the end."""
+def server_at(url: str, cacert: str = "") -> Server:
+    """The server at what a user enters in an app: the scheme may be missing, and `/v1` may stand at the end.
+
+    `cacert` is a file with certificates that are believed besides those of the system.
+    """
     try:
         parts = urlsplit(url if "://" in url else f"http://{url}")
         port = parts.port or {"http": 80, "https": 443}[parts.scheme]
@@ -80,4 +99,5 @@ def server_at(url: str) -> Server:
         raise BadURL(f"{url} is no http or https address") from None
     if not parts.hostname:
         raise BadURL(f"{url} names no host")
-    return Server(parts.scheme, parts.hostname, port, parts.path.rstrip("/").removesuffix("/v1").rstrip("/"))
+    folder = parts.path.rstrip("/").removesuffix("/v1").rstrip("/")
+    return Server(parts.scheme, parts.hostname, port, folder, cacert)
