@@ -1,43 +1,43 @@
 """The subcommands as Click sees them."""
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import Any
 
 import click
 from click.shell_completion import CompletionItem
 
-from .parsing import Option, Subcommand, is_two_sided
+from .places import Option, Syntax, is_two_sided
+from .values import values_for
 
 
 class _Command(click.Command):
     """A command whose usage line is written by hand."""
 
-    def __init__(self, subcommand: Subcommand, params: list[click.Parameter]) -> None:
-        super().__init__(subcommand.name, params=params, help=subcommand.purpose, add_help_option=False)
-        self._subcommand = subcommand
+    def __init__(self, syntax: Syntax, params: list[click.Parameter]) -> None:
+        super().__init__(syntax.name, params=params, help=syntax.purpose, add_help_option=False)
+        self._syntax = syntax
 
     def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The line of the table."""
-        formatter.write(f"usage: agentctl {self._subcommand.usage}\n")
+        formatter.write(f"usage: agentctl {self._syntax.usage}\n")
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The arguments that need a word about them, and the options."""
-        told = [(place.name, place.help) for place in self._subcommand.places if place.help]
+        told = [(place.name, place.help) for place in self._syntax.places if place.help]
         if told:
             with formatter.section("Arguments"):
                 formatter.write_dl(told)
         super().format_options(ctx, formatter)
 
 
-def make_command(subcommand: Subcommand) -> click.Command:
-    """The Click command of one subcommand."""
-    words = click.Argument(["words"], nargs=-1, required=False, shell_complete=_completed(subcommand))
-    return _Command(subcommand, [*map(_option, subcommand.options), words])
+def make_command(syntax: Syntax) -> click.Command:
+    """The Click command of one syntax."""
+    words = click.Argument(["words"], nargs=-1, required=False, shell_complete=_completed(syntax))
+    return _Command(syntax, [*map(_option, syntax.options), words])
 
 
-def make_group(subcommands: Iterable[Subcommand], names: Iterable[str]) -> click.Group:
-    """All of them, for what a shell asks."""
-    commands = dict(zip(names, (one.click for one in subcommands), strict=True))
+def make_group(commands: Mapping[str, click.Command]) -> click.Group:
+    """All of them by name, for what a shell asks."""
     return click.Group(
         "agentctl", commands, params=[click.Option(["--home"], type=click.Path(file_okay=False))]
     )
@@ -61,19 +61,17 @@ def _option(one: Option) -> click.Option:
     return click.Option([one.flag, name], **known)
 
 
-def _completed(subcommand: Subcommand) -> Any:
+def _completed(syntax: Syntax) -> Any:
     """What may stand at a place, for the shell."""
 
     def complete(context: click.Context, parameter: click.Parameter, begun: str) -> list[CompletionItem]:
-        from .completion import values_for
-
         before = context.params.get("words") or ()
-        place = subcommand.place_at(len(before), begun)
+        place = syntax.place_at(len(before), begun)
         if place is None:
             return []
         return [
             CompletionItem(word)
-            for word in values_for(context.find_root().obj, subcommand.name, place)
+            for word in values_for(context.find_root().obj, syntax.name, place)
             if word.startswith(begun)
         ]
 

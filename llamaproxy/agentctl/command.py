@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from ..config import ConfigError, Home
 from ..seams.words import truth
-from .parsing import Option, Subcommand, WrongWords, option
+from .parsing import Subcommand
+from .places import Option, WrongWords, option
 from .printer import Printer
 
 __all__ = ["AS_JSON", "COMMANDS", "Command", "Option", "Refused", "UsageError", "command", "judged", "option"]

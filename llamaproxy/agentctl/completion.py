@@ -2,16 +2,12 @@
 
 import os
 from argparse import Namespace
-from collections.abc import Iterable
 
-from ..config import ConfigError, Home, JsonFile
-from ..config.schema import DepthLimits
-from ..seams.limits import DEFAULT_RATES
+from ..config import Home
 from .command import COMMANDS, Refused, command
-from .parsing import Place
 from .printer import Printer
+from .values import SHELLS
 
-SHELLS = ("bash", "zsh", "fish")
 # In the environment of a call that a shell makes to ask.
 ASKED = "_AGENTCTL_COMPLETE"
 
@@ -35,7 +31,7 @@ def completion(home: Home, args: Namespace, printer: Printer) -> None:
     if kind is None:
         raise Refused(f"nothing is known of {args.shell}")
     printer.line(f"# {_HINTS[args.shell]}")
-    printer.line(kind(make_group((), ()), {}, "agentctl", ASKED).source())
+    printer.line(kind(make_group({}), {}, "agentctl", ASKED).source())
 
 
 def answer_shell(home: Home, printer: Printer) -> int:
@@ -44,44 +40,5 @@ def answer_shell(home: Home, printer: Printer) -> int:
 
     from .clicks import make_group
 
-    group = make_group((entry.parser for entry in COMMANDS.values()), COMMANDS)
+    group = make_group({name: entry.parser.click for name, entry in COMMANDS.items()})
     return shell_complete(group, {"obj": home}, "agentctl", ASKED, os.environ[ASKED])
-
-
-def values_for(home: Home, name: str, place: Place) -> Iterable[str]:
-    """What may stand at one place of a subcommand; empty where that is anything, or the files cannot be read."""
-    if place.word:
-        return (place.word,)
-    if place.choices:
-        return map(str, place.choices)
-    try:
-        return _named(home, name, place.name)
-    except ConfigError:
-        return ()
-
-
-def _named(home: Home, name: str, place: str) -> Iterable[str]:
-    match place:
-        case "shell":
-            return SHELLS
-        case "bool":
-            return ("true", "false")
-        case "op":
-            return ("read", "write")
-        case "category":
-            return DEFAULT_RATES
-        case "type":
-            from .registry import BUILT_IN
-
-            return BUILT_IN
-        case "plugin":
-            from .manifest import load_manifest
-
-            return load_manifest(home)
-        case "key" if name == "limit-set":
-            return DepthLimits.__struct_fields__
-        case "key" if name.startswith("model") and name != "model-add":
-            from .registry import entries_in
-
-            return entries_in(JsonFile(home.models_file).read(), home)
-    return ()

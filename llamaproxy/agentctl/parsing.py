@@ -1,72 +1,24 @@
-"""From a usage line and its options to a Click command, which tells the words apart, shows help and completes.
+"""Tells the words of a subcommand apart, with a Click command that is made when it is first needed.
 
-The command is made when it is first needed: one call of agentctl needs one.
+One call of agentctl needs one of them.
 """
 
 import re
-from argparse import BooleanOptionalAction, Namespace
-from collections.abc import Callable, Sequence
+from argparse import Namespace
+from collections.abc import Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
+
+from .places import Syntax, WrongWords
 
 if TYPE_CHECKING:
     import click
 
 _NUMBER = re.compile(r"-[\d.]+")
-_PLACE = re.compile(r"(\[?)<(\w+)>|\[([a-z]+)\]")
 
 
-class WrongWords(Exception):
-    """The words are not what the usage line says."""
-
-
-class Option(NamedTuple):
-    """One `--option` of a subcommand, or one more argument, with the settings of `ArgumentParser.add_argument`."""
-
-    flag: str
-    settings: dict[str, Any]
-
-
-def option(flag: str, **settings: Any) -> Option:
-    """An option for `@command`."""
-    return Option(flag, settings)
-
-
-class Place(NamedTuple):
-    """Where a word may stand that belongs to no option: `word` is the only one that fits, if it is not empty."""
-
-    name: str
-    required: bool = True
-    word: str = ""
-    many: bool = False
-    kind: Callable[[str], Any] = str
-    choices: Sequence[Any] | None = None
-    default: Any = None
-    help: str = ""
-
-    def value(self, word: str) -> Any:
-        """What the word means. Raises `WrongWords`."""
-        try:
-            value = self.kind(word)
-        except ValueError:
-            raise WrongWords(f"{word!r} is no {self.name}") from None
-        if self.choices is not None and value not in self.choices:
-            raise WrongWords(f"{word!r} is none of {', '.join(map(str, self.choices))}")
-        return value
-
-
-class Subcommand:
-    """The arguments and options of one subcommand."""
-
-    def __init__(self, usage: str, purpose: str, options: Sequence[Option]) -> None:
-        self.usage, self.purpose = usage, purpose
-        self.name = usage.split()[0]
-        self.options = [one for one in options if one.flag.startswith("-")]
-        self.places = [
-            Place(word or name, required=not (bracket or word), word=word)
-            for bracket, name, word in _PLACE.findall(usage)
-        ]
-        self.places += [_place(one) for one in options if not one.flag.startswith("-")]
+class Subcommand(Syntax):
+    """The arguments and options of one subcommand, and what reads them."""
 
     def parse(self, arguments: Sequence[str]) -> Namespace:
         """What the words mean. Raises `WrongWords`."""
@@ -88,13 +40,6 @@ class Subcommand:
         import click
 
         return self.click.get_help(click.Context(self.click, info_name=f"agentctl {self.name}"))
-
-    def place_at(self, number: int, word: str = "") -> Place | None:
-        """Which place a word has that comes after `number` others."""
-        places = [place for place in self.places if not place.word or place.word.startswith(word)]
-        if number < len(places):
-            return places[number]
-        return places[-1] if places and places[-1].many else None
 
     def _placed(self, words: list[str]) -> dict[str, Any]:
         """Gives each place its word; an optional one gets one only if there are enough for the others."""
@@ -125,21 +70,3 @@ class Subcommand:
         from .clicks import make_command
 
         return make_command(self)
-
-
-def _place(one: Option) -> Place:
-    settings = one.settings
-    return Place(
-        one.flag,
-        required=settings.get("nargs") not in ("?", "*"),
-        many=settings.get("nargs") in ("*", "+"),
-        kind=settings.get("type", str),
-        choices=settings.get("choices"),
-        default=settings.get("default"),
-        help=settings.get("help", ""),
-    )
-
-
-def is_two_sided(one: Option) -> bool:
-    """Whether it is an option with a `--no-` beside it."""
-    return one.settings.get("action") is BooleanOptionalAction

@@ -10,8 +10,9 @@ from msgspec import json
 from llamaproxy import __version__
 from llamaproxy.agentctl import cli
 from llamaproxy.agentctl.command import COMMANDS
-from llamaproxy.agentctl.completion import ASKED, SHELLS
+from llamaproxy.agentctl.completion import ASKED
 from llamaproxy.agentctl.printer import Printer
+from llamaproxy.agentctl.values import SHELLS
 from llamaproxy.config import PLUGIN
 
 from .helpers import AgentctlCase, Terminal
