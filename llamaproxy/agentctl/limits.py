@@ -12,8 +12,9 @@ from ..config.schema import MOST_WORKERS, DepthLimits, RateLimit
 from ..seams.limits import DEFAULT_RATES, Rate
 from .changes import Change, announce, plain, shown
 from .command import AS_JSON, Refused, UsageError, command, judged, required_truth
-from .printer import Printer, Row
+from .printer import Printer
 from .registry import entries_in
+from .rows import Row
 
 
 @command("ratelimit-list", "show how often tools may be called, by category", AS_JSON)

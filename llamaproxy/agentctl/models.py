@@ -11,8 +11,9 @@ from ..config.load import load_entry, section
 from ..config.variables import shown_name
 from .changes import Change, announce
 from .command import AS_JSON, Option, Refused, command, judged, option, required_truth
-from .printer import Printer, Row
+from .printer import Printer
 from .registry import BROKEN, entries_in, status_of, type_problem
+from .rows import Row
 
 # Fields that are objects and stand in the file only.
 _STRUCTURED = ("extra", "gate_policy")

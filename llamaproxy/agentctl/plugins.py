@@ -7,8 +7,9 @@ from ..config import ConfigError, Home, JsonFile
 from ..config.load import section
 from .command import AS_JSON, Refused, command
 from .manifest import CLIENT, LEGEND, Plugin, dropped_in, is_switched_off, issues_of, load_manifest, state_of
-from .printer import Printer, Row
+from .printer import Printer
 from .registry import summarise
+from .rows import Row
 
 
 @command("list", "show the plugins, their state and what they lack", AS_JSON)

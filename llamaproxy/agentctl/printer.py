@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from typing import Any, NamedTuple, TextIO
 
 from ..seams.visible import discreet, visible
+from .rows import Row
 
 _COLOURS = {"red": 31, "green": 32, "yellow": 33, "cyan": 36, "grey": 90}
 _BAR_WIDTH = 30
@@ -21,14 +22,6 @@ class Sign(NamedTuple):
     symbol: str
     colour: str
     meaning: str
-
-
-class Row(NamedTuple):
-    """One thing of a list: its line where there is no terminal, its cells in a table on one, and what to do."""
-
-    line: str
-    cells: Sequence[str]
-    note: str = ""
 
 
 class Printer:

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from .printer import Row
+from .rows import Row
 
 
 def draw(heads: Sequence[str], rows: Sequence[Row], out: TextIO) -> None:

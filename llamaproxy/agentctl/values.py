@@ -1,4 +1,4 @@
-"""What may stand at the places of a subcommand, for a shell that completes: names that the files hold, and fixed words."""
+"""What may stand at the places of a subcommand, for a shell that completes them."""
 
 from collections.abc import Iterable
 
