@@ -1,6 +1,5 @@
 """The subcommands as Click sees them."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import click
@@ -36,7 +35,7 @@ def make_command(syntax: Syntax) -> click.Command:
     return _Command(syntax, [*map(_option, syntax.options), words])
 
 
-def make_group(commands: Mapping[str, click.Command]) -> click.Group:
+def make_group(commands: dict[str, click.Command]) -> click.Group:
     """All of them by name, for what a shell asks."""
     return click.Group(
         "agentctl", commands, params=[click.Option(["--home"], type=click.Path(file_okay=False))]
