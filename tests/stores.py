@@ -112,6 +112,9 @@ class MemoryStore:
         self.settings[session_id] = (model, settings)
         return succeed(None)
 
+    def holding(self, setting: str) -> Deferred[Sequence[str]]:
+        return succeed([each for each, (_, settings) in self.settings.items() if setting in settings])
+
     def branches(self, session_id: str) -> Deferred[Sequence[Branch]]:
         tree = self.trees.get(session_id)
         if tree is None:
@@ -196,6 +199,9 @@ class FileStore:
 
     def at_rest(self) -> Deferred[Sequence[Resting]]:
         return succeed(self.database.at_rest())
+
+    def holding(self, setting: str) -> Deferred[Sequence[str]]:
+        return succeed(self.database.holding(setting))
 
     def branches(self, session_id: str) -> Deferred[Sequence[Branch]]:
         return succeed(self.database.branches(session_id))

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from time import time
 
-from twisted.internet.defer import Deferred, DeferredList, fail, maybeDeferred
+from twisted.internet.defer import Deferred, fail, maybeDeferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
@@ -11,7 +11,17 @@ from zope.interface import implementer
 
 from ..seams.errors import NoEmbedder, Stopping
 from ..seams.gates import GateMap
-from ..seams.interfaces import IAgent, IEmbedder, IModel, IPeer, IPeers, IRecorder, IReply, ISessionStore
+from ..seams.interfaces import (
+    IAgent,
+    IEmbedder,
+    IModel,
+    INotifier,
+    IPeer,
+    IPeers,
+    IRecorder,
+    IReply,
+    ISessionStore,
+)
 from ..seams.limits import Ruling
 from ..seams.types import Caller, ChatTurn, Embeddings, Message, ModelInfo, SessionCard
 from ..seams.unrecorded import Unrecorded
@@ -21,13 +31,13 @@ from .calls.prompttools import ReadSystemPrompt, UpdateSystemPrompt
 from .calls.runner import Workbench
 from .calls.toolbox import Toolbox
 from .errands import Errands
+from .meanwhile import Nobody
 from .parts import assemble
 from .prompts import ModelPrompts, PromptFiles
 from .sessions.history import estimate_all
 from .sessions.limits import Limits
 from .sessions.peers import Alone
 from .sessions.retention import INTERVAL
-from .sessions.turn import Turn
 
 REAPER_INTERVAL = 60.0
 
@@ -54,6 +64,7 @@ class Agent:
         peers: IPeers | None = None,
         wall: Callable[[], float] = time,
         recorder: IRecorder | None = None,
+        notifier: INotifier | None = None,
     ) -> None:
         bench = Workbench(
             toolbox=toolbox or Toolbox(),
@@ -70,11 +81,11 @@ class Agent:
             bench,
             delegation or Delegation(),
             peers or Alone(),
+            notifier or Nobody(),
         )
         self.parts.peers.join(self)
         self._embedders = embedders or {}
         self._clock = clock
-        self._turns: dict[Turn, Deferred[None]] = {}
         backends = self.parts.backends
         self._errands = Errands(backends, backends.default, self.parts.delegation)
         self._stopping = False
@@ -96,10 +107,9 @@ class Agent:
         session = self.parts.sessions.get(caller.session_id)
         if session is not None and (same := session.turn_of(caller, turn)) is not None:
             return same.join(turn)
-        running = Turn(self._clock, caller, turn, self.parts.bench.limits.retry_wait)
+        running = self.parts.runs.begin(caller, turn)
         reply = running.join(turn)
-        done = self._turns[running] = running.run(self.parts.desk.serve(running, caller, turn))
-        done.addCallback(lambda _: self._turns.__delitem__(running))
+        self.parts.runs.run(running, caller, turn)
         return reply
 
     def estimate(self, messages: Sequence[Message]) -> int:
@@ -153,9 +163,10 @@ class Agent:
             parts.bench.toolbox.add(tool(parts.prompts, parts.sessions, parts.backends.default))
 
     def start(self) -> None:
-        """Begins to reap idle sessions, and to throw away what the operator does not want kept."""
+        """Begins to put away what rests, and goes on with jobs that the last end of the server cut off."""
         self._reaper.start(REAPER_INTERVAL, now=False)
         self._sweeper.start(INTERVAL, now=False)
+        Deferred.fromCoroutine(self.parts.runs.take_up())
 
     async def stop(self) -> None:
         """Takes no more turns, ends those that run, and returns when all of them are committed."""
@@ -164,11 +175,7 @@ class Agent:
         for each in (self._reaper, self._sweeper):
             if each.running:
                 each.stop()
-        under_way = list(self._turns.values())
-        # Those that wait first, or each would begin when the one before it ends.
-        for turn in reversed(list(self._turns)):
-            turn.cancel()
-        await DeferredList(under_way)
+        await self.parts.runs.stop()
 
     def reap(self) -> None:
         """Lets go from memory what nobody used for a while; the store has it."""

@@ -1,11 +1,14 @@
 """What a caller's message sets going: commands at once, then a place in the queue, commands again, and a model."""
 
 from msgspec.structs import replace
+from twisted.internet.defer import CancelledError
 
+from ..seams.errors import AgentError
 from ..seams.interfaces import IPeers
 from ..seams.types import Caller, ChatTurn
 from .commands.commands import Commands
 from .commands.script import Script, TooManyCommands
+from .meanwhile import Meanwhile
 from .sessions.guests import Guests
 from .sessions.session import Session, Sessions
 from .sessions.turn import Turn
@@ -18,7 +21,13 @@ class Desk:
     """Serves messages, one turn at a time in each session."""
 
     def __init__(
-        self, means: Means, sessions: Sessions, conversation: Conversation, commands: Commands, peers: IPeers
+        self,
+        means: Means,
+        sessions: Sessions,
+        conversation: Conversation,
+        commands: Commands,
+        peers: IPeers,
+        meanwhile: Meanwhile,
     ) -> None:
         self._backends = means.backends
         self._limits = means.bench.limits
@@ -27,6 +36,7 @@ class Desk:
         self._sessions = sessions
         self._conversation = conversation
         self._commands = commands
+        self._meanwhile = meanwhile
         self._guests = Guests(sessions, self._limits, peers)
 
     async def serve(self, running: Turn, caller: Caller, turn: ChatTurn) -> None:
@@ -68,7 +78,10 @@ class Desk:
         if at_once and not later and not script.prompt:
             await self._load(session, running)
             running.reply.say(await self._commands.run(at_once, session, running))
-            running.reply.finish()
+            if running.then is not None:
+                await running.then()
+            else:
+                running.reply.finish()
             return
         if script.prompt or turn.images:
             session.repeats.check(turn)
@@ -80,14 +93,27 @@ class Desk:
                 running.reply.say(answer + ("\n" if later else "\n\n"))
                 script = replace(script, commands=later)
             session.check_room(self._limits.queue)
+            self._meanwhile.tell_running(session, running)
             await session.begin(running)
             running.record.queued = running.since_start()
             try:
-                await self._locked(session, running, script, turn)
+                await self._noted(session, running, script, turn)
             finally:
                 session.end()
         finally:
             session.turns.remove(running)
+
+    async def _noted(self, session: Session, running: Turn, script: Script, turn: ChatTurn) -> None:
+        """Runs the turn that has the session to itself; what is to outlive its connection is written down."""
+        await self._load(session, running)
+        if script.prompt or turn.images or turn.app.is_answer:
+            await self._meanwhile.begin(session, running, turn)
+        try:
+            await self._locked(session, running, script, turn)
+        except (AgentError, CancelledError) as error:
+            await self._meanwhile.over(session, running, str(error))
+            raise
+        await self._meanwhile.over(session, running)
 
     async def _load(self, session: Session, running: Turn) -> None:
         await self._sessions.load(session, self._limits.history_max_ctx)
@@ -99,9 +125,11 @@ class Desk:
                 )
 
     async def _locked(self, session: Session, running: Turn, script: Script, turn: ChatTurn) -> None:
-        await self._load(session, running)
         await self._sessions.refill(session, self._limits.history_max_ctx)
         reply = running.reply
+        if script.prompt and await self._meanwhile.tell(session, running, turn):
+            reply.finish()
+            return
         if turn.app.results:
             await self._conversation.take_results(session, turn, running)
             if turn.app.is_answer:

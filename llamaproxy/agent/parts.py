@@ -4,7 +4,7 @@ from functools import partial
 
 from msgspec import Struct
 
-from ..seams.interfaces import IPeers, ISessionStore
+from ..seams.interfaces import INotifier, IPeers, ISessionStore
 from .backends import Backends
 from .calls.delegates import Delegates
 from .calls.delegation import Asker, Delegation
@@ -12,11 +12,13 @@ from .calls.runner import Workbench
 from .commands.commands import Commands
 from .commands.table import Call
 from .desk import Desk
+from .meanwhile import Meanwhile
 from .prompts import ModelPrompts
 from .rulings import Rules
 from .sessions.branches import Branches
 from .sessions.eraser import Eraser
 from .sessions.retention import Retention
+from .sessions.runs import Runs
 from .sessions.session import Sessions
 from .turns.conversation import Conversation
 from .turns.toolloop import Means
@@ -36,6 +38,7 @@ class Parts(Struct, frozen=True, kw_only=True):
     rules: Rules
     retention: Retention
     commands: Commands
+    runs: Runs
     desk: Desk
 
 
@@ -46,6 +49,7 @@ def assemble(
     bench: Workbench,
     delegation: Delegation,
     peers: IPeers,
+    notifier: INotifier,
 ) -> Parts:
     """Makes the parts, none of them started."""
     clock = bench.clock
@@ -57,6 +61,7 @@ def assemble(
     means = Means(backends=backends, prompts=prompts, bench=bench, delegation=delegation)
     branches = Branches(store, backends, bench.limits)
     conversation = Conversation(means, store, branches)
+    runs = Runs(clock, bench.limits, store, peers)
     call = partial(
         Call,
         backends=backends,
@@ -69,11 +74,14 @@ def assemble(
         eraser=eraser,
         branches=branches,
         peers=peers,
+        runs=runs,
         store=store,
         clock=clock,
         started_at=clock.seconds(),
     )
     commands = Commands(bench.toolbox, call)
+    desk = Desk(means, sessions, conversation, commands, peers, Meanwhile(store, notifier))
+    runs.serve = desk.serve
     return Parts(
         backends=backends,
         bench=bench,
@@ -86,5 +94,6 @@ def assemble(
         rules=Rules(bench.limits, delegation, delegates),
         retention=Retention(bench.limits.keep, store, sessions, eraser, bench.wall),
         commands=commands,
-        desk=Desk(means, sessions, conversation, commands, peers),
+        runs=runs,
+        desk=desk,
     )

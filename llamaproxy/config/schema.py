@@ -4,7 +4,6 @@ Keys that are not named here are left alone: other plugins of the agent keep the
 """
 
 import re
-from math import inf
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct, field
@@ -13,6 +12,8 @@ PLUGIN = "plugin_proxy_llama"
 # Offers models the tools to read and change their own system prompt; it has no settings.
 PROMPT_PLUGIN = "plugin_system_prompt"
 MOST_WORKERS = 64
+# Seconds that are as many as it takes.
+FOREVER = 1e9
 
 Housekeeping = Literal["model", "local", "off"]
 SessionBy = Literal["chat_header", "user_header", "client_header", "body_field", "api_key"]
@@ -31,7 +32,7 @@ def seconds_alone(on_disconnect: str) -> float | None:
         case "cancel", "":
             return 0.0
         case "detach", "":
-            return inf
+            return FOREVER
         case "grace", _ if re.fullmatch(r"\d{1,6}(\.\d{1,3})?", number):
             return float(number)
     return None

@@ -6,6 +6,9 @@ from msgspec import Struct
 
 from .images import Image
 
+# Seconds for which a turn goes on that may go on as long as it takes.
+FOREVER = 1e9
+
 # Whether the model may call the app's tools, must call one of them, or must not.
 Choice = Literal["auto", "required", "none"]
 
@@ -15,8 +18,8 @@ class Allowance(Struct, frozen=True, kw_only=True):
 
     With `client_tools` their app's own tools join the agent's, or do so if a `header` of the request says so. With
     `client_system` its system prompt is shown to the model. `on_disconnect` says for how many seconds a turn goes on
-    whose client leaves: none, some, or as many as it takes (`inf`). `notify` is the address that hears of what ended
-    then, "" for none.
+    whose client leaves: none, some, or as many as it takes (`FOREVER`). `notify` is the address that hears of what
+    ended then, "" for none.
     """
 
     client_tools: Literal["off", "header", "on"] = "off"

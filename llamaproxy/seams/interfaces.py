@@ -224,6 +224,9 @@ class ISessionStore(Interface):
     def step_back(session_id: str) -> Deferred[int | None]:
         """Makes the branch active that was so before the active one; fires with its number, None if there was none."""
 
+    def holding(setting: str) -> Deferred[Sequence[str]]:
+        """The ids of the sessions whose settings have that one."""
+
     def find(session_id: str, places: Sequence[str]) -> Deferred[Sequence[Trace]]:
         """The messages (`Mark.after`) and answers (`Given.place`) on any branch at these places of an app's history.
 
@@ -291,10 +294,23 @@ class IPeers(Interface):
     def sessions() -> Deferred[Sequence[SessionCard]]:
         """The sessions that are in memory elsewhere."""
 
+    def has_here(session_id: str) -> bool:
+        """Whether a session belongs to this process."""
+
     def remove(session_id: str) -> Deferred[str] | None:
         """Deletes a session of another process, by its full or short id; None if it would be one of this process.
 
         Fires with the full id, which is empty if there is no such session.
+        """
+
+
+class INotifier(Interface):
+    """Tells people elsewhere of what became of their messages."""
+
+    def notify(address: str, words: str, asks: bool) -> None:
+        """The message that begins with these words was answered, or with `asks` needs its user's leave.
+
+        Returns at once and never fails. "" is no address.
         """
 
 

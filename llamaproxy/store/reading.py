@@ -82,6 +82,13 @@ class Reading:
         )
         return [Resting(session_id, last_active, int(size)) for session_id, last_active, size in rows]
 
+    def holding(self, setting: str) -> list[str]:
+        """The sessions whose settings have that one, as JSON writes it."""
+        rows = self.connection.execute(
+            "SELECT session_id FROM sessions WHERE settings LIKE ? ORDER BY session_id", (f'%"{setting}": %',)
+        )
+        return [session_id for (session_id,) in rows.fetchall()]
+
     def branches(self, session_id: str) -> list[Branch]:
         """All branches, by their numbers."""
         rows = self.connection.execute(

@@ -136,6 +136,10 @@ class Peers:
         """See `IPeers`."""
         return self._link.callRemote(OtherCards).addCallback(lambda answer: answer["cards"])
 
+    def has_here(self, session_id: str) -> bool:
+        """See `IPeers`."""
+        return self._owner_of(session_id) == self._worker
+
     def remove(self, session_id: str) -> Deferred[str] | None:
         """See `IPeers`."""
         owner = self._owner_of(session_id)

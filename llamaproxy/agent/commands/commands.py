@@ -14,6 +14,7 @@ from . import (  # noqa: F401
     delegation,
     display,
     gates,
+    jobs,
     limits,
     models,
     operator,
@@ -65,7 +66,7 @@ class Commands:
 
     def _takes_argument(self, name: str) -> bool | None:
         entry = self.find(name)
-        return None if entry is None else bool(entry.usage)
+        return None if entry is None else bool(entry.usage) and not entry.one_line
 
     def split(self, invocations: Sequence[Invocation]) -> tuple[Sequence[Invocation], Sequence[Invocation]]:
         """Those that need not wait for the turn that runs, up to the first that does, and the others."""

@@ -4,6 +4,7 @@ from twisted.internet.task import deferLater
 
 from ...seams.types import SessionCard
 from ..turns.approvals import WITHDRAWN, parked_turn, unpark
+from .jobs import stop_job
 from .table import Call, UsageError, command, whole_number
 
 LONGEST_SLEEP = 300
@@ -42,9 +43,11 @@ async def whoami(call: Call) -> str:
     )
 
 
-@command("stop", summary="end the reply that is being written", group="Chat")
+@command("stop", "[n]", summary="end the reply that is being written, or a job", group="Chat", one_line=True)
 async def stop(call: Call) -> str:
-    """Cancels the session's running turn."""
+    """Cancels the session's running turn, or the job of that number."""
+    if call.argument.isdecimal():
+        return stop_job(call)
     running = call.session.running
     if running is None or running is call.turn:
         if parked_turn(call.session) is None:

@@ -18,6 +18,7 @@ from ..prompts import ModelPrompts
 from ..sessions.branches import Branches
 from ..sessions.eraser import Eraser
 from ..sessions.limits import Limits
+from ..sessions.runs import Runs
 from ..sessions.session import Session, Sessions
 from ..sessions.stored import for_sure, soon
 from ..sessions.turn import Turn
@@ -68,6 +69,7 @@ class Call(Struct, frozen=True, kw_only=True):
     eraser: Eraser
     branches: Branches
     peers: IPeers
+    runs: Runs
     store: ISessionStore
     clock: IReactorTime
     started_at: float
@@ -125,7 +127,7 @@ class Command(Struct, frozen=True, kw_only=True):
 
     `waits` says that the command needs the session to itself and so takes its place in the queue; the others
     answer at once, also while a turn runs. `owner` commands are for the operator only. `hidden` ones are other
-    names of a command, which `!help` does not list.
+    names of a command, which `!help` does not list. One of `one_line` takes no more of a message as its argument.
     """
 
     name: str
@@ -136,6 +138,7 @@ class Command(Struct, frozen=True, kw_only=True):
     waits: bool = False
     owner: bool = False
     hidden: bool = False
+    one_line: bool = False
 
     @property
     def line(self) -> str:
@@ -154,6 +157,7 @@ def command(
     group: Group = "Server",
     waits: bool = False,
     owner: bool = False,
+    one_line: bool = False,
     aliases: Sequence[str] = (),
 ) -> Callable[[Run], Run]:
     """Puts the decorated coroutine function into the table, which `!help` lists in the order of entry."""
@@ -169,6 +173,7 @@ def command(
                 waits=waits,
                 owner=owner,
                 hidden=each != name,
+                one_line=one_line,
             )
         return run
 

@@ -45,6 +45,7 @@ class Reply:
     """
 
     __slots__ = (
+        "_alone",
         "_asked",
         "_backlog",
         "_began",
@@ -75,6 +76,7 @@ class Reply:
         self._clock = clock
         self._deserted = deserted
         self._seats: list[Seat] = []
+        self._alone = False
         # The newest that listens, and what takes the events for all that do.
         self._newest: Seat | None = None
         self._consumer: IReplyConsumer | Several | None = None
@@ -209,6 +211,14 @@ class Reply:
         """The reply is to end with calls that the app has to run."""
         self._end = replace(self._end, finish_reason="tool_calls", tool_calls=tuple(calls))
 
+    def go_on_alone(self) -> None:
+        """Nobody listens, and the model need not wait for anybody; who comes later hears it from its beginning."""
+        self._alone = True
+        if self._backlog is not None:
+            self._thoughts.add(self._preface)
+            self._preface, self._backlog = "", None
+        self.adjust()
+
     def finish(self) -> None:
         """Ends the reply."""
         total = _nanoseconds(self._clock.seconds() - self._began)
@@ -320,7 +330,9 @@ class Reply:
 
     def _is_held(self) -> bool:
         """Whether the model is to wait: for the newest client, or for any that would hear what has been said."""
-        return self._backlog != [] if self._newest is None else self._newest.full
+        if self._newest is None:
+            return self._backlog != [] and not self._alone
+        return self._newest.full
 
     def _dismiss(self, seat: Seat, reason: Failure) -> None:
         self._remove(seat)

@@ -44,6 +44,10 @@ class Alone:
         """See `IPeers`."""
         return succeed(())
 
+    def has_here(self, session_id: str) -> bool:
+        """See `IPeers`."""
+        return True
+
     def remove(self, session_id: str) -> Deferred[str] | None:
         """See `IPeers`."""
         return None

@@ -7,13 +7,15 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
-from ...seams.apps import AppSide
+from ...seams.apps import FOREVER, AppSide
 from ...seams.errors import AgentError, let_go
 from ...seams.gates import Need
 from ...seams.interfaces import IReply
 from ...seams.records import Record
 from ...seams.types import Caller, ChatTurn
+from ..replies.relay import relay
 from ..replies.reply import Reply
+from .job import Job
 
 # Seconds after its end for which another try of a message gets the answer that its turn had.
 MEMORY = 120.0
@@ -32,6 +34,10 @@ class Turn:
     question. `then` is what a command leaves to be done once it has answered. A turn is `late` if others of its
     session ran or waited when its message came, which so knows nothing of their answers. `record` is the newest
     client's, where what is done is noted.
+
+    A turn `stays` for so many seconds after its last client has left; it is `alone` then. One that stays to its end is
+    a `job`, which goes on `again` after the process that it began in, and is `put_off` when that ends. `rounds` are
+    those of its tools.
     """
 
     log = Logger()
@@ -42,6 +48,10 @@ class Turn:
         self.record = Record()
         self.stopped = self.cancelled = False
         self.gates_open = self.late = False
+        self.stays = caller.allowance.on_disconnect
+        self.alone = self.again = self.put_off = False
+        self.job: Job | None = None
+        self.rounds = 0
         self.leave: Collection[Need] = ()
         self.answer: str | None = None
         self.then: Callable[[], Awaitable[None]] | None = None
@@ -49,6 +59,7 @@ class Turn:
         self._asked = asked
         self._patience = patience
         self._giving_up: IDelayedCall | None = None
+        self._began = clock.seconds()
         self._ended: float | None = None
         self._sealed = self._to_end = False
         self._running: Deferred[None] | None = None
@@ -62,6 +73,7 @@ class Turn:
         """A client that sent the turn's message, or sent it again; fires as `IAgent.turn` does."""
         self._asked = asked
         self._wait_no_more()
+        self.alone = False
         if asked.record is not None:
             asked.record.take_over(self.record)
             self.record = asked.record
@@ -93,7 +105,24 @@ class Turn:
     @property
     def deserted(self) -> bool:
         """Whether it goes on only in case that its client comes again."""
-        return self._giving_up is not None
+        return self._giving_up is not None and not self.alone
+
+    def go_on_alone(self) -> None:
+        """Nobody listens to it any more, or yet."""
+        self.alone = True
+        self.reply.go_on_alone()
+
+    async def follow(self, other: "Turn") -> None:
+        """Returns once this turn's client has heard all of another one's reply."""
+        other.alone = False
+        # Who only looks on ends nothing by leaving.
+        self.stays = 0.0
+        await relay(other.reply.join, self.reply)
+
+    def progress(self) -> str:
+        """How far it is, in words."""
+        rounds = f"{self.rounds} round{'' if self.rounds == 1 else 's'} of tools"
+        return f"{rounds} in {self._clock.seconds() - self._began:.0f} s"
 
     def cancel(self) -> None:
         """Ends the turn as soon as may be: at once, unless it is being committed."""
@@ -137,7 +166,13 @@ class Turn:
         return self._asked.app
 
     def _leave(self, heard: bool) -> None:
-        if heard or self._asked.attempt is None or not self._patience:
+        if self._ended is not None:
+            return
+        if self.stays or self.job is not None:
+            self.go_on_alone()
+            if self.stays < FOREVER and self.job is None:
+                self._giving_up = self._clock.callLater(self.stays, self.cancel)
+        elif heard or self._asked.attempt is None or not self._patience:
             self.cancel()
         elif self._ended is None:
             self._giving_up = self._clock.callLater(self._patience, self.cancel)

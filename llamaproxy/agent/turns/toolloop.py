@@ -136,6 +136,7 @@ class ToolLoop:
             if calls and tools_were_offered:
                 if reply.transcript:
                     reply.say("\n\n")
+                self._turn.rounds = exchange.rounds + 1
                 repeated = exchange.begin(reply.transcript.text(), self._distinct(calls))
                 exchange.app = tuple(call.id for call in exchange.calls if call.name in self._apps)
                 # Whether an app's tool may be called so again is for the app to know.

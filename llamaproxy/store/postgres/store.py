@@ -121,6 +121,10 @@ class PostgresSessionStore:
         """Every session, with the size of its words."""
         return self._read(lambda reader: reader.at_rest())
 
+    def holding(self, setting: str) -> Deferred[Sequence[str]]:
+        """The sessions whose settings have that one."""
+        return self._read(lambda reader: reader.holding(setting))
+
     def branches(self, session_id: str) -> Deferred[Sequence[Branch]]:
         """All branches, by their numbers."""
         return self._read(lambda reader: reader.branches(session_id))

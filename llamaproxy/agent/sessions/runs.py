@@ -1,0 +1,78 @@
+"""The turns under way, of all sessions: those that clients wait for, and those that go on by themselves."""
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
+from ...seams.errors import StoreError
+from ...seams.interfaces import IPeers, ISessionStore
+from ...seams.types import Caller, ChatTurn
+from .job import Job
+from .jobs import JOBS, jobs_of
+from .limits import Limits
+from .session import Session
+from .turn import Turn
+
+Serve = Callable[[Turn, Caller, ChatTurn], Coroutine[Any, Any, None]]
+
+
+class Runs:
+    """Begins turns and knows them until they are over; `serve` is what carries one out, set before the first."""
+
+    log = Logger()
+
+    def __init__(self, clock: IReactorTime, limits: Limits, store: ISessionStore, peers: IPeers) -> None:
+        self._clock = clock
+        self._limits = limits
+        self._store = store
+        self._peers = peers
+        self._turns: dict[Turn, Deferred[None]] = {}
+        self.serve: Serve
+
+    def begin(self, caller: Caller, asked: ChatTurn) -> Turn:
+        """A turn that has not begun to run."""
+        return Turn(self._clock, caller, asked, self._limits.retry_wait)
+
+    def run(self, turn: Turn, caller: Caller, asked: ChatTurn) -> None:
+        """Runs it."""
+        done = self._turns[turn] = turn.run(self.serve(turn, caller, asked))
+        done.addCallback(lambda _: self._turns.__delitem__(turn))
+
+    def run_alone(self, job: Job, again: bool = False) -> None:
+        """Runs a turn that nobody listens to; `again` after the process that it began in."""
+        turn = self.begin(job.caller, job.asked)
+        turn.job, turn.again = job, again
+        turn.go_on_alone()
+        self.run(turn, job.caller, job.asked)
+
+    async def take_up(self) -> None:
+        """Goes on with the jobs that were under way when the server ended."""
+        try:
+            for session_id in await self._store.holding(JOBS):
+                if not self._peers.has_here(session_id):
+                    continue
+                stored = await self._store.load(session_id, 0)
+                if stored is None:
+                    continue
+                session = Session(Caller(session_id=session_id, address=""), 0, self._clock.seconds)
+                session.settings = dict(stored.settings)
+                for job in jobs_of(session):
+                    if job.answer is None:
+                        self.log.info(
+                            "{session}: job {number} goes on", session=session_id, number=job.number
+                        )
+                        self.run_alone(job, again=True)
+        except StoreError as error:
+            self.log.warn("jobs that were under way could not be taken up: {error}", error=str(error))
+
+    async def stop(self) -> None:
+        """Ends those that run, and returns when all of them are committed."""
+        under_way = list(self._turns.values())
+        # Those that wait first, or each would begin when the one before it ends.
+        for turn in reversed(list(self._turns)):
+            turn.put_off = True
+            turn.cancel()
+        await DeferredList(under_way)
