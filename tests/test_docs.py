@@ -12,13 +12,14 @@ from llamaproxy.agent.commands.table import TABLE
 from llamaproxy.agentctl import cli  # noqa: F401, by being imported it fills the table
 from llamaproxy.agentctl.command import COMMANDS
 from llamaproxy.agentctl.manifest import Plugin, load_manifest
-from llamaproxy.config import FrontDoor, GateDefaults, Home, ModelEntry, Settings
+from llamaproxy.config import FrontDoor, GateDefaults, Home, ModelEntry, Profile, Settings
 from llamaproxy.config.load import OF_PLUGINS
 from llamaproxy.config.schema import DepthLimits, RateLimit
 from llamaproxy.config.tools import PREFIX, DbQuery, Files, McpServer, Search, UrlExtract
 
 _SECTIONS: dict[str, type[Struct]] = {
     "The server": FrontDoor,
+    "Callers": Profile,
     "Limits": Settings,
     "Rate limits": RateLimit,
     "plugin_db_query": DbQuery,
@@ -51,14 +52,14 @@ class KeyTests(SynchronousTestCase):
     def test_every_key_is_documented_and_no_other(self) -> None:
         sections = self.sections()
         for title, struct in _SECTIONS.items():
-            known = set(struct.__struct_fields__) - set(OF_PLUGINS if struct is Settings else ())
+            known = set(struct.__struct_encode_fields__) - set(OF_PLUGINS if struct is Settings else ())
             self.assertEqual(set(sections[title]), known, title)
 
     def test_defaults_are_those_of_the_schema(self) -> None:
         sections = self.sections()
         for title, struct in _SECTIONS.items():
             for field in fields(struct):
-                cell = sections[title].get(field.name)
+                cell = sections[title].get(field.encode_name)
                 if cell is None:  # the test above sees to it
                     continue
                 if field.required:

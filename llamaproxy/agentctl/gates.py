@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..config import GateDefaults, Home, JsonFile, load_gates
-from ..config.load import as_struct, section
+from ..config.checks import as_struct, section
 from ..seams.gates import (
     ALL,
     DATABASE_CATEGORY,

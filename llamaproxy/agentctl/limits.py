@@ -7,7 +7,8 @@ from typing import Any
 from msgspec.structs import asdict
 
 from ..config import PLUGIN, FrontDoor, Home, JsonFile, Settings
-from ..config.load import load_depths, load_entry, load_limits, section
+from ..config.checks import section
+from ..config.load import load_depths, load_entry, load_limits
 from ..config.schema import MOST_WORKERS, DepthLimits, RateLimit
 from ..seams.limits import DEFAULT_RATES, Rate
 from .changes import Change, announce, plain, shown

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from msgspec import Struct
 
 from ..config import PLUGIN, ConfigError, Home, JsonFile
-from ..config.load import as_struct, section
+from ..config.checks import as_struct, section
 from ..config.schema import PROMPT_PLUGIN
 from ..config.tools import PREFIX, has_settings, load_tool
 from ..tools.manifest import BUILT_IN

@@ -7,7 +7,8 @@ from typing import Any
 from msgspec.structs import asdict, fields
 
 from ..config import Home, JsonFile, ModelEntry
-from ..config.load import load_entry, section
+from ..config.checks import section
+from ..config.load import load_entry
 from ..config.variables import shown_name
 from .changes import Change, announce
 from .command import AS_JSON, Option, Refused, command, judged, option, required_truth

@@ -4,7 +4,7 @@ from argparse import Namespace
 from typing import Any
 
 from ..config import ConfigError, Home, JsonFile
-from ..config.load import section
+from ..config.checks import section
 from .command import AS_JSON, Refused, command
 from .manifest import CLIENT, LEGEND, Plugin, dropped_in, is_switched_off, issues_of, load_manifest, state_of
 from .printer import Printer

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..config import ConfigError, Home, JsonFile
-from ..config.load import load_entry, section
+from ..config.checks import section
+from ..config.load import load_entry
 from ..config.modules import find_agent
 from ..config.variables import shown_name
 from .printer import Printer, Sign

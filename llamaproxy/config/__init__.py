@@ -6,7 +6,7 @@ from .home import Home, find_home
 from .load import load_gates, load_registry, load_settings
 from .occupancy import Occupancy
 from .operator import new_operator_key, operator_key
-from .schema import PLUGIN, FrontDoor, GateDefaults, ModelEntry, ModelRegistry, Settings
+from .schema import PLUGIN, FrontDoor, GateDefaults, ModelEntry, ModelRegistry, Profile, Settings
 from .whole import Configuration, load_configuration
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "ModelEntry",
     "ModelRegistry",
     "Occupancy",
+    "Profile",
     "Settings",
     "find_home",
     "load_configuration",

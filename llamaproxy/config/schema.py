@@ -50,6 +50,68 @@ class SessionsKeep(Struct, frozen=True, kw_only=True):
     megabytes: Annotated[float, Meta(ge=0)] = 0.0
 
 
+class GateDefaults(Struct, frozen=True, kw_only=True):
+    """`gate-defaults.json`: what tools may do without asking, by table and by tool or group; `*` is the rest."""
+
+    db: dict[str, dict[Literal["read", "write"], bool]] = field(default_factory=dict)
+    tools: dict[str, dict[Literal["read", "write"], bool]] = field(default_factory=dict)
+
+
+class StartingGates(GateDefaults, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The same in a profile, for its callers: it lies over that of everybody, and under what a session sets."""
+
+
+class TurnRate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """At most so many messages to a model in so many seconds."""
+
+    turns: Annotated[int, Meta(ge=1)]
+    seconds: Annotated[float, Meta(gt=0)]
+
+
+class Budget(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """At most so many tokens, those of prompts and of answers; None for any number."""
+
+    tokens_per_hour: Annotated[int, Meta(ge=1)] | None = None
+    tokens_per_day: Annotated[int, Meta(ge=1)] | None = None
+
+
+class Profile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"networks": "from"}):
+    """One entry of `callers`: all about one kind of caller. What is None is as for everybody.
+
+    Whoever sends the `key` is meant, or the one in the variable whose NAME is `env_key`; it may be stored as a digest,
+    `sha256:` and 64 hexadecimal digits. With `networks` it counts only from there. Without a key whoever comes from
+    the `networks` is meant.
+
+    `commands` are their rights; `operator` says whether they are the operator, None leaves that to where they are.
+    Their sessions begin with `model`, may use only `models` (keys) and `tools` (names, or categories), and begin with
+    `gates`. `rate` and `budget` are for each key, or else for each address. The others are as in `FrontDoor`.
+    """
+
+    key: str | None = None
+    env_key: str | None = None
+    networks: tuple[str, ...] = ()
+    commands: Rights | None = None
+    operator: bool | None = None
+    session_by: tuple[SessionBy, ...] | None = None
+    model: str | None = None
+    models: tuple[str, ...] | None = None
+    tools: tuple[str, ...] | None = None
+    gates: StartingGates | None = None
+    rate: TurnRate | None = None
+    budget: Budget | None = None
+    client_tools: Literal["off", "header", "on"] | None = None
+    client_system: Literal["ignore", "append"] | None = None
+    on_disconnect: str | None = None
+    notify: str | None = None
+    housekeeping: Housekeeping | None = None
+    heartbeat: Annotated[float, Meta(ge=0)] | None = None
+
+    @property
+    def is_keyed(self) -> bool:
+        """Whether its callers are known by a key."""
+        return self.key is not None or self.env_key is not None
+
+
 class FrontDoor(Struct, frozen=True, kw_only=True):
     """`plugin_config.plugin_proxy_llama` of `plugins-enabled.json`: the listener and who may come in.
 
@@ -94,6 +156,9 @@ class FrontDoor(Struct, frozen=True, kw_only=True):
     key that has `all` there is the operator's own, and so may also do what is for the operator only, as may
     callers from the machine itself where `commands` is `all`. `gate_mode`
     beats the one of the whole file.
+
+    `callers` are profiles by name, each with all that is to be said about one kind of caller; it may also stand beside
+    `plugin_config`. `api_keys` and `key_commands` are its short form.
     """
 
     enabled: bool = True
@@ -113,6 +178,7 @@ class FrontDoor(Struct, frozen=True, kw_only=True):
     shutdown_grace: float = 20.0
     commands: Rights = "all"
     key_commands: dict[str, Rights] = field(default_factory=dict)
+    callers: dict[str, Profile] = field(default_factory=dict)
     gate_mode: GateMode | None = None
     queue_limit: int = 8
     housekeeping: Housekeeping = "local"
@@ -165,13 +231,6 @@ class RateLimit(Struct, frozen=True, kw_only=True):
     calls: int
     window_seconds: float
     auto_disable: bool = False
-
-
-class GateDefaults(Struct, frozen=True, kw_only=True):
-    """`gate-defaults.json`: what tools may do without asking, by table and by tool or group; `*` is the rest."""
-
-    db: dict[str, dict[Literal["read", "write"], bool]] = field(default_factory=dict)
-    tools: dict[str, dict[Literal["read", "write"], bool]] = field(default_factory=dict)
 
 
 class Settings(Struct, frozen=True, kw_only=True):

@@ -9,10 +9,10 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct, field
 
+from .checks import as_struct, section
 from .errors import ConfigError
 from .files import JsonFile
 from .home import Home
-from .load import as_struct, section
 
 PREFIX = "plugin_"
 

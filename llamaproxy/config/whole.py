@@ -2,6 +2,7 @@
 
 from msgspec import Struct
 
+from .callers import check_models
 from .home import Home
 from .load import load_gates, load_registry, load_settings
 from .schema import GateDefaults, ModelRegistry, Settings
@@ -20,9 +21,11 @@ class Configuration(Struct, frozen=True, kw_only=True):
 
 def load_configuration(home: Home) -> Configuration:
     """Reads the files. Raises `ConfigError`."""
+    settings, registry = load_settings(home), load_registry(home)
+    check_models(settings.front_door.callers, registry, home.plugins_file)
     return Configuration(
-        settings=load_settings(home),
-        registry=load_registry(home),
+        settings=settings,
+        registry=registry,
         gates=load_gates(home),
         tools=load_tool_settings(home),
         env=home.read_env(),

@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from .apps import NOTHING, USUAL, Allowance, AppSide
 from .gates import Leave
+from .grants import EVERYTHING, Grants
 from .images import Image as Image
 from .records import Record
 
@@ -35,7 +36,8 @@ class Caller(Struct, frozen=True, kw_only=True):
     `owner` is set for the person who runs the server: they come from its own machine, or with a key that is
     theirs. A few commands are for them alone. `named_by` says in words what decided whose session it is.
     `depth` counts the delegations above the request: 0 for a person's own, more for another agent's. `source` is
-    what shares limits: the name of the key that came along, or else the address. `allowance` is what their app may do.
+    what shares limits: the name of the key that came along, or else the address. `allowance` is what their app may do,
+    `profile` the name of what the operator wrote about such callers, "" for nothing, and `grants` what it grants them.
     """
 
     session_id: str
@@ -46,6 +48,8 @@ class Caller(Struct, frozen=True, kw_only=True):
     depth: int = 0
     source: str = ""
     allowance: Allowance = USUAL
+    profile: str = ""
+    grants: Grants = EVERYTHING
 
 
 class Options(Struct, frozen=True, kw_only=True):

@@ -22,6 +22,7 @@ from ..agent.calls.toolbox import Toolbox
 from ..agent.prompts import PromptFiles
 from ..agent.sessions.limits import Limits
 from ..config import Configuration, Home, JsonFile, ModelRegistry, Settings, operator_key
+from ..config.callers import with_keys
 from ..models.embedded.keeper import AnyKeeper
 from ..models.registry import build_embedders, build_models, model_context
 from ..recorder.recorder import Recorder
@@ -120,6 +121,8 @@ def assemble(
         Naming(door),
         operator_key(home.operator_key_file),
         allowance_of(door),
+        with_keys(door.callers, environ.get, home.plugins_file),
+        reactor.seconds,
     )
     reader = InThreads(reactor)
     routes = Routes(

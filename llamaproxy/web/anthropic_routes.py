@@ -34,9 +34,9 @@ class AnthropicEndpoints(Endpoints):
     @app.route("/v1/models", methods=["GET"])
     def models(self, request: Intake) -> bytes:
         """The enabled models."""
-        return self._json(request, anthropic.models(self._agent.models()))
+        return self._json(request, anthropic.models(self._models(request)))
 
     @app.route("/v1/models/<path:name>", methods=["GET"])
     def model(self, request: Intake, name: str) -> bytes:
         """One model."""
-        return self._json(request, anthropic.model(find_model(name, self._known())))
+        return self._json(request, anthropic.model(find_model(name, self._known(request))))

@@ -21,7 +21,7 @@ from ..dialects.base import ChatRequest, Encoder, WireDialect
 from ..dialects.names import matches
 from ..dialects.parsing import from_command_line, without_results
 from ..dialects.vectors import EmbedRequest
-from ..seams.errors import AgentError
+from ..seams.errors import AgentError, NoEmbedder
 from ..seams.interfaces import IAgent, IRecorder
 from ..seams.records import LONGEST_NAME, Record
 from ..seams.types import Caller, Embeddings, ModelInfo, ReplyEnd, Text
@@ -97,14 +97,29 @@ class Endpoints:
         answer = then(await self._reader.read(parse, body))
         return answer if isinstance(answer, bytes) else await answer
 
-    def _known(self) -> Sequence[ModelInfo]:
-        """The models that have a card. Lists show only those to talk to: apps offer all of a list for that."""
-        return [*self._agent.models(), *self._agent.embedders()]
+    def _models(self, request: Intake) -> Sequence[ModelInfo]:
+        """The models to talk to that whoever asks may use."""
+        return self._open(request, self._agent.models())
 
-    async def _embed(self, asked: EmbedRequest) -> Embeddings:
+    def _embedders(self, request: Intake) -> Sequence[ModelInfo]:
+        """The same of those that make embeddings."""
+        return self._open(request, self._agent.embedders())
+
+    def _known(self, request: Intake) -> Sequence[ModelInfo]:
+        """The models that have a card. Lists show only those to talk to: apps offer all of a list for that."""
+        return [*self._models(request), *self._embedders(request)]
+
+    def _open(self, request: Intake, models: Sequence[ModelInfo]) -> Sequence[ModelInfo]:
+        grants = self._guard.known(request).grants
+        return [info for info in models if grants.allows_model(info.key)]
+
+    async def _embed(self, request: Intake, asked: EmbedRequest) -> Embeddings:
         """Vectors, by the embedder that the client named, or else the first one."""
-        embedders = self._agent.embedders()
-        key = next((info.key for info in embedders if matches(asked.model, info.key)), "")
+        embedders = self._embedders(request)
+        if not embedders and self._agent.embedders():
+            raise NoEmbedder("None of the models that you may use here makes embeddings.")
+        named = [info.key for info in embedders if matches(asked.model, info.key)]
+        key = next(iter(named or [info.key for info in embedders]), "")
         return await self._agent.embed(asked.texts, key, asked.dimensions)
 
     async def _joined(self, pieces: Iterable[bytes]) -> bytes:
@@ -124,14 +139,16 @@ class Endpoints:
         self._notices.tell(request, parsed.brought.unused(parsed.ignored, caller.allowance))
         quirks = quirks_of(request, request.plain_path)
         record = self._record(request, caller, parsed.stream)
+        profile = self._guard.known(request).profile
         outlet = (
-            self._stream(request, encoder, quirks, record)
+            self._stream(request, encoder, quirks, record, profile.heartbeat)
             if parsed.stream
             else self._whole(request, encoder, record)
         )
-        if not app.results and (task := self._housekeeper.task(request, parsed, caller)):
+        task = self._housekeeper.task(request, parsed, caller, profile.housekeeping)
+        if task and not app.results:
             self._recorder.errand(caller.session_id, task.value)
-            if (text := self._housekeeper.ready(task, parsed)) is not None:
+            if (text := self._housekeeper.ready(task, parsed, profile.housekeeping)) is not None:
                 return self._say(request, parsed, encoder, text)
             await outlet.carry(Deferred.fromCoroutine(self._housekeeper.ask(task, parsed, caller)))
             return b""
@@ -188,9 +205,12 @@ class Endpoints:
         request.setHeader(b"content-type", self.dialect.JSON_TYPE)
         return WholeReply(request, encoder, self._clock, self._stall_timeout, record)
 
-    def _stream(self, request: Intake, encoder: Encoder, quirks: Quirks, record: Record) -> Outlet:
+    def _stream(
+        self, request: Intake, encoder: Encoder, quirks: Quirks, record: Record, heartbeat: float | None
+    ) -> Outlet:
         kind = PacedReply if quirks.line_gap else StreamedReply
-        return kind(request, encoder, self._clock, self._stall_timeout, self._heartbeat, quirks, record)
+        heartbeat = self._heartbeat if heartbeat is None else heartbeat
+        return kind(request, encoder, self._clock, self._stall_timeout, heartbeat, quirks, record)
 
 
 def _attempt(request: Intake) -> int | None:

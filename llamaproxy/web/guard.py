@@ -3,24 +3,29 @@
 Phones must reach the server, so it listens on every interface; this guard is what keeps the Internet out.
 """
 
-import hmac
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from hashlib import sha256
+from math import ceil
+from time import monotonic
 
 from msgspec import Raw
 from msgspec.structs import replace
 from twisted.web.iweb import IRequest
 
-from ..config import FrontDoor
+from ..config import FrontDoor, Profile
 from ..seams.apps import USUAL, Allowance
 from ..seams.errors import AgentError, BadRequest, Forbidden, Unauthorized
 from ..seams.names import DEPTH_HEADER
 from ..seams.types import Caller, Rights
 from .addresses import LOCAL_NETWORKS, NOBODY, Address, address_of, networks
+from .allowances import allowance_under
 from .cors import Cors
 from .forwarding import client_behind, is_relayed
+from .guesses import Guesses
 from .hosts import Hosts, is_here
 from .naming import Naming
+from .profiles import NOBODY_KNOWN, Known, Profiles
 
 # With the value `client`, where the operator allows an app to say so.
 TOOLS_HEADER = b"x-llamaproxy-tools"
@@ -31,8 +36,9 @@ _OWN_PAGES = Cors()
 class Guard:
     """Decides for each request; the arguments are as in `config.FrontDoor`, validated there.
 
-    Being the operator is something that one shows: `operator_key`, which lies in the home folder, or a key that has
-    all rights by name. Without one only who is beyond doubt at this machine is taken for the operator.
+    Being the operator is something that one shows: `operator_key`, which lies in the home folder, or a key that is
+    theirs by name. Without one only who is beyond doubt at this machine is taken for the operator. `seconds` is the
+    clock by which guesses of keys have to wait.
     """
 
     def __init__(
@@ -46,16 +52,18 @@ class Guard:
         naming: Naming | None = None,
         operator_key: str | None = None,
         allowance: Allowance = USUAL,
+        callers: Mapping[str, Profile] | None = None,
+        seconds: Callable[[], float] = monotonic,
     ) -> None:
+        callers, api_keys = callers or {}, api_keys or {}
         self._is_allowed = networks(tuple(allow_from) or LOCAL_NETWORKS)
-        self._keys = {name: key.encode() for name, key in (api_keys or {}).items()}
-        self._operator_key = operator_key.encode() if operator_key else None
+        self._profiles = Profiles(callers, api_keys, key_commands or {}, operator_key)
+        self._guesses = Guesses(seconds)
         self._is_proxy = networks(trusted_proxies)
         self._commands = commands
-        self._key_commands = key_commands or {}
         self._hosts = Hosts(hosts)
         self._allowance = allowance
-        self._naming = naming or Naming(FrontDoor(api_keys=dict(api_keys or {})))
+        self._naming = naming or Naming(FrontDoor(api_keys=dict(api_keys), callers=dict(callers)))
 
     def refusal(self, request: IRequest, is_probe: bool) -> AgentError | None:
         """Why this request may not come in, or None.
@@ -63,12 +71,17 @@ class Guard:
         A probe asks only whether a server is there. Apps send it without their key, so it passes wherever a key
         would let them in.
         """
-        knows_key = self._knows_key(request)
-        address = self.address(request)
-        if not (knows_key or self._is_near(address, request) or (self._keys and is_probe)):
+        address, sent = self.address(request), _sent_key(request)
+        known = self.known(request)
+        if sent and self._profiles.has_keys:
+            wait = self._guesses.wait(address, sha256(sent).digest(), known.by_key)
+            if wait:
+                return TooManyKeys(address, ceil(wait))
+        is_near = known is not NOBODY_KNOWN or self._is_near(address, request)
+        if not (is_near or (self._profiles.has_keys and is_probe)):
             return self._stranger(address)
         host = request.getHeader(b"host") or b""
-        if knows_key or self._hosts.knows(host) or self._vouched(request):
+        if known.by_key or self._hosts.knows(host) or self._vouched(request):
             return None
         return Forbidden(
             f"'{host.decode('latin-1')}' is not known here as a name of this server. If it is one, the operator "
@@ -92,7 +105,7 @@ class Guard:
                 "The proxy in front of this server does not say who asks. It has to send X-Forwarded-For with the "
                 "client's address, which cannot be one of this machine itself."
             )
-        if self._keys:
+        if self._profiles.has_keys:
             return Unauthorized(
                 f"The address {address} needs an API key here, as 'Authorization: Bearer KEY'."
             )
@@ -118,22 +131,26 @@ class Guard:
 
         What an agent asks are a model's words, and opening a gate is a person's act.
         """
-        address, key = self.address(request), self.key_name(request)
-        text = str(address)
-        own: Rights | None = self._key_commands.get(key) if key else None
-        if self._shows_operator_key(request):
-            own = "all"
+        known = self.known(request)
+        address, key = self.address(request), known.name if known.by_key else None
+        text, profile = str(address), known.profile
         depth = _depth(request)
-        rights = own or self._commands
+        rights = profile.commands or self._commands
         if depth and rights == "all":
             rights = "safe"
         at_the_server = address.is_loopback and not is_relayed(request)
-        believed = at_the_server or self._knows_key(request) or self._is_proxy(_peer(request))
+        believed = at_the_server or known.by_key or self._is_proxy(_peer(request))
         headers = request.requestHeaders
-        session_id, rung = self._naming.session(text, headers, key, believed, depth, fields or {})
-        is_at_home = at_the_server and _speaks_for_itself(request) and not self._naming.is_an_apps(headers)
+        session_id, rung = self._naming.session(
+            text, headers, key, believed, depth, fields or {}, profile.session_by
+        )
+        is_operator = profile.operator
+        if is_operator is None:
+            is_operator = (
+                at_the_server and _speaks_for_itself(request) and not self._naming.is_an_apps(headers)
+            )
         # What an app passes on for one of its users is that user's, whatever the app itself may do.
-        is_operator = (own == "all" or is_at_home) and not self._naming.names_a_user(headers)
+        is_operator = is_operator and not self._naming.names_a_user(headers)
         return Caller(
             session_id=session_id,
             named_by=rung,
@@ -143,26 +160,23 @@ class Guard:
             depth=depth,
             source=f"key {key}" if key else text,
             allowance=self.allowance(request),
+            profile=known.name,
+            grants=known.grants,
         )
 
     def allowance(self, request: IRequest) -> Allowance:
         """What the app behind the request may do."""
-        allowance = self._allowance
+        allowance = allowance_under(self.known(request).profile, self._allowance)
         if allowance.client_tools != "header":
             return allowance
         says_so = (request.getHeader(TOOLS_HEADER) or b"").strip().lower() == b"client"
         return replace(allowance, client_tools="on" if says_so else "off")
 
-    def key_name(self, request: IRequest) -> str | None:
-        """The name of the API key that the request carries, if it is one of ours.
-
-        It comes as a bearer key, or in the header where Anthropic's clients have it.
-        """
-        if not (sent := _sent_key(request)):
-            return None
-        # Every key is compared, in constant time, so that timing tells nothing.
-        names = [name for name, key in self._keys.items() if hmac.compare_digest(key, sent)]
-        return names[0] if names else None
+    def known(self, request: IRequest) -> Known:
+        """Whose profile the request falls under."""
+        address = self.address(request)
+        found = self._profiles.of_key(_sent_key(request), address) or self._profiles.of_network(address)
+        return found or NOBODY_KNOWN
 
     def address(self, request: IRequest) -> Address:
         """The client's address: the peer's, or the one that a trusted proxy saw."""
@@ -171,11 +185,15 @@ class Guard:
             client_behind(request, self._is_proxy) if self._is_proxy(peer) and is_relayed(request) else peer
         )
 
-    def _knows_key(self, request: IRequest) -> bool:
-        return self.key_name(request) is not None or self._shows_operator_key(request)
 
-    def _shows_operator_key(self, request: IRequest) -> bool:
-        return self._operator_key is not None and hmac.compare_digest(self._operator_key, _sent_key(request))
+class TooManyKeys(Unauthorized):
+    """So many wrong keys came from an address that none from there is looked at for a while."""
+
+    def __init__(self, address: Address, seconds: int) -> None:
+        super().__init__(
+            f"Too many different keys were tried from the address {address}. None is looked at for {seconds} s."
+        )
+        self.retry_after = seconds
 
 
 def _peer(request: IRequest) -> Address:

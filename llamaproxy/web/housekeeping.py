@@ -25,7 +25,7 @@ MOST_SYSTEM = 4000
 
 
 class Housekeeper:
-    """Runs the errands of apps as `mode` says, which is `config.FrontDoor.housekeeping`."""
+    """Runs the errands of apps as `mode` says, which is `config.FrontDoor.housekeeping`, or as a caller's own does."""
 
     log = Logger()
 
@@ -33,19 +33,21 @@ class Housekeeper:
         self._agent = agent
         self._mode = mode
 
-    def task(self, request: Intake, parsed: ChatRequest, caller: Caller) -> Task | None:
+    def task(
+        self, request: Intake, parsed: ChatRequest, caller: Caller, own: Housekeeping | None = None
+    ) -> Task | None:
         """What errand the request is; None if it is to be answered as chat.
 
         A model of another server has none: what it passes on may well look like one, again and again.
         """
-        if self._mode == "off" or caller.depth:
+        if (own or self._mode) == "off" or caller.depth:
             return None
         said = (request.getHeader(TASK_HEADER) or b"").decode("latin-1")
         return recognise(parsed, said, (request.getHeader(b"user-agent") or b"").decode("latin-1"))
 
-    def ready(self, task: Task, parsed: ChatRequest) -> str | None:
+    def ready(self, task: Task, parsed: ChatRequest, own: Housekeeping | None = None) -> str | None:
         """The answer that needs no model, in the form that the app wants; None if one is to be asked."""
-        return answer(task, parsed.outline) if self._mode == "local" else None
+        return answer(task, parsed.outline) if (own or self._mode) == "local" else None
 
     async def ask(self, task: Task, parsed: ChatRequest, caller: Caller) -> IReply:
         """A model's answer, asked apart from any session; what the app cannot use is replaced by one without a model.

@@ -11,6 +11,7 @@ from msgspec import DecodeError, Raw, json
 from twisted.web.http_headers import Headers
 
 from ..config import FrontDoor
+from ..config.schema import SessionBy
 from ..seams.names import safe_name
 
 # Characters of what follows the address in a session's id.
@@ -39,12 +40,20 @@ class Naming:
             "client_header": door.client_headers,
             "body_field": door.body_fields,
         }
-        self._rungs = [
-            (rung.replace("_", " "), name) for rung in door.session_by for name in names.get(rung, ())
-        ]
+        orders = {
+            door.session_by,
+            *(each.session_by for each in door.callers.values() if each.session_by is not None),
+        }
+        self._session_by = door.session_by
+        self._rungs = {
+            order: [(rung.replace("_", " "), name) for rung in order for name in names.get(rung, ())]
+            for order in orders
+        }
         self._users = tuple(header.encode("ascii") for header in {*door.user_headers, *_OPEN_WEBUI})
         self._chats = tuple(header.encode("ascii") for header in door.chat_headers)
-        self._keys = tuple(door.api_keys) if "api_key" in door.session_by else ()
+        # The names of keys that have sessions of their own, which no header may lead into.
+        keys = (*door.api_keys, *(name for name, each in door.callers.items() if each.is_keyed))
+        self._keys = keys if any("api_key" in order for order in orders) else ()
 
     def session(
         self,
@@ -54,6 +63,7 @@ class Naming:
         believed: bool,
         depth: int = 0,
         fields: Mapping[str, Raw] = _NO_FIELDS,
+        session_by: tuple[SessionBy, ...] | None = None,
     ) -> tuple[str, str]:
         """The session's id, and the rung that decided it.
 
@@ -61,10 +71,14 @@ class Naming:
         body in which the client says who it speaks for. The first of them
         that is there decides; a key's sessions are its own, whatever its headers say. What agents ask, at a `depth`
         above 0, is apart from what people say at the same address, and from the turn that may wait for the answer.
+        `session_by` is that of the caller's profile, None for everybody's.
         """
-        name, rung = (key, f"API key '{key}'") if key in self._keys else ("", "address")
+        order = self._session_by if session_by is None else session_by
+        name, rung = "", "address"
+        if key in self._keys and "api_key" in order:
+            name, rung = key, f"API key '{key}'"
         value = ""
-        for kind, said in self._rungs if believed else ():
+        for kind, said in self._rungs[order] if believed else ():
             value = _in_body(fields, said) if kind == "body field" else _in_head(headers, said)
             if value:
                 rung = f"{kind} {said}"

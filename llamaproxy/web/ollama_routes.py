@@ -49,12 +49,12 @@ class OllamaEndpoints(Endpoints):
     @app.route("/api/tags", methods=["GET"])
     def tags(self, request: Intake) -> bytes:
         """The enabled models."""
-        return self._json(request, ollama_models.tags(self._agent.models(), self._takes_tools(request)))
+        return self._json(request, ollama_models.tags(self._models(request), self._takes_tools(request)))
 
     @app.route("/api/ps", methods=["GET"])
     def ps(self, request: Intake) -> bytes:
         """The models that are ready to answer."""
-        ready = [info for info in self._agent.models() if info.loaded]
+        ready = [info for info in self._models(request) if info.loaded]
         return self._json(request, ollama_models.ps(ready, self._takes_tools(request)))
 
     @app.route("/api/show", methods=["POST"])
@@ -62,7 +62,7 @@ class OllamaEndpoints(Endpoints):
         """One model's card."""
         name = ollama_models.parse_name(request.content.read())
         return self._json(
-            request, ollama_models.show(find_model(name, self._known()), self._takes_tools(request))
+            request, ollama_models.show(find_model(name, self._known(request)), self._takes_tools(request))
         )
 
     def _takes_tools(self, request: Intake) -> bool:
@@ -72,7 +72,7 @@ class OllamaEndpoints(Endpoints):
     def pull(self, request: Intake) -> bytes:
         """Getting a model, which is done already if it is one of ours."""
         asked = ollama_manage.parse_pull(request.content.read())
-        progress = ollama_manage.pull(asked, self._agent.models())
+        progress = ollama_manage.pull(asked, self._models(request))
         self._json(request, progress)
         if asked.stream:
             request.setHeader(b"content-type", ollama.LINES_TYPE)
@@ -81,17 +81,17 @@ class OllamaEndpoints(Endpoints):
     @app.route("/api/push", methods=["POST"])
     def push(self, request: Intake) -> bytes:
         """Publishing a model."""
-        raise self._refusal("publish", ollama_models.parse_name(request.content.read()))
+        raise self._refusal(request, "publish", ollama_models.parse_name(request.content.read()))
 
     @app.route("/api/copy", methods=["POST"])
     def copy(self, request: Intake) -> bytes:
         """Giving a model a second name."""
-        raise self._refusal("copy", ollama_manage.parse_copy(request.content.read()))
+        raise self._refusal(request, "copy", ollama_manage.parse_copy(request.content.read()))
 
     @app.route("/api/delete", methods=["DELETE"])
     def delete(self, request: Intake) -> bytes:
         """Removing a model."""
-        raise self._refusal("delete", ollama_models.parse_name(request.content.read()))
+        raise self._refusal(request, "delete", ollama_models.parse_name(request.content.read()))
 
     @app.route("/api/create", methods=["POST"])
     def create(self, request: Intake) -> bytes:
@@ -104,9 +104,9 @@ class OllamaEndpoints(Endpoints):
         """A piece of a model to be made, which the CLI looks for and then uploads."""
         raise ollama_manage.no_blob() if request.method == b"HEAD" else ollama_manage.refusal("upload")
 
-    def _refusal(self, deed: str, name: str) -> AgentError:
+    def _refusal(self, request: Intake, deed: str, name: str) -> AgentError:
         """Why `deed` is not done to the model called `name`; raises NoSuchModel if there is none."""
-        find_model(name, self._agent.models())
+        find_model(name, self._models(request))
         return ollama_manage.refusal(deed)
 
     # -- embeddings
@@ -123,18 +123,18 @@ class OllamaEndpoints(Endpoints):
         return self._asked(request, ollama_embed.parse_old_embed, partial(self._old_embedded, request))
 
     async def _embedded(self, request: Intake, began: float, asked: EmbedRequest) -> bytes:
-        made = await self._vectors(asked)
+        made = await self._vectors(request, asked)
         pieces = ollama_embed.embed(asked, made, self._clock.seconds() - began)
         return self._json(request, await self._joined(pieces))
 
     async def _old_embedded(self, request: Intake, asked: EmbedRequest) -> bytes:
-        return self._json(request, ollama_embed.old_embed(await self._vectors(asked)))
+        return self._json(request, ollama_embed.old_embed(await self._vectors(request, asked)))
 
-    async def _vectors(self, asked: EmbedRequest) -> Embeddings:
+    async def _vectors(self, request: Intake, asked: EmbedRequest) -> Embeddings:
         """Ollama has no vectors for no text, rather than an error."""
         if self._agent.embedders() and not asked.texts:
             return Embeddings(vectors=())
-        return await self._embed(asked)
+        return await self._embed(request, asked)
 
     # -- conversation
 

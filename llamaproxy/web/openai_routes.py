@@ -22,12 +22,12 @@ class OpenAIEndpoints(Endpoints):
     @app.route("/v1/models", methods=["GET"])
     def models(self, request: Intake) -> bytes:
         """The enabled models."""
-        return self._json(request, openai.models(self._agent.models()))
+        return self._json(request, openai.models(self._models(request)))
 
     @app.route("/v1/models/<path:name>", methods=["GET"])
     def model(self, request: Intake, name: str) -> bytes:
         """One model."""
-        return self._json(request, openai.model(find_model(name, self._known())))
+        return self._json(request, openai.model(find_model(name, self._known(request))))
 
     @app.route("/v1/chat/completions", methods=["POST"])
     def chat(self, request: Intake) -> Answer:
@@ -64,5 +64,5 @@ class OpenAIEndpoints(Endpoints):
         return self._asked(request, openai_embeddings.parse, partial(self._vectors, request))
 
     async def _vectors(self, request: Intake, parsed: PackableRequest) -> bytes:
-        pieces = openai_embeddings.answer(parsed, await self._embed(parsed))
+        pieces = openai_embeddings.answer(parsed, await self._embed(request, parsed))
         return self._json(request, await self._joined(pieces))

@@ -36,11 +36,13 @@ async def whoami(call: Call) -> str:
     """Says what the agent knows of the caller."""
     caller, session = call.turn.caller, call.session
     rights = {"all": "all commands", "safe": "commands about your own conversation", "none": "no commands"}
-    return (
-        f"Session: {session.session_id} ({session.short_id}), by {caller.named_by}\n"
-        f"Address: {caller.address}\n"
-        f"Rights: {rights[caller.rights]}{', as the operator' if caller.owner else ''}"
-    )
+    lines = [
+        f"Session: {session.session_id} ({session.short_id}), by {caller.named_by}",
+        f"Address: {caller.address}",
+        *([f"Profile: {caller.profile}"] if caller.profile else ()),
+        f"Rights: {rights[caller.rights]}{', as the operator' if caller.owner else ''}",
+    ]
+    return "\n".join(lines)
 
 
 @command("stop", "[n]", summary="end the reply that is being written, or a job", group="Chat", one_line=True)
