@@ -5,6 +5,7 @@ with one line and exit status 1.
 """
 
 import os
+import re
 import sys
 from collections.abc import Sequence
 from functools import partial
@@ -18,6 +19,7 @@ from twisted.logger import Logger
 from twisted.python import usage
 
 from .config import ConfigError, FrontDoor, Home, Occupancy, find_home, load_configuration
+from .config.advice import advice
 from .config.schema import MOST_WORKERS
 from .seams.errors import AgentError
 from .server.assembly import Plan, assemble
@@ -27,6 +29,8 @@ from .sockets.steady import steady
 from .web.door import BACKLOG, place_of, port_problem, urls_at, welcome
 
 log = Logger()
+
+_EXAMPLE = "tcp:11434 or ssl:443:privateKey=key.pem:certKey=cert.pem"
 
 
 class Options(usage.Options):
@@ -98,11 +102,13 @@ def build(options: Options, home: Home, reactor: Any) -> Stack:
         default_model=options["model"] or config.registry.default_model,
         debug=bool(options["debug"]),
     )
+    for line in advice(home, os.environ):
+        log.warn("{line}", line=line)
     for key, problem in config.registry.broken.items():
         log.warn("model '{key}' is left out: {problem}", key=key, problem=problem)
     if plan.default_model in config.registry.broken:
         give_up(config.registry.broken[plan.default_model])
-    place = _place(options, door, reactor)
+    place = _place(options, door, home, reactor)
     server = assemble(plan, place.endpoint, reactor)
     services: Sequence[IService] = server.services
     hurry = server.entrance.hurry
@@ -133,10 +139,23 @@ class _Place(NamedTuple):
     address: tuple[str, int] | None
 
 
-def _place(options: Options, door: FrontDoor, reactor: Any) -> _Place:
+def at_home(listen: str | None, home: Home) -> str | None:
+    """The endpoint of the file, its relative key files counted from the home folder."""
+
+    def placed(found: re.Match[str]) -> str:
+        return found[1] + (
+            found[2] if found[2].startswith(("/", "~")) else str(home.path.absolute() / found[2])
+        )
+
+    return listen and re.sub(
+        r"(\b(?:privateKey|certKey|extraCertChain|dhParameters)=)([^:]+)", placed, listen
+    )
+
+
+def _place(options: Options, door: FrontDoor, home: Home, reactor: Any) -> _Place:
     """A flag beats the file."""
     flagged = options["port"] or options["host"]
-    listen = options["listen"] or (None if flagged else door.listen)
+    listen = options["listen"] or (None if flagged else at_home(door.listen, home))
     if listen:
         return _described_place(listen, reactor)
     host, port = options["host"] or door.llama_host, options["port"] or door.llama_port
@@ -159,6 +178,17 @@ def _described_place(listen: str, reactor: Any) -> _Place:
 def _endpoint(description: str, reactor: Any) -> IStreamServerEndpoint:
     try:
         return serverFromString(reactor, description)
+    except TypeError:
+        # Twisted names a function of its own.
+        give_up(
+            f"the endpoint {description} cannot be used: something is missing in it; one is like {_EXAMPLE}"
+        )
+    except ValueError as error:
+        if "invalid literal" in str(error):
+            give_up(
+                f"the endpoint {description} cannot be used: its port is no number; one is like {_EXAMPLE}"
+            )
+        give_up(f"the endpoint {description} cannot be used: {error}")
     except Exception as error:  # whatever its parser, plugin or TLS library comes up with
         give_up(f"the endpoint {description} cannot be used: {error}")
 

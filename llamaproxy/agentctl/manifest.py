@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from msgspec import Struct
 
 from ..config import PLUGIN, ConfigError, Home, JsonFile
-from ..config.checks import as_struct, section
+from ..config.checks import as_struct, is_pasted, plugin_block, section
 from ..config.schema import PROMPT_PLUGIN
 from ..config.tools import PREFIX, has_settings, load_tool
 from ..tools.manifest import BUILT_IN
@@ -121,7 +121,7 @@ def state_of(name: str, plugin: Plugin | None, content: dict[str, Any], home: Ho
     """The plugin's sign; `plugin` is its manifest entry, `content` the object in `plugins-enabled.json`."""
     if plugin is None:
         return UNKNOWN
-    listed = name in content.get("enabled_plugins", [])
+    listed = name in content.get("enabled_plugins", []) or (name == PLUGIN and is_pasted(content, name))
     if listed and is_switched_off(name, content, home):
         return DISABLED
     issues = issues_of(name, plugin, content, home)
@@ -134,7 +134,7 @@ def state_of(name: str, plugin: Plugin | None, content: dict[str, Any], home: Ho
 
 def is_switched_off(name: str, content: dict[str, Any], home: Home) -> bool:
     """Whether the plugin's own block says `enabled: false`. Raises `ConfigError` if the block is no object."""
-    return section(content, home.plugins_file, "plugin_config", name).get("enabled") is False
+    return plugin_block(content, home.plugins_file, name).get("enabled") is False
 
 
 def _file_is_missing(plugin: Plugin, home: Home) -> bool:

@@ -4,7 +4,7 @@ from argparse import Namespace
 from typing import Any
 
 from ..config import ConfigError, Home, JsonFile
-from ..config.checks import section
+from ..config.checks import plugin_block, section
 from .command import AS_JSON, Refused, command
 from .manifest import CLIENT, LEGEND, Plugin, dropped_in, is_switched_off, issues_of, load_manifest, state_of
 from .printer import Printer
@@ -120,7 +120,7 @@ def port_list(home: Home, args: Namespace, printer: Printer) -> None:
     for name, plugin in _clients(load_manifest(home)).items():
         state = state_of(name, plugin, content, home)
         port, where = _port_of(name, plugin, content, home), str(plugin.port_config_key)
-        if listen := section(content, home.plugins_file, "plugin_config", name).get("listen"):
+        if listen := plugin_block(content, home.plugins_file, name).get("listen"):
             port, where = listen, "listen"
         title = f"{printer.sign(state)} {name}"
         rows.append(Row(f"{title}  {port}  ({where})", (title, str(port), where)))
@@ -191,5 +191,5 @@ def _clients(manifest: dict[str, Plugin]) -> dict[str, Plugin]:
 
 def _port_of(name: str, plugin: Plugin, content: dict[str, Any], home: Home) -> Any:
     """The port in the file, as it stands there, or else the manifest's."""
-    block: dict[str, Any] = section(content, home.plugins_file, "plugin_config", name)
+    block = plugin_block(content, home.plugins_file, name)
     return block.get(plugin.port_config_key or "", plugin.default_port)

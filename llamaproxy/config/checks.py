@@ -57,6 +57,21 @@ def is_network(text: str) -> bool:
     return True
 
 
+def plugin_block(content: dict[str, Any], file: Path, name: str) -> dict[str, Any]:
+    """The settings of one plugin. Raises `ConfigError`.
+
+    They stand in `plugin_config`, or at the top, where people put what they found on the plugin's own page; what stands
+    in `plugin_config` beats that.
+    """
+    own = section(content, file, "plugin_config", name)
+    return {**content[name], **own} if is_pasted(content, name) else own
+
+
+def is_pasted(content: dict[str, Any], name: str) -> bool:
+    """Whether the plugin's settings stand at the top."""
+    return isinstance(content.get(name), dict)
+
+
 def section(content: dict[str, Any], file: Path, *path: str) -> dict[str, Any]:
     """The object at `path` inside `content`, made where absent. Raises `ConfigError` if it is no object."""
     for depth, name in enumerate(path, 1):

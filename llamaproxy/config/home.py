@@ -106,6 +106,11 @@ class Home:
         return {found[1]: _unquoted(found[2]) for found in assignments if found}
 
 
+def is_assignment(line: str) -> bool:
+    """Whether a line of `.env` assigns something."""
+    return _ASSIGNMENT.match(line) is not None
+
+
 def _unquoted(text: str) -> str:
     quoted = _QUOTED.match(text)
     if quoted is None:

@@ -15,8 +15,10 @@ from .checks import (
     from_0,
     from_1,
     is_network,
+    is_pasted,
     is_web_address,
     obey,
+    plugin_block,
     section,
 )
 from .errors import ConfigError
@@ -34,7 +36,7 @@ from .schema import (
     Settings,
     seconds_alone,
 )
-from .variables import is_name
+from .variables import is_key_like, is_name
 
 # The fields of `Settings` that come out of `plugin_config`.
 OF_PLUGINS = ("front_door", "prompt_tools")
@@ -105,8 +107,8 @@ def load_settings(home: Home) -> Settings:
             file, "enabled_plugins", "expected a list", "Write the plugins' names between [ and ]."
         )
     settings = load_limits(file, content)
-    door = _front_door(section(content, file, "plugin_config", PLUGIN), file, content)
-    if PLUGIN not in listed:
+    door = _front_door(plugin_block(content, file, PLUGIN), file, content)
+    if PLUGIN not in listed and not is_pasted(content, PLUGIN):
         door = msgspec.structs.replace(door, enabled=False)
     prompt_block = section(content, file, "plugin_config", PROMPT_PLUGIN)
     prompt_tools = PROMPT_PLUGIN in listed and prompt_block.get("enabled") is not False
@@ -192,7 +194,7 @@ def load_entry(file: Path, key: str, raw: Any, *, from_text: bool = False) -> Mo
         raise ConfigError(file, where, "expected a key without spaces and control characters", "Rename it.")
     entry = as_struct(ModelEntry, raw, file, where, strict=not from_text)
     obey(_MODEL_RULES, entry, file, where)
-    if entry.env_key and not is_name(entry.env_key):
+    if entry.env_key and (not is_name(entry.env_key) or is_key_like(entry.env_key)):
         # Which may be the key itself, so it is not repeated.
         problem = "expected the NAME of an environment variable"
         remedy = f"Put the key into {file.parent / '.env'}, as NAME=key, and the name here."

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct, field
 
-from .checks import as_struct, section
+from .checks import as_struct, plugin_block
 from .errors import ConfigError
 from .files import JsonFile
 from .home import Home
@@ -109,7 +109,7 @@ def load_tool_settings(home: Home) -> ToolSettings:
     """The tools' part of `plugins-enabled.json`; what is not enabled is not checked. Raises `ConfigError`."""
     file = home.plugins_file
     content = JsonFile(file).read()
-    blocks = {name: section(content, file, "plugin_config", name) for name in _listed(content, home)}
+    blocks = {name: plugin_block(content, file, name) for name in _listed(content, home)}
     enabled = {
         name.removeprefix(PREFIX): block
         for name, block in blocks.items()
@@ -125,6 +125,11 @@ def load_tool(home: Home, name: str, block: dict[str, object]) -> Any:
     if isinstance(settings, Mcp):
         _check_servers(settings, home)
     return settings
+
+
+def settings_of(name: str) -> type[Struct] | None:
+    """The shape of a tool's settings, None for one that has none of ours."""
+    return _SHAPES.get(name)
 
 
 def has_settings(name: str) -> bool:

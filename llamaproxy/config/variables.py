@@ -13,6 +13,12 @@ def is_name(text: str) -> bool:
     return _NAME.fullmatch(text) is not None
 
 
+def is_key_like(text: str) -> bool:
+    """Whether it is a key beyond doubt, although it could be a name: long, of mixed letters, with digits among them."""
+    mixed = any(map(str.isdigit, text)) and any(map(str.islower, text))
+    return len(text) >= 20 and mixed and _LIKELY.fullmatch(text) is None
+
+
 def shown_name(text: str) -> str:
     """The name of a variable, for a message; of what may be a key nothing is shown."""
     return (

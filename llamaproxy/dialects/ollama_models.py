@@ -115,9 +115,20 @@ def status() -> bytes:
     return to_json({"cloud": {"disabled": True, "source": "config"}})
 
 
-def recommendations() -> bytes:
-    """Body of GET /api/experimental/model-recommendations."""
-    return to_json({"recommendations": []})
+def recommendations(models: Sequence[ModelInfo]) -> bytes:
+    """Body of GET /api/experimental/model-recommendations: our own, for with none the CLI offers some of its own."""
+    return to_json(
+        {
+            "recommendations": [
+                {
+                    "model": info.key,
+                    "description": info.description or info.model_id,
+                    "context_length": info.context_length,
+                }
+                for info in models
+            ]
+        }
+    )
 
 
 def digest(info: ModelInfo, takes_tools: bool = False) -> str:

@@ -5,6 +5,7 @@ which the tools work with; that waits until the server runs.
 """
 
 from collections.abc import Callable, Iterator
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from msgspec import Struct
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
+from ..config.schema import PLUGIN, PROMPT_PLUGIN
 from ..config.tools import PREFIX, Mcp, ToolSettings
 from ..seams.interfaces import ITool
 from .base import BuiltIn
@@ -81,6 +83,13 @@ def _loaded(settings: ToolSettings, workshop: Workshop) -> Iterator[ITool]:
             theirs = plugin_tools() if theirs is None else theirs
             if name in theirs:
                 yield theirs[name]
+            elif PREFIX + name not in (PLUGIN, PROMPT_PLUGIN):
+                near = get_close_matches(name, (*BUILT_IN, *theirs), n=1)
+                log.warn(
+                    "{plugin} is enabled, and no plugin of that name can be found or imported here{hint}",
+                    plugin=PREFIX + name,
+                    hint=f"; did you mean {PREFIX}{near[0]}?" if near else "",
+                )
 
 
 def _is_complete(name: str, workshop: Workshop) -> bool:

@@ -34,8 +34,8 @@ class OllamaEndpoints(Endpoints):
 
     @app.route("/api/experimental/model-recommendations", methods=["GET"])
     def recommendations(self, request: Intake) -> bytes:
-        """What the CLI's menu recommends to download."""
-        return self._json(request, ollama_models.recommendations())
+        """What the CLI's menu recommends: the models that are here."""
+        return self._json(request, ollama_models.recommendations(self._agent.models()))
 
     @app.route("/api/me", methods=["POST"])
     @app.route("/api/signout", methods=["POST"])
