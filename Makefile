@@ -3,6 +3,7 @@
 # make test-apps  the coding apps, really run: installs a gigabyte of them into tests/apps
 # make lint       ruff and mypy
 # make bench      the benchmarks; one of them with NAME=...
+# make chaos-nodes  three servers on one PostgreSQL, hurt while people talk; more with ROUNDS=...
 # make chaos      a million odd requests and a hundred kills, with counts; more with REQUESTS=... and ROUNDS=...
 # make clean      removes what the others made
 #
@@ -19,7 +20,7 @@ INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --config-setti
 ROOMS := $(patsubst tests/%/__init__.py,tests.%,$(filter-out tests/apps/%,$(wildcard tests/*/__init__.py))) \
 	$(patsubst tests/%.py,tests.%,$(wildcard tests/test_*.py))
 
-.PHONY: run test test-apps lint bench chaos clean
+.PHONY: run test test-apps lint bench chaos chaos-nodes clean
 
 run: .venv/run.stamp
 	@$(BIN)/agentctl $(HOME_FLAG) model-pull smollm2
@@ -39,6 +40,9 @@ lint: .venv/dev.stamp
 
 bench: .venv/bench.stamp
 	$(BIN)/python -m benchmarks $(NAME)
+
+chaos-nodes: .venv/dev.stamp
+	$(BIN)/python -m chaos.nodes $(or $(ROUNDS),300)
 
 chaos: .venv/dev.stamp
 	$(BIN)/python -m chaos.fuzz --connections $(or $(REQUESTS),1000000)

@@ -9,7 +9,7 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from ..seams.errors import NoEmbedder, Stopping
+from ..seams.errors import AgentError, NoEmbedder, Stopping
 from ..seams.gates import GateMap
 from ..seams.interfaces import (
     IAgent,
@@ -149,6 +149,35 @@ class Agent:
     def cards(self) -> Sequence[SessionCard]:
         """The sessions that are in memory here."""
         return [session.card for session in self.parts.sessions]
+
+    def stop_turn(self, session_id: str) -> bool:
+        """Ends the turn that runs in a session here; see `IPeer`."""
+        session = self.parts.sessions.get(session_id)
+        if session is None or session.running is None:
+            return False
+        session.running.stop()
+        return True
+
+    def keep_turn(self, session_id: str, message: str) -> None:
+        """Has the turn about a message go on, and no other that nobody waits for; see `IPeer`."""
+        session = self.parts.sessions.get(session_id)
+        for turn in session.turns[::-1] if session is not None else ():
+            if turn.is_told_apart and turn.digest == message:
+                turn.keep()
+            elif turn.deserted:
+                turn.cancel()
+
+    def forget(self, session_id: str) -> None:
+        """Lets go of a session that was deleted elsewhere; see `IPeer`."""
+        session = self.parts.sessions.get(session_id)
+        if session is not None and session.is_at_rest:
+            self.parts.sessions.drop(session)
+
+    def break_off(self, error: AgentError) -> None:
+        """Ends all turns that have a session to themselves; see `IPeer`."""
+        for session in list(self.parts.sessions):
+            if session.running is not None:
+                session.running.break_off(error)
 
     def remove(self, session_id: str) -> Deferred[str]:
         """Deletes a session; see `IPeer`."""

@@ -3,12 +3,13 @@
 from msgspec.structs import replace
 from twisted.internet.defer import CancelledError
 
-from ..seams.errors import AgentError
+from ..seams.errors import AgentError, StoreUnavailable
 from ..seams.interfaces import IPeers
-from ..seams.types import Caller, ChatTurn
+from ..seams.types import Caller, ChatTurn, Taken
 from .commands.commands import Commands
 from .commands.script import Script, TooManyCommands
 from .meanwhile import Meanwhile
+from .sessions.claims import Claims
 from .sessions.guests import Guests
 from .sessions.session import Session, Sessions
 from .sessions.turn import Turn
@@ -28,6 +29,7 @@ class Desk:
         commands: Commands,
         peers: IPeers,
         meanwhile: Meanwhile,
+        claims: Claims,
     ) -> None:
         self._backends = means.backends
         self._limits = means.bench.limits
@@ -37,6 +39,7 @@ class Desk:
         self._conversation = conversation
         self._commands = commands
         self._meanwhile = meanwhile
+        self._claims = claims
         self._guests = Guests(sessions, self._limits, peers)
 
     async def serve(self, running: Turn, caller: Caller, turn: ChatTurn) -> None:
@@ -76,7 +79,7 @@ class Desk:
     async def _answer(self, session: Session, running: Turn, script: Script, turn: ChatTurn) -> None:
         at_once, later = self._commands.split(script.commands)
         if at_once and not later and not script.prompt:
-            await self._load(session, running)
+            await self._look(session, running)
             running.reply.say(await self._commands.run(at_once, session, running))
             if running.then is not None:
                 await running.then()
@@ -88,24 +91,30 @@ class Desk:
         session.enter(running)
         try:
             if at_once:
-                await self._load(session, running)
+                await self._look(session, running)
                 answer = await self._commands.run(at_once, session, running)
                 running.reply.say(answer + ("\n" if later else "\n\n"))
                 script = replace(script, commands=later)
             session.check_room(self._limits.queue)
             self._meanwhile.tell_running(session, running)
-            await session.begin(running)
+            taken = await self._claims.begin(session, running)
             running.record.queued = running.since_start()
             try:
-                await self._noted(session, running, script, turn)
+                await self._noted(session, running, script, turn, taken)
             finally:
-                session.end()
+                self._claims.end(session)
         finally:
             session.turns.remove(running)
 
-    async def _noted(self, session: Session, running: Turn, script: Script, turn: ChatTurn) -> None:
+    async def _noted(
+        self, session: Session, running: Turn, script: Script, turn: ChatTurn, taken: Taken | None
+    ) -> None:
         """Runs the turn that has the session to itself; what is to outlive its connection is written down."""
         await self._load(session, running)
+        if (told := self._claims.told_elsewhere(session, running, taken)) is not None:
+            running.reply.say(told.content)
+            running.reply.finish()
+            return
         if script.prompt or turn.images or turn.app.is_answer:
             await self._meanwhile.begin(session, running, turn)
         try:
@@ -114,6 +123,14 @@ class Desk:
             await self._meanwhile.over(session, running, str(error))
             raise
         await self._meanwhile.over(session, running)
+
+    async def _look(self, session: Session, running: Turn) -> None:
+        """Loads it for commands that do not wait; they answer from what is known while the store is away."""
+        await self._claims.look(session)
+        try:
+            await self._load(session, running)
+        except StoreUnavailable:
+            session.model = session.model or self._backends.default
 
     async def _load(self, session: Session, running: Turn) -> None:
         await self._sessions.load(session, self._limits.history_max_ctx)

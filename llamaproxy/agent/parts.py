@@ -16,6 +16,7 @@ from .meanwhile import Meanwhile
 from .prompts import ModelPrompts
 from .rulings import Rules
 from .sessions.branches import Branches
+from .sessions.claims import Claims
 from .sessions.eraser import Eraser
 from .sessions.retention import Retention
 from .sessions.runs import Runs
@@ -57,7 +58,8 @@ def assemble(
     delegates = Delegates(bench.toolbox, asker, bench.limits)
     delegates.offer()
     sessions = Sessions(store, clock.seconds, peers)
-    eraser = Eraser(sessions, store, backends, peers)
+    claims = Claims(store, peers, backends, bench.wall)
+    eraser = Eraser(sessions, store, backends, peers, claims)
     means = Means(backends=backends, prompts=prompts, bench=bench, delegation=delegation)
     branches = Branches(store, backends, bench.limits)
     conversation = Conversation(means, store, branches)
@@ -80,7 +82,7 @@ def assemble(
         started_at=clock.seconds(),
     )
     commands = Commands(bench.toolbox, call)
-    desk = Desk(means, sessions, conversation, commands, peers, Meanwhile(store, notifier))
+    desk = Desk(means, sessions, conversation, commands, peers, Meanwhile(store, notifier), claims)
     runs.serve = desk.serve
     return Parts(
         backends=backends,

@@ -49,6 +49,11 @@ _HOSTED = {
     "AGENT": "http://localhost:8767",
 }
 _DOOR_RULES = (
+    Rule(
+        "an address like postgresql://user@host/database, or an empty text for sessions.db",
+        lambda url: re.fullmatch(r"|postgres(ql)?://.*", url) is not None,
+        ("store",),
+    ),
     Rule("cancel, detach or grace:SECONDS", lambda text: seconds_alone(text) is not None, ("on_disconnect",)),
     Rule("a port from 1 to 65535", lambda port: 1 <= port <= 65535, ("llama_port",)),
     Rule(f"a number from 1 to {MOST_WORKERS}", lambda count: 1 <= count <= MOST_WORKERS, ("workers",)),

@@ -152,6 +152,10 @@ class FrontDoor(Struct, frozen=True, kw_only=True):
     X-Llamaproxy-Tools. `client_system` says whether an app's system prompt is shown to the model, behind the
     agent's own. `on_disconnect` says what becomes of a turn whose client leaves: `cancel`, `grace:SECONDS`, `detach`.
 
+    `store` is the address of a PostgreSQL database that several nodes share, as `postgresql://user@host/database`
+    (`?sslmode=` and `?socket=` as `db_query` has them); "" is the home's own `sessions.db`. The password is in the
+    variable that `store_password_env` names.
+
     `commands` says which chat commands callers may use, `key_commands` the same for single API keys by name; a
     key that has `all` there is the operator's own, and so may also do what is for the operator only, as may
     callers from the machine itself where `commands` is `all`. `gate_mode`
@@ -193,6 +197,8 @@ class FrontDoor(Struct, frozen=True, kw_only=True):
     client_tools: Literal["off", "header", "on"] = "off"
     client_system: Literal["ignore", "append"] = "ignore"
     on_disconnect: str = "cancel"
+    store: str = ""
+    store_password_env: str = "LLAMAPROXY_STORE_PASSWORD"
     session_by: tuple[SessionBy, ...] = ("chat_header", "user_header", "api_key")
     chat_headers: tuple[str, ...] = ("X-Llamaproxy-Chat", "X-OpenWebUI-Chat-Id")
     user_headers: tuple[str, ...] = ("X-Llamaproxy-User", "X-OpenWebUI-User-Id")

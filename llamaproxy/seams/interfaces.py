@@ -4,7 +4,7 @@ Streams run through these interfaces as plain method calls in the manner of `ICo
 data goes down, `pauseProducing` / `resumeProducing` / `stopProducing` come back up. No Deferred per token.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -12,6 +12,7 @@ from twisted.internet.interfaces import IPushProducer
 from twisted.python.failure import Failure
 from zope.interface import Attribute, Interface
 
+from .errors import AgentError
 from .limits import Ruling
 from .records import Record
 from .types import (
@@ -31,6 +32,7 @@ from .types import (
     SessionCard,
     Spot,
     StoredSession,
+    Taken,
     ToolContext,
     Trace,
 )
@@ -247,15 +249,19 @@ class ISharedStore(ISessionStore):
     longer heard of it, writes nothing: its `append` fails.
     """
 
-    def take(session_id: str) -> Deferred[bool]:
+    reachable = Attribute("Whether the others can see this node at the moment.")
+
+    def take(session_id: str, waits: Callable[[], None]) -> Deferred[Taken]:
         """Fires once this node has the session's turn, in the order in which nodes asked.
 
-        With whether all that was written of the session is known here, or another node has written since. Cancelling
-        it is to wait no more.
+        `waits` is called if it has to wait for another turn. Cancelling it is to wait no more.
         """
 
-    def give_back(session_id: str) -> None:
-        """The turn is over; another node may have it."""
+    def give_back(session_id: str, memo: str) -> None:
+        """The turn is over; another node may have it, with the memo."""
+
+    def is_current(session_id: str) -> Deferred[bool]:
+        """Whether all that was written of the session is known here, without its turn."""
 
 
 class IPeer(Interface):
@@ -270,9 +276,26 @@ class IPeer(Interface):
     def remove(session_id: str) -> Deferred[str]:
         """Deletes a session of this process; fires with its full id, "" if there is none."""
 
+    def stop_turn(session_id: str) -> bool:
+        """Ends the turn that runs in a session here; whether there was one."""
+
+    def keep_turn(session_id: str, message: str) -> None:
+        """The client of that message (`ChatTurn.digest`) waits in another process: for what it is answered here, or for
+        its turn after others. "" is a message that cannot be known again.
+        """
+
+    def forget(session_id: str) -> None:
+        """A session was deleted elsewhere."""
+
+    def break_off(error: AgentError) -> None:
+        """Ends all turns that run here: they have lost their sessions."""
+
 
 class IPeers(Interface):
-    """The server's other processes, if there are any. Each session belongs to one process alone."""
+    """The server's other processes, if there are any.
+
+    Each session belongs to one process alone, or else they share a store that says whose turn it is.
+    """
 
     processes = Attribute("How many there are, this one included.")
 
@@ -289,7 +312,7 @@ class IPeers(Interface):
         """How many have, here and elsewhere."""
 
     def rule(ruling: Ruling) -> Deferred[None]:
-        """Has every process obey, this one too; fires once they do."""
+        """Has every process obey, this one too; fires once they do, or will for sure."""
 
     def sessions() -> Deferred[Sequence[SessionCard]]:
         """The sessions that are in memory elsewhere."""
@@ -298,10 +321,22 @@ class IPeers(Interface):
         """Whether a session belongs to this process."""
 
     def remove(session_id: str) -> Deferred[str] | None:
-        """Deletes a session of another process, by its full or short id; None if it would be one of this process.
+        """Deletes a session of another process, by its full or short id; None if that can be done in this one.
 
         Fires with the full id, which is empty if there is no such session.
         """
+
+    def full_id(session_id: str) -> Deferred[str]:
+        """The full id of a session that is in memory elsewhere, by its short one; the id itself if there is none."""
+
+    def stop_turn(session_id: str) -> Deferred[bool]:
+        """Ends the turn that runs elsewhere in a session that this process may have; whether there was one."""
+
+    def keep_turn(session_id: str, message: str) -> None:
+        """A message waits here for a turn that runs elsewhere, which may be its own; see `IPeer`."""
+
+    def forget(session_id: str) -> None:
+        """A session was deleted by this process."""
 
 
 class INotifier(Interface):

@@ -2,6 +2,7 @@
 
 from array import array
 from collections.abc import Callable, Sequence
+from hashlib import sha256
 from typing import Any, Literal
 
 from msgspec import Struct
@@ -102,6 +103,11 @@ class ChatTurn(Struct, frozen=True, kw_only=True):
     shows_history: bool = False
     record: Record | None = None
     app: AppSide = NOTHING
+
+    def digest(self) -> str:
+        """The same for what `repeats` it, in every process."""
+        whole = repr((self.text, self.trail, self.images, self.material, self.app.results))
+        return sha256(whole.encode("utf-8", "surrogatepass")).hexdigest()
 
     def repeats(self, other: "ChatTurn") -> bool:
         """Whether it is the same message at the same place of the app's history."""
@@ -403,3 +409,15 @@ class StoredSession(Struct, frozen=True, kw_only=True):
     created_at: float
     last_active: float
     branch: int = 1
+
+
+class Taken(Struct, frozen=True, kw_only=True):
+    """That this node has a session's turn now.
+
+    `current` says whether all that was written of the session is known here, or another node has written since. It
+    `waited` if another turn was under way. `memo` is what was left when the turn was given back last.
+    """
+
+    current: bool
+    waited: bool = False
+    memo: str = ""

@@ -27,21 +27,23 @@ from ..models.embedded.keeper import AnyKeeper
 from ..models.registry import build_embedders, build_models, model_context
 from ..recorder.recorder import Recorder
 from ..seams.errors import AgentError
-from ..seams.interfaces import IBackEnd, IEmbedder, IModel, IPeers, IRecorder, ISessionStore
+from ..seams.interfaces import IBackEnd, IEmbedder, IModel, IPeers, IRecorder
 from ..seams.limits import Keep, Rate
 from ..seams.unrecorded import Unrecorded
 from ..sockets.stalls import StallDetector
-from ..store.sqlite import SqliteSessionStore
 from ..tools.registry import Workshop, load_tools
 from ..web.allowances import allowance_of
 from ..web.bodies import InThreads
 from ..web.cors import Cors, ollama_origins
 from ..web.door import Door
 from ..web.guard import Guard
+from ..web.health import Health
 from ..web.naming import Naming
 from ..web.routes import Routes
 from ..web.site import FrontSite
+from .readiness import model_check, store_check
 from .service import Part, give_up
+from .storage import Storage, storage
 
 log = Logger()
 
@@ -98,17 +100,14 @@ def assemble(
     if (entry := registry.models[default]).type == "LOCAL":
         _check_weights(default, home.weights_file(entry.model_id))
 
-    store = SqliteSessionStore(home.sessions_db, reactor, power=door.durability == "power")
-    store.check()
+    stored = storage(home, door, environ, peers, reactor)
     tools = load_tools(config.tools, Workshop(reactor=reactor, environ=environ.get, home=home.path))
     toolbox = Toolbox(
         tools.fixed,
         {key: e.llm_tools if e.tool_call_available else () for key, e in registry.models.items()},
     )
     recorder = Recorder(door.turn_log) if door.recorder else Unrecorded()
-    agent = _agent(
-        home, environ, config, default, models, embedders, toolbox, store, peers, recorder, reactor
-    )
+    agent = _agent(home, environ, config, default, models, embedders, toolbox, stored, recorder, reactor)
     if settings.prompt_tools:
         agent.offer_prompt_tools()
     guard = Guard(
@@ -125,6 +124,7 @@ def assemble(
         reactor.seconds,
     )
     reader = InThreads(reactor)
+    health = Health(reactor, [store_check(stored.store), model_check(default, entry, reactor)])
     routes = Routes(
         agent,
         guard,
@@ -134,13 +134,14 @@ def assemble(
         housekeeping=door.housekeeping,
         reader=reader,
         recorder=recorder,
+        health=health,
     )
     cors = Cors(ollama_origins(environ) if door.llama_origins is None else door.llama_origins)
     site = FrontSite(routes, guard, reactor, door.max_body_bytes, door.request_timeout, cors)
-    entrance = Door(endpoint, site, reactor, door.shutdown_grace)
+    entrance = Door(endpoint, site, reactor, door.shutdown_grace, health)
     services: list[IService] = [
         Part(lambda: None, context.close),
-        Part(store.open, store.close),
+        *stored.services,
         Part(partial(start_models, back_ends, default), partial(stop_models, back_ends)),
         Part(partial(tools.start, toolbox), tools.stop),
         Part(reader.start),
@@ -162,8 +163,7 @@ def _agent(
     models: Mapping[str, IModel],
     embedders: Mapping[str, IEmbedder],
     toolbox: Toolbox,
-    store: ISessionStore,
-    peers: IPeers | None,
+    stored: Storage,
     recorder: IRecorder,
     reactor: Any,
 ) -> Agent:
@@ -172,7 +172,7 @@ def _agent(
     return Agent(
         models,
         default,
-        store,
+        stored.store,
         PromptFiles(home.path),
         reactor,
         _limits(config.settings, config.registry),
@@ -186,7 +186,7 @@ def _agent(
             lambda key, field, value: deferToThread(_keep, JsonFile(home.models_file), key, field, value),
             Outbound.from_environ(environ),
         ),
-        peers=peers,
+        peers=stored.peers,
         recorder=recorder,
     )
 

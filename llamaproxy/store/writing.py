@@ -55,16 +55,8 @@ class Writing(ABC, Reading):
 
     def save_settings(self, session_id: str, model: str, settings: str) -> None:
         """Keeps the model and the settings, which are JSON; makes the session if it is new."""
-        now = self.now()
-        with self.transaction(session_id) as connection:
-            connection.execute(
-                """
-                INSERT INTO sessions (session_id, model, settings, created_at, last_active) VALUES (?, ?, ?, ?, ?)
-                ON CONFLICT (session_id) DO UPDATE SET
-                    model = excluded.model, settings = excluded.settings, last_active = excluded.last_active
-                """,
-                (session_id, model, settings, now, now),
-            )
+        with self.transaction(session_id):
+            self._keep_settings(session_id, model, settings)
 
     def take_up(self, session_id: str, branch: int) -> bool:
         """Makes a branch the active one; whether there is such a branch."""
@@ -107,6 +99,17 @@ class Writing(ABC, Reading):
         with self.transaction(session_id) as connection:
             self._forget(session_id)
             return connection.execute("DELETE FROM sessions WHERE session_id = ?", (session_id,)).rowcount > 0
+
+    def _keep_settings(self, session_id: str, model: str, settings: str) -> None:
+        now = self.now()
+        self.connection.execute(
+            """
+            INSERT INTO sessions (session_id, model, settings, created_at, last_active) VALUES (?, ?, ?, ?, ?)
+            ON CONFLICT (session_id) DO UPDATE SET
+                model = excluded.model, settings = excluded.settings, last_active = excluded.last_active
+            """,
+            (session_id, model, settings, now, now),
+        )
 
     def _branch_at(self, session_id: str, spot: Spot) -> int:
         """The branch that ends at this spot; if it is in the middle of its branch, a new one that begins there."""

@@ -12,6 +12,7 @@ from twisted.logger import Logger
 
 from ..sockets.eager import limit_unsent
 from .addresses import canonical
+from .health import Health
 from .site import FrontSite
 
 # Bytes that the kernel keeps for a client that does not read.
@@ -21,17 +22,26 @@ BACKLOG = 1024
 
 
 class Door(Service):
-    """Listens on `endpoint`. Stopping waits at most `grace` seconds for the replies under way."""
+    """Listens on `endpoint`. Stopping waits at most `grace` seconds for the replies under way.
+
+    Whoever watches `health` hears of the end before.
+    """
 
     log = Logger()
 
     def __init__(
-        self, endpoint: IStreamServerEndpoint, site: FrontSite, clock: IReactorTime, grace: float = 20.0
+        self,
+        endpoint: IStreamServerEndpoint,
+        site: FrontSite,
+        clock: IReactorTime,
+        grace: float = 20.0,
+        health: Health | None = None,
     ) -> None:
         self._endpoint = endpoint
         self._site = site
         self._clock = clock
         self._grace = grace
+        self._health = health
         self._listening: Deferred[IListeningPort] | None = None
         self._port: IListeningPort | None = None
 
@@ -51,6 +61,8 @@ class Door(Service):
 
     def hurry(self) -> None:
         """Hangs up on everybody now."""
+        if self._health is not None:
+            self._health.hurry()
         self._site.hang_up()
 
     async def _bound(self) -> None:
@@ -61,6 +73,8 @@ class Door(Service):
         limit_unsent(self._port, KERNEL_BUFFER)
 
     async def _drain(self) -> None:
+        if self._health is not None:
+            await self._health.leave()
         if self._port is not None:
             await maybeDeferred(self._port.stopListening)
         closed = self._site.close()

@@ -15,6 +15,7 @@ from . import metrics
 from .anthropic_routes import AnthropicEndpoints
 from .endpoints import Endpoints
 from .errors import dialect_of
+from .health import LIVES, READY, Health
 from .ollama_routes import OllamaEndpoints
 from .openai_routes import OpenAIEndpoints
 from .plain_routes import PlainRoutes
@@ -22,19 +23,23 @@ from .site import Intake
 
 
 class Routes(Resource):
-    """The root of the site. The arguments are those of `Endpoints`."""
+    """The root of the site. The other arguments than `health` are those of `Endpoints`."""
 
     isLeaf = True
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, health: Health | None = None, **kwargs: Any) -> None:
         super().__init__()
+        self._health = health
         kinds: tuple[type[Endpoints], ...] = (OllamaEndpoints, OpenAIEndpoints, AnthropicEndpoints)
         self._resources = {kind.dialect: PlainRoutes(kind(*args, **kwargs)) for kind in kinds}
 
     def render(self, request: IRequest) -> Any:
         """Hands the request on."""
         intake = cast(Intake, request)
-        # Only as it is written: a proxy that keeps strangers from it may compare nothing else.
-        if intake.method == b"GET" and target_path(intake.uri) == b"/metrics":
+        # These only as they are written: a proxy that keeps strangers from them may compare nothing else.
+        path = target_path(intake.uri)
+        if intake.method == b"GET" and path == b"/metrics":
             return metrics.page(intake)
+        if self._health is not None and intake.method in (b"GET", b"HEAD") and path in (LIVES, READY):
+            return self._health.page(intake, path)
         return self._resources[dialect_of(intake)].render(request)

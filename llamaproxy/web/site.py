@@ -26,6 +26,8 @@ from .placed import PlacedRequest
 PROBES = frozenset({"/", "/v1"})
 # What apps ask every few seconds; not worth a line in the log while it goes well.
 POLLED = PROBES | {"/api/version", "/api/tags"}
+# What load balancers ask, whatever they are told.
+HEALTH = frozenset({"/healthz", "/readyz"})
 ALIVE = b"Ollama is running"
 # How much of a body that is over the limit is read and thrown away for the sake of a clean answer.
 PATIENCE = 4
@@ -340,7 +342,7 @@ class FrontSite(Site):
 
     def log(self, request: Intake) -> None:  # type: ignore[override]
         """One line per request; none for those that every phone sends every few seconds."""
-        if request.plain_path in POLLED and request.code == 200:
+        if request.plain_path in HEALTH or (request.plain_path in POLLED and request.code == 200):
             return
         address = getattr(request.getClientAddress(), "host", "-")
         method, path = request.method.decode("latin-1"), request.uri.decode("latin-1")[:200]

@@ -148,6 +148,20 @@ class Peers:
         asked = self._link.callRemote(Remove, session_id=session_id, worker=owner)
         return asked.addCallback(lambda answer: answer["removed"])
 
+    def full_id(self, session_id: str) -> Deferred[str]:
+        """See `IPeers`."""
+        return succeed(session_id)
+
+    def stop_turn(self, session_id: str) -> Deferred[bool]:
+        """See `IPeers`. Here each session belongs to one process."""
+        return succeed(False)
+
+    def keep_turn(self, session_id: str, message: str) -> None:
+        """See `IPeers`."""
+
+    def forget(self, session_id: str) -> None:
+        """See `IPeers`."""
+
     def _owner_of(self, session_id: str) -> int:
         if session_id.isdecimal() and len(session_id) < 10:
             return (int(session_id) - FIRST_SHORT_ID) % self._workers

@@ -10,6 +10,7 @@ from zope.interface.verify import verifyObject
 
 from llamaproxy.seams.errors import StoreError, StoreUnavailable
 from llamaproxy.seams.interfaces import ISharedStore
+from llamaproxy.seams.types import Taken
 from tests.store import suite
 from tests.store.postgres import fresh_database
 from tests.store.suite import contents, turn
@@ -81,7 +82,7 @@ class TurnTests(NodeCase):
         for name, store in (("a", self.other), ("b", third), ("c", self.other), ("d", third)):
             before = await self.in_line()
 
-            def taken(_: bool, name: str = name, store: Any = store) -> None:
+            def taken(_: Taken, name: str = name, store: Any = store) -> None:
                 order.append(name)
                 store.give_back("s")
 
@@ -95,21 +96,23 @@ class TurnTests(NodeCase):
 
     async def in_line(self) -> int:
         statement = "SELECT count(*) FROM waiting"
-        rows = await self.one._run(lambda database: database.connection.execute(statement).fetchall())
+        rows = await self.one.threads.write(
+            lambda database: database.connection.execute(statement).fetchall()
+        )
         return int(rows[0][0])
 
     async def test_who_takes_a_turn_learns_whether_another_node_has_written_since(self) -> None:
-        self.assertFalse(await self.one.take("s"))
+        self.assertFalse((await self.one.take("s")).current)
         await self.one.load("s", 10)
         await self.one.append("s", turn(1))
         self.one.give_back("s")
-        self.assertTrue(await self.one.take("s"))
+        self.assertTrue((await self.one.take("s")).current)
         self.one.give_back("s")
-        self.assertFalse(await self.other.take("s"))
+        self.assertFalse((await self.other.take("s")).current)
         await self.other.load("s", 10)
         await self.other.append("s", turn(2))
         self.other.give_back("s")
-        self.assertFalse(await self.one.take("s"))
+        self.assertFalse((await self.one.take("s")).current)
 
     async def test_who_waits_no_more_is_not_given_the_turn(self) -> None:
         third = await self.node()
@@ -159,7 +162,7 @@ class AwayTests(NodeCase):
     async def cut(self) -> None:
         """The database ends all connections, as when it is started again."""
         killer = await self.node()
-        await killer._run(
+        await killer.threads.write(
             lambda database: database.connection.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
                 "WHERE datname = current_database() AND pid <> pg_backend_pid()"

@@ -52,6 +52,8 @@ async def stop(call: Call) -> str:
         return stop_job(call)
     running = call.session.running
     if running is None or running is call.turn:
+        if await call.peers.stop_turn(call.session.session_id):
+            return "Stopped."
         if parked_turn(call.session) is None:
             return "Nothing is running."
         await call.conversation.give_up(call.session, WITHDRAWN)

@@ -6,6 +6,7 @@ from typing import Literal, Protocol
 from msgspec import Struct
 from twisted.internet.interfaces import IReactorTime
 
+from ...seams.errors import StoreUnavailable
 from ...seams.interfaces import IPeers, IRecorder, ISessionStore, ITool
 from ...seams.limits import Rate, Ruling, Subject
 from ...seams.words import truth
@@ -116,7 +117,12 @@ class Call(Struct, frozen=True, kw_only=True):
         """Makes the session's settings outlive the process; `surely`, before anything else is done."""
         session = self.session
         saved = self.store.save_settings(session.session_id, session.model, session.settings)
-        await (for_sure(saved) if surely else soon(saved, None))
+        try:
+            await (for_sure(saved) if surely else soon(saved, None))
+        except StoreUnavailable:
+            # What could not be kept does not hold either.
+            session.loaded = False
+            raise
 
 
 Run = Callable[[Call], Awaitable[str]]

@@ -110,6 +110,16 @@ class Reply:
         return self._tokens
 
     @property
+    def heard(self) -> bool:
+        """Whether anybody was told anything of it."""
+        return self._backlog is None
+
+    @property
+    def clients(self) -> int:
+        """How many wait for it, or hear it."""
+        return len(self._seats)
+
+    @property
     def closed(self) -> bool:
         """Whether it has come to its end."""
         return self._outcome is not None

@@ -135,6 +135,12 @@ def unheard(messages: Sequence[Message], asked: ChatTurn) -> list[str]:
     return [each.text for each in asked.unanswered[known + 1 :]]
 
 
+def was_answered(messages: Sequence[Message], asked: ChatTurn) -> bool:
+    """Whether the message stands in the history at its very place, with a whole answer."""
+    place = asked.trail[-1] if asked.trail else None
+    return any(turn.mark.after == place and not turn.interrupted for turn in turns_of(messages))
+
+
 def goes_on_with(messages: Sequence[Message], asked: ChatTurn) -> bool:
     """Whether the last answer that the app shows is the one that `messages` end with, at whatever place.
 

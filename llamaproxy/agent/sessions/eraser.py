@@ -3,6 +3,7 @@
 from ...seams.interfaces import IPeers, ISessionStore
 from ...seams.names import swarm_id
 from ..backends import Backends
+from .claims import Claims
 from .session import Session, Sessions
 from .stored import soon
 from .turn import Turn
@@ -11,11 +12,14 @@ from .turn import Turn
 class Eraser:
     """Forgets here, in the store, and where models keep a history of their own."""
 
-    def __init__(self, sessions: Sessions, store: ISessionStore, backends: Backends, peers: IPeers) -> None:
+    def __init__(
+        self, sessions: Sessions, store: ISessionStore, backends: Backends, peers: IPeers, claims: Claims
+    ) -> None:
         self._sessions = sessions
         self._store = store
         self._backends = backends
         self._peers = peers
+        self._claims = claims
 
     async def forget(self, session: Session) -> int:
         """Empties the session's history; how many messages went."""
@@ -30,10 +34,21 @@ class Eraser:
         """Deletes a session by its full or short id; its full id, which is empty if there is no such session."""
         if (removal := self._peers.remove(session_id)) is not None:
             return await removal
-        if (session := self._sessions.get(session_id)) is not None:
+        session = self._sessions.get(session_id)
+        full_id = await self._peers.full_id(session_id) if session is None else session.session_id
+        if session is None or session.running is None:
+            await self._peers.stop_turn(full_id)
+        if (session := self._sessions.get(full_id)) is not None:
             await self._delete(session, turn)
-            return session.session_id
-        return session_id if await soon(self._store.delete(session_id), True) else ""
+            existed = True
+        else:
+            let_go = await self._claims.take_stored(full_id)
+            try:
+                existed = await soon(self._store.delete(full_id), True)
+            finally:
+                let_go()
+        self._peers.forget(full_id)
+        return full_id if existed else ""
 
     async def _delete(self, session: Session, turn: Turn | None) -> bool:
         """Ends what runs in the session and empties it, at the wish of `turn`; whether the store had it.
@@ -44,12 +59,12 @@ class Eraser:
             return await self._erase(session)
         if session.running is not None:
             session.running.stop()
-        await session.acquire_next()
+        await self._claims.hold(session)
         try:
             # Another deletion may have been faster.
             return not self._sessions.is_live(session) or await self._erase(session)
         finally:
-            session.lock.release()
+            self._claims.let_go(session)
 
     async def _erase(self, session: Session) -> bool:
         await self.forget(session)

@@ -51,3 +51,17 @@ class Alone:
     def remove(self, session_id: str) -> Deferred[str] | None:
         """See `IPeers`."""
         return None
+
+    def full_id(self, session_id: str) -> Deferred[str]:
+        """See `IPeers`."""
+        return succeed(session_id)
+
+    def stop_turn(self, session_id: str) -> Deferred[bool]:
+        """See `IPeers`."""
+        return succeed(False)
+
+    def keep_turn(self, session_id: str, message: str) -> None:
+        """See `IPeers`."""
+
+    def forget(self, session_id: str) -> None:
+        """See `IPeers`."""

@@ -3,7 +3,16 @@
 from collections import deque
 from collections.abc import Callable, Mapping
 
+from msgspec import Struct, json
+
 from ...seams.limits import Rate
+
+
+class _Memo(Struct):
+    """What a meter has counted, in Unix seconds."""
+
+    calls: dict[str, list[float]]
+    disabled: list[str]
 
 
 class Meter:
@@ -40,3 +49,23 @@ class Meter:
         """Forgets all calls, and turns on what was turned off."""
         self._calls.clear()
         self._disabled.clear()
+
+    def memo(self, now: float) -> str:
+        """What it has counted, for another process; "" for nothing. `now` is in Unix seconds, here and below."""
+        if not (self._calls or self._disabled):
+            return ""
+        shift = now - self._seconds()
+        calls = {
+            category: [each + shift for each in times] for category, times in self._calls.items() if times
+        }
+        return json.encode(_Memo(calls, sorted(self._disabled))).decode()
+
+    def recall(self, memo: str, now: float) -> None:
+        """Goes on from what another process, or this one, has counted."""
+        self.reset()
+        if memo:
+            counted, shift = json.decode(memo, type=_Memo), now - self._seconds()
+            self._calls = {
+                category: deque(at - shift for at in times) for category, times in counted.calls.items()
+            }
+            self._disabled = set(counted.disabled)

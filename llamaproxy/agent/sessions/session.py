@@ -49,6 +49,8 @@ class Session:
         self.question_ends: float | None = None
         self.loading = DeferredLock()
         self.loaded = False
+        # When it was written last, in Unix seconds, as far as it was read.
+        self.stored_at = 0.0
 
     @property
     def card(self) -> SessionCard:
@@ -62,11 +64,15 @@ class Session:
         )
 
     def restore(self, stored: StoredSession | None) -> None:
-        """Takes over what the store has of this session, if it has anything."""
-        if stored is not None:
+        """Takes over what the store has of this session, which may be nothing."""
+        self.question_ends = None
+        if stored is None:
+            self.forget()
+            self.model, self.settings, self.stored_at = "", {}, 0.0
+        else:
             self.model = stored.model
             self.settings = dict(stored.settings)
-            self.created_at = stored.created_at
+            self.created_at, self.stored_at = stored.created_at, stored.last_active
             self.follow(stored)
         self.loaded = True
 
@@ -107,9 +113,8 @@ class Session:
                 "Wait for them, or send !stop to end the one that runs."
             )
 
-    async def begin(self, turn: "Turn") -> None:
-        """Returns once `turn` has the session to itself."""
-        await self.lock.acquire()
+    def begin(self, turn: "Turn") -> None:
+        """`turn` has the session to itself from now on; see `Claims.begin`."""
         self.running = self.latest = turn
 
     def end(self) -> None:

@@ -12,7 +12,8 @@ from ...seams.errors import AgentError, let_go
 from ...seams.gates import Need
 from ...seams.interfaces import IReply
 from ...seams.records import Record
-from ...seams.types import Caller, ChatTurn
+from ...seams.types import Caller, ChatTurn, Message
+from ..replies.elsewhere import Elsewhere
 from ..replies.relay import relay
 from ..replies.reply import Reply
 from .job import Job
@@ -29,7 +30,8 @@ class Turn:
     A client that left before it was told anything is waited for, if it counts its tries, for `patience` seconds.
 
     `stopped` says that the user asked for the end (`!stop`): the reply then ends well. A client that left is
-    owed nothing; `cancelled` is true for both. With `gates_open`, no tool call has to pass a gate; `leave` are
+    owed nothing; `cancelled` is true for both, and for one that was broken off as something is `lost`. With
+    `gates_open`, no tool call has to pass a gate; `leave` are
     the gates that the user was asked about and let a waiting call pass, `answer` is what they said to a tool's
     question. `then` is what a command leaves to be done once it has answered. A turn is `late` if others of its
     session ran or waited when its message came, which so knows nothing of their answers. `record` is the newest
@@ -47,6 +49,7 @@ class Turn:
         self.reply = Reply(clock, self._leave)
         self.record = Record()
         self.stopped = self.cancelled = False
+        self.lost: AgentError | None = None
         self.gates_open = self.late = False
         self.stays = caller.allowance.on_disconnect
         self.alone = self.again = self.put_off = False
@@ -60,6 +63,7 @@ class Turn:
         self._patience = patience
         self._giving_up: IDelayedCall | None = None
         self._began = clock.seconds()
+        self._elsewhere: Elsewhere | None = None
         self._ended: float | None = None
         self._sealed = self._to_end = False
         self._running: Deferred[None] | None = None
@@ -98,14 +102,40 @@ class Turn:
         return self._ended is not None and self._clock.seconds() >= self._ended + MEMORY
 
     @property
+    def digest(self) -> str:
+        """That of its message."""
+        return self._asked.digest()
+
+    @property
+    def attempt(self) -> int:
+        """How often its client has sent the message already, as far as it says so."""
+        return self._asked.attempt or 0
+
+    @property
+    def is_told_apart(self) -> bool:
+        """Whether the message can be known again, and told from the same words for a second time."""
+        return bool(self._asked.trail or self._asked.attempt)
+
+    def is_about(self, question: Message) -> bool:
+        """Whether its message is that one of the history."""
+        asked, mark = self._asked, question.mark
+        if asked.app.results:
+            return False
+        if len(asked.trail) < 2:
+            return mark is None and question.content == asked.text.strip()
+        return mark is not None and mark.after == asked.trail[-1]
+
+    @property
     def place(self) -> str:
         """Where its message stands in the app's history; "" if the app shows none."""
         return self._asked.trail[-1] if self._asked.trail else ""
 
     @property
     def deserted(self) -> bool:
-        """Whether it goes on only in case that its client comes again."""
-        return self._giving_up is not None and not self.alone
+        """Whether it goes on only in case that its client comes again, here or elsewhere."""
+        if self.alone:
+            return False
+        return self._giving_up is not None or (self._elsewhere is not None and self.reply.clients < 2)
 
     def go_on_alone(self) -> None:
         """Nobody listens to it any more, or yet."""
@@ -138,6 +168,17 @@ class Turn:
     def stop(self) -> None:
         """Ends the turn at the user's wish."""
         self.stopped = True
+        self.cancel()
+
+    def keep(self) -> None:
+        """Goes on to its end, as its client waits for it in another process."""
+        if self._elsewhere is None and not self.reply.closed:
+            self._wait_no_more()
+            self._elsewhere = Elsewhere(self.reply.join())
+
+    def break_off(self, error: AgentError) -> None:
+        """Ends the turn because of what its client is told then."""
+        self.lost = error
         self.cancel()
 
     def seal(self) -> None:
@@ -193,7 +234,9 @@ class Turn:
             self.reply.fail(failure.value)
         elif failure.check(CancelledError):
             self.record.break_off("stopped" if self.stopped else "left")
-            if self.stopped:
+            if self.lost is not None:
+                self.reply.fail(self.lost)
+            elif self.stopped:
                 self.reply.say("\n\n[stopped]" if self.reply.transcript else "[stopped]")
                 self.reply.finish()
         else:

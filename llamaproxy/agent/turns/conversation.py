@@ -10,7 +10,7 @@ from ...seams.types import ChatTurn, Given, Message, ToolCall
 from ..calls.gates import Gates
 from ..calls.runner import DENIED
 from ..sessions.branches import Branches
-from ..sessions.edits import mark_of, unheard
+from ..sessions.edits import mark_of, unheard, was_answered
 from ..sessions.session import Session
 from ..sessions.stored import soon
 from ..sessions.turn import Turn
@@ -72,6 +72,9 @@ class Conversation:
             )
             turn.reply.finish()
             return
+        if turn.deserted and was_answered(session.messages, asked):
+            # It lay about in a process that stood still, or on the way, and was sent again meanwhile.
+            raise CancelledError
         place = await self._branches.place(session, asked, text, turn.late)
         if place.after is None:
             await self._journal.close(session)
@@ -250,8 +253,9 @@ class Conversation:
         self, session: Session, exchange: Exchange, turn: Turn, interrupted: bool = False
     ) -> None:
         turn.seal()
+        unheard_of = interrupted and not turn.reply.heard
         # The words before a round's calls are part of that round.
-        answer = "" if exchange.calls else turn.reply.transcript.text()
+        answer = "" if exchange.calls or unheard_of else turn.reply.transcript.text()
         place = turn.place
         said = _told_before(exchange, turn) + turn.reply.text()
         given = Given(place=place, opening=opening_of(said)) if place else None

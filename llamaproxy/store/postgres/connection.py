@@ -32,6 +32,10 @@ class Connection:
         """Commits at the end, or rolls back; one inside another is a part of it that can fail alone."""
         return self.raw.transaction()
 
+    def together(self) -> AbstractContextManager[Any]:
+        """Sends the statements in it without waiting for each; what they give may be looked at behind it."""
+        return self.raw.pipeline()
+
     def close(self) -> None:
         """Ends the connection."""
         self.raw.close()

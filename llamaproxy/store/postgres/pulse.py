@@ -4,6 +4,7 @@ When it breaks, the node is dead for the others, and enters again under another 
 """
 
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -13,10 +14,14 @@ from twisted.logger import Logger
 from .connection import Connection
 from .turns import enter
 
-# Seconds between two looks whether it is to end, and between two tries to connect.
-LOOK = 0.5
+# Seconds between two looks whether it is to end, between two signs of life, and between two tries to connect.
+LOOK = 0.25
+SIGN = 1.0
 FIRST_PAUSE, LAST_PAUSE = 0.2, 5.0
 
+# Milliseconds until this node notices that it is cut off from the database: before that does, and so before another
+# node may take its turns.
+PATIENCE = 4000
 # How soon the database notices that this machine is cut off.
 SIGNS_OF_LIFE = (
     "SET tcp_keepalives_idle = 5",
@@ -40,18 +45,23 @@ class Pulse:
         entered: Callable[[int | None], None],
         heard: Callable[[str], None],
     ) -> None:
-        self._arguments = arguments
+        self._arguments = {**arguments, "tcp_user_timeout": PATIENCE}
         self._name = name
         self._version = version
         self._now = now
         self._entered = entered
         self._heard = heard
         self._ending = threading.Event()
+        self._ending_life = threading.Event()
         self._thread = threading.Thread(target=self._run, name="store pulse", daemon=True)
 
     def start(self) -> None:
         """Enters, and goes on to enter after every interruption."""
         self._thread.start()
+
+    def renew(self) -> None:
+        """Ends this life and begins another one, where nobody can say any more what the database has heard."""
+        self._ending_life.set()
 
     def stop(self) -> None:
         """Ends it, and waits for that; blocks."""
@@ -79,9 +89,14 @@ class Pulse:
                 connection.close()
 
     def _live(self, connection: Connection) -> None:
+        self._ending_life.clear()
         for setting in SIGNS_OF_LIFE:
             connection.execute(setting)
         self._entered(enter(connection, self._name, self._version, self._now()))
-        while not self._ending.is_set():
+        signs = 0.0
+        while not (self._ending.is_set() or self._ending_life.is_set()):
             for notification in connection.raw.notifies(timeout=LOOK):
                 self._heard(notification.payload)
+            if time.monotonic() - signs >= SIGN:
+                connection.execute("SELECT 1")
+                signs = time.monotonic()

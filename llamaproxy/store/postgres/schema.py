@@ -1,10 +1,12 @@
 """The tables in PostgreSQL, and the way to them from those of older versions.
 
-Conversations lie in them as in SQLite's file (`store.schema`). `version` counts what was written of a session, so that
-a node knows whether what it remembers is what there is.
+Conversations lie in them as in SQLite's file (`store.schema`). Whatever is written of a session gives it another
+`version`, which no session had before, so that a node knows whether what it remembers is what there is.
 
-Who has the turn of a session is in `turns`, and who waits for it in `waiting`. These are unlogged: to take a turn costs
-no write to disk, and after a crash of the database, which no node survives without a new connection, nobody has one.
+Who has the turn of a session is in `turns`, and who waits for it in `waiting`. What a node has to remember of a session
+only for a while (how often its tools were called) goes with the turn, as its `memo`. `answers` are to what one node
+asks the others. All these are unlogged: to take a turn costs no write to disk, and after a crash of the database, which
+no node survives without a new connection, nobody has one.
 """
 
 # What several nodes must not do at the same time: migrate.
@@ -52,6 +54,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE INDEX places ON messages (session_id, place) WHERE place IS NOT NULL",
         "CREATE TABLE store (id text NOT NULL)",
         "INSERT INTO store (id) VALUES (replace(gen_random_uuid()::text, '-', ''))",
+        "CREATE SEQUENCE versions",
         "CREATE SEQUENCE node_numbers AS integer CYCLE",
         """
         CREATE UNLOGGED TABLE nodes (
@@ -71,6 +74,16 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         )
         """,
         "CREATE INDEX waiting_for ON waiting (session_id, ticket)",
+        "CREATE UNLOGGED TABLE memos (session_id text PRIMARY KEY, memo text NOT NULL)",
+        """
+        CREATE UNLOGGED TABLE answers (
+            question text NOT NULL,
+            node integer NOT NULL,
+            answer text NOT NULL,
+            at timestamptz NOT NULL DEFAULT now(),
+            PRIMARY KEY (question, node)
+        )
+        """,
         "CREATE TABLE rulings (subject text NOT NULL, key text NOT NULL, ruling text NOT NULL, "
         "PRIMARY KEY (subject, key))",
     ),

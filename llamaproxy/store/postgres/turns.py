@@ -7,6 +7,7 @@ dead.
 
 from msgspec import json
 
+from ..reading import Rows
 from .connection import Connection
 from .schema import NODE_LOCK
 
@@ -24,9 +25,9 @@ def enter(connection: Connection, name: str, version: str, now: float) -> int:
     return int(node)
 
 
-def take(connection: Connection, session_id: str, node: int) -> int | None:
-    """Takes the turn of a session that nobody has or waits for; the ticket, None if that was not to be."""
-    row = connection.execute(
+def take(connection: Connection, session_id: str, node: int) -> Rows:
+    """Takes the turn of a session that nobody has or waits for; gives the ticket, or no row if that was not to be."""
+    return connection.execute(
         """
         INSERT INTO turns (session_id, node, ticket)
         SELECT ?, ?, nextval(pg_get_serial_sequence('waiting', 'ticket'))
@@ -34,8 +35,12 @@ def take(connection: Connection, session_id: str, node: int) -> int | None:
         ON CONFLICT DO NOTHING RETURNING ticket
         """,
         (session_id, node, session_id),
-    ).fetchone()
-    return None if row is None else int(row[0])
+    )
+
+
+def ask_memo(connection: Connection, session_id: str) -> Rows:
+    """What was left with the turn of the session when it was given back."""
+    return connection.execute("SELECT memo FROM memos WHERE session_id = ?", (session_id,))
 
 
 def wait(connection: Connection, session_id: str, node: int) -> int:
@@ -66,29 +71,66 @@ def leave(connection: Connection, ticket: int) -> None:
     connection.execute("DELETE FROM waiting WHERE ticket = ?", (ticket,))
 
 
-def give_back(connection: Connection, session_id: str, ticket: int) -> None:
-    """Lets the next one have the turn, and wakes whoever waits for it."""
-    connection.execute("DELETE FROM turns WHERE session_id = ? AND ticket = ?", (session_id, ticket))
+def give_back(connection: Connection, session_id: str, ticket: int, memo: str) -> None:
+    """Lets the next one have the turn with a memo, and wakes whoever waits for it."""
+    with connection.together():
+        if memo:
+            connection.execute(
+                """
+                INSERT INTO memos SELECT ?, ? WHERE EXISTS (SELECT 1 FROM turns WHERE session_id = ? AND ticket = ?)
+                ON CONFLICT (session_id) DO UPDATE SET memo = excluded.memo
+                """,
+                (session_id, memo, session_id, ticket),
+            )
+        else:
+            connection.execute("DELETE FROM memos WHERE session_id = ?", (session_id,))
+        connection.execute("DELETE FROM turns WHERE session_id = ? AND ticket = ?", (session_id, ticket))
+        wake(connection, session_id)
+
+
+def wake(connection: Connection, session_id: str) -> None:
+    """Has whoever waits for the turn of a session look whether it is free."""
     connection.execute(
         "SELECT pg_notify(?, ?) FROM waiting WHERE session_id = ? LIMIT 1",
         (CHANNEL, json.encode({"turn": session_id}).decode(), session_id),
     )
 
 
-def bury(connection: Connection, session_id: str) -> bool:
-    """Takes the turn of a session, and the place in its line, from nodes that are dead; whether there was one."""
+def holders(connection: Connection, session_id: str) -> set[int]:
+    """The nodes that have the turn of a session or wait for it."""
     rows = connection.execute(
         "SELECT node FROM turns WHERE session_id = ? UNION SELECT node FROM waiting WHERE session_id = ?",
         (session_id, session_id),
-    ).fetchall()
-    return sum(_bury(connection, node) for (node,) in rows) > 0
+    )
+    return {node for (node,) in rows}
 
 
-def _bury(connection: Connection, node: int) -> bool:
+def living(connection: Connection) -> list[tuple[int, int]]:
+    """The nodes that live, each with how many users it has."""
+    rows = connection.execute(
+        """
+        SELECT node, users FROM nodes WHERE node IN (
+            SELECT objid::bigint FROM pg_locks WHERE locktype = 'advisory' AND granted AND classid = ?::oid
+                AND objsubid = 2 AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+        )
+        """,
+        (NODE_LOCK,),
+    )
+    return [(int(node), int(users)) for node, users in rows]
+
+
+def is_dead(connection: Connection, node: int) -> bool:
+    """Whether the node has lost the connection that says that it lives."""
+    [(free,)] = connection.execute("SELECT pg_try_advisory_xact_lock(?, ?)", (NODE_LOCK, node)).fetchall()
+    return bool(free)
+
+
+def bury(connection: Connection, node: int) -> bool:
+    """Takes all turns, and all places in lines, from a node if it is dead; whether it is."""
     with connection.transaction():
-        # Whoever gets a node's lock knows that the node has lost the connection which held it.
-        [(dead,)] = connection.execute("SELECT pg_try_advisory_xact_lock(?, ?)", (NODE_LOCK, node)).fetchall()
-        if dead:
-            for table in ("turns", "waiting", "nodes"):
-                connection.execute(f"DELETE FROM {table} WHERE node = ?", (node,))
-    return bool(dead)
+        # To the end of the transaction, nobody can come to life under that number.
+        if not is_dead(connection, node):
+            return False
+        for table in ("turns", "waiting", "nodes", "answers"):
+            connection.execute(f"DELETE FROM {table} WHERE node = ?", (node,))
+    return True

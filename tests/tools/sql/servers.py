@@ -87,7 +87,8 @@ def _as(user: str, folder: Path) -> list[str]:
 class Postgres(_Server):
     end_now = signal.SIGQUIT  # takes its children along
 
-    def __init__(self) -> None:
+    def __init__(self, fsync: bool = False) -> None:
+        self._fsync = fsync
         found = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: float(path.parent.name))
         self._bin = found[-1] if found else Path(shutil.which("initdb") or "").parent
         if not (self._bin / "postgres").exists():
@@ -120,9 +121,18 @@ class Postgres(_Server):
             "-c",
             "listen_addresses=",
             "-c",
-            "fsync=off",
+            f"fsync={'on' if self._fsync else 'off'}",
+            "-c",
+            "max_connections=100",
         )
         self.wait(lambda: self.execute("SELECT 1"))
+
+    def restart(self, ending: signal.Signals) -> None:
+        """Ends it by SIGINT (fast) or SIGQUIT (immediate), and starts it again."""
+        assert self._process is not None
+        self._process.send_signal(ending)
+        self._process.wait()
+        self.boot()
 
     def execute(self, *statements: str) -> None:
         for statement in statements:

@@ -1,0 +1,123 @@
+"""People who talk, each in a session of their own, to whichever node, and who send again what was not answered."""
+
+import json
+from collections.abc import Callable
+from random import Random
+from typing import Any
+
+import treq
+from twisted.internet import reactor as installed_reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectError
+from twisted.internet.task import deferLater
+from twisted.web.client import Agent, HTTPConnectionPool
+from twisted.web.http_headers import Headers
+
+from .fleet import Fleet, Node
+
+reactor: Any = installed_reactor
+
+# Turns after which a person begins another session.
+CHAT = 30
+# Seconds without an answer after which they send it again, and before that if it was refused.
+PATIENCE = 8.0
+AGAIN = 0.15
+
+
+class Person:
+    """Talks until `stop`. `confirmed` are the turns whose last frame came, by session; `waits_since` is when the turn
+    under way was sent first; `at` is the node that has it."""
+
+    def __init__(self, number: int, fleet: Fleet, random: Random, heard: Callable[["Person"], None]) -> None:
+        self.number = number
+        self._fleet, self._random, self._heard = fleet, random, heard
+        self._agent = Agent(reactor, connectTimeout=2, pool=HTTPConnectionPool(reactor, persistent=False))
+        self.confirmed: dict[str, list[str]] = {}
+        self._history: list[dict[str, str]] = []
+        self._chat = self._turn = 0
+        self.at: Node | None = None
+        self.text = ""
+        self.tries = self.refusals = 0
+        self.waits_since = 0.0
+        self.stopping = False
+
+    @property
+    def session(self) -> str:
+        """What the person's app calls the chat."""
+        return f"p{self.number}-{self._chat}"
+
+    @property
+    def turns(self) -> int:
+        """How many were answered."""
+        return sum(map(len, self.confirmed.values()))
+
+    async def talk(self) -> None:
+        """Sends message after message, each until it is answered."""
+        while not self.stopping:
+            self._turn += 1
+            self.text = f"{self.session} t{self._turn}"
+            self.waits_since = reactor.seconds()
+            await self._until_answered()
+            if self._turn % CHAT == 0:
+                self._chat, self._history = self._chat + 1, []
+            await deferLater(reactor, self._random.uniform(0.0, 0.3))
+
+    async def _until_answered(self) -> None:
+        tries = 0
+        while not self.stopping:
+            self.at = self._random.choice(self._fleet.nodes)
+            answer = await self._asked(self.at, tries)
+            self.at = None
+            if answer is not None:
+                self.confirmed.setdefault(self.session, []).append(self.text)
+                self._history += [
+                    {"role": "user", "content": self.text},
+                    {"role": "assistant", "content": answer},
+                ]
+                self._heard(self)
+                return
+            tries += 1
+            self.tries += 1
+            await deferLater(reactor, AGAIN)
+
+    async def _asked(self, node: Node, tries: int) -> str | None:
+        """The whole answer, None if its last frame did not come."""
+        messages = [*self._history, {"role": "user", "content": self.text}]
+        pieces: list[bytes] = []
+        request: Deferred[Any] = treq.post(
+            f"{node.url}/v1/chat/completions",
+            json.dumps({"model": "m", "messages": messages, "stream": True}).encode(),
+            headers=Headers(
+                {
+                    "content-type": ["application/json"],
+                    "x-llamaproxy-chat": [self.session],
+                    "x-stainless-retry-count": [str(tries)],
+                }
+            ),
+            agent=self._agent,
+        )
+        try:
+            response = await request.addTimeout(PATIENCE, reactor)
+            if response.code != 200:
+                self.refusals += 1
+                await treq.content(response)
+                return None
+            await treq.collect(response, pieces.append).addTimeout(PATIENCE, reactor)
+        except ConnectError:
+            return None
+        except Exception:
+            # It broke off in the middle, or took too long.
+            return None
+        return _answer(b"".join(pieces))
+
+
+def _answer(body: bytes) -> str | None:
+    """The text of a stream that came to a good end."""
+    lines = [line[6:] for line in body.split(b"\n") if line.startswith(b"data: ")]
+    if not lines or lines[-1] != b"[DONE]":
+        return None
+    events = [json.loads(line) for line in lines[:-1]]
+    if any("error" in event for event in events):
+        return None
+    deltas = [choice["delta"] for event in events for choice in event.get("choices", ())]
+    return "".join(delta.get("content") or "" for delta in deltas)

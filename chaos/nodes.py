@@ -1,0 +1,198 @@
+"""Many machines, and what may happen to them: nodes die, stand still and are shut down, and the database is restarted.
+
+`python -m chaos.nodes [ROUNDS] [SEED]`, or `make chaos-nodes`. Three servers share a private PostgreSQL, forty people
+talk to any of them. After each round, every turn whose last frame somebody saw must be in the history exactly once, no
+two turns of a session may have been with the model at the same time, what a dead node had begun must have gone on
+elsewhere within five seconds, and everybody must have got an answer since. It ends with the counts, and with status 1
+if anything was not so.
+"""
+
+import signal
+import sys
+from collections import Counter
+from random import Random
+from typing import Any
+
+from msgspec import Struct
+from twisted.internet import reactor as installed_reactor
+from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.task import deferLater, react
+from twisted.internet.threads import deferToThread
+
+from llamaproxy.store.postgres.database import Reader
+
+from .clients import Person
+from .fleet import Fleet, Node, new_postgres
+
+reactor: Any = installed_reactor
+
+# Seconds: what a dead node had begun goes on within the first; everybody has an answer within the second.
+GOES_ON, NOTHING_HANGS = 5.0, 60.0
+FAULTS = ("kill", "stop", "fast", "immediate", "term")
+
+
+class Findings(Struct):
+    """What a run has found; `slowest` is the longest that a dead node's session took to go on, in seconds."""
+
+    rounds: Counter[str]
+    turns: int = 0
+    tries: int = 0
+    lost: int = 0
+    twice: int = 0
+    overlaps: int = 0
+    late: int = 0
+    hanging: int = 0
+    slowest: float = 0.0
+
+    @property
+    def is_good(self) -> bool:
+        """Whether nothing went wrong."""
+        return not (self.lost or self.twice or self.overlaps or self.late or self.hanging)
+
+    def __str__(self) -> str:
+        rounds = ", ".join(f"{count} {fault}" for fault, count in sorted(self.rounds.items()))
+        return (
+            f"rounds: {rounds}\nturns answered: {self.turns}, sent again: {self.tries}\n"
+            f"lost: {self.lost}, twice: {self.twice}, overlaps at the model: {self.overlaps}, "
+            f"went on late: {self.late} (slowest {self.slowest:.2f} s), hanging: {self.hanging}"
+        )
+
+
+class Chaos:
+    """One run."""
+
+    def __init__(self, fleet: Fleet, people: int, seed: int, freeze: float = 20.0) -> None:
+        self._fleet = fleet
+        self._random = Random(seed)
+        self._freeze = freeze
+        self.findings = Findings(Counter())
+        self.people = [
+            Person(number, fleet, Random(self._random.random()), self._heard) for number in range(people)
+        ]
+        self._talking: list[Deferred[None]] = []
+        self._quiet: set[Person] = set()
+        self._all_heard: Deferred[None] | None = None
+        self.problems: list[str] = []
+
+    async def run(self, faults: list[str]) -> Findings:
+        """One round for each of the faults."""
+        self._talking = [Deferred.fromCoroutine(person.talk()) for person in self.people]
+        for fault in faults:
+            self.findings.rounds[fault] += 1
+            await deferLater(reactor, self._random.uniform(0.2, 1.5))
+            await getattr(self, f"_{fault}")(self._random.choice(self._fleet.nodes))
+            await self._everybody_is_answered(fault)
+            await deferToThread(self._compare, fault)
+        for person in self.people:
+            person.stopping = True
+        await DeferredList(self._talking)
+        await deferToThread(self._compare, "the end")
+        self.findings.turns = sum(person.turns for person in self.people)
+        self.findings.tries = sum(person.tries for person in self.people)
+        return self.findings
+
+    # -- what happens
+
+    async def _kill(self, node: Node) -> None:
+        begun = [(person, person.text) for person in self.people if person.at is node]
+        node.send(signal.SIGKILL)
+        at = reactor.seconds()
+        await node.gone()
+        await deferLater(reactor, GOES_ON)
+        for person, text in begun:
+            again = self._fleet.model.begun.get(text, 0.0)
+            if again > at:
+                self.findings.slowest = max(self.findings.slowest, again - at)
+            elif text not in person.confirmed.get(text.split()[0], ()):
+                self.findings.late += 1
+                self.problems.append(f"{text} did not go on after its node was killed")
+        node.start()
+        await self._fleet.ready(node)
+
+    async def _stop(self, node: Node) -> None:
+        node.send(signal.SIGSTOP)
+        await deferLater(reactor, self._freeze)
+        node.send(signal.SIGCONT)
+
+    async def _fast(self, node: Node) -> None:
+        assert self._fleet.postgres is not None
+        await deferToThread(self._fleet.postgres.restart, signal.SIGINT)
+
+    async def _immediate(self, node: Node) -> None:
+        assert self._fleet.postgres is not None
+        await deferToThread(self._fleet.postgres.restart, signal.SIGQUIT)
+
+    async def _term(self, node: Node) -> None:
+        node.send(signal.SIGTERM)
+        if status := await node.gone():
+            self.problems.append(f"{node.name} ended with {status}")
+        node.start()
+        await self._fleet.ready(node)
+
+    # -- what must be so
+
+    async def _everybody_is_answered(self, fault: str) -> None:
+        self._quiet, self._all_heard = set(self.people), Deferred()
+        try:
+            await self._all_heard.addTimeout(NOTHING_HANGS, reactor)
+        except Exception:
+            self.findings.hanging += len(self._quiet)
+            self.problems.append(f"after {fault}: no answer for {sorted(each.text for each in self._quiet)}")
+        self._all_heard = None
+
+    def _heard(self, person: Person) -> None:
+        self._quiet.discard(person)
+        if not self._quiet and self._all_heard is not None and not self._all_heard.called:
+            self._all_heard.callback(None)
+
+    def _compare(self, when: str) -> None:
+        """Looks for every turn that was answered, in the database; and at what the model has seen."""
+        confirmed = {
+            f"llama-127.0.0.1-{session}": list(texts)
+            for person in self.people
+            for session, texts in list(person.confirmed.items())
+        }
+        reader = Reader(self._fleet.arguments())
+        try:
+            for session_id, texts in confirmed.items():
+                stored = reader.load(session_id, 100_000)
+                contents = [] if stored is None else [message.content for message in stored.messages]
+                for text in texts:
+                    asked, answered = contents.count(text), contents.count(f"{text} answered")
+                    if not (asked and answered):
+                        self.findings.lost += 1
+                        self.problems.append(
+                            f"after {when}: {text} is lost: {asked} asked, {answered} answered"
+                        )
+                    elif asked > 1 or answered > 1:
+                        self.findings.twice += 1
+                        self.problems.append(
+                            f"after {when}: {text} is there {asked} times, {answered} answered"
+                        )
+        finally:
+            reader.connection.close()
+        overlaps = self._fleet.model.overlaps
+        self.findings.overlaps += len(overlaps)
+        self.problems += [f"after {when}: {text} overlapped another turn" for text in overlaps]
+        overlaps.clear()
+
+
+async def main(_: Any, rounds: str = "300", seed: str = "1") -> None:
+    """Runs, and prints what came of it."""
+    fleet = Fleet(3, new_postgres())
+    try:
+        await fleet.start()
+        chaos = Chaos(fleet, 40, int(seed))
+        faults = [FAULTS[number % len(FAULTS)] for number in range(int(rounds))]
+        print(await chaos.run(faults))
+        print(*chaos.problems, sep="\n")
+    finally:
+        await fleet.end()
+        if fleet.postgres is not None:
+            fleet.postgres.end()
+    if not chaos.findings.is_good:
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    react(main, sys.argv[1:])

@@ -1,0 +1,302 @@
+"""The other nodes, as `IPeers`: what one tells or asks the others goes over the database that they share."""
+
+from collections.abc import Iterator, Sequence
+from itertools import count
+from typing import Any, TypeVar
+from uuid import uuid4
+
+from msgspec import Struct, convert, json
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from ...seams.errors import StoreError
+from ...seams.interfaces import IPeer, IPeers
+from ...seams.limits import Ruling
+from ...seams.names import FIRST_SHORT_ID
+from ...seams.types import SessionCard
+from . import turns
+from .database import Database, Reader
+from .store import PostgresSessionStore
+from .threads import Phase
+
+T = TypeVar("T")
+
+# Seconds between two looks who lives, and how many users each has.
+CENSUS = 2.0
+# Seconds for the others' answers; a node that hangs must not hold anybody up.
+TIME_TO_ANSWER = 2.0
+# What a notification may hold, with room for the rest of it; no session has a longer id.
+LONGEST_ID = 2000
+MOST_DIGITS = 16
+
+
+class _Question(Struct):
+    """One that is open, with the nodes that have not answered yet."""
+
+    missing: set[int]
+    done: Deferred[None]
+    overdue: IDelayedCall
+
+
+@implementer(IPeers)
+class Nodes:
+    """The nodes with one store."""
+
+    log = Logger()
+
+    def __init__(self, store: PostgresSessionStore, clock: Any) -> None:
+        self._store = store
+        self._clock = clock
+        store.heard, store.entered = self._hear, self._entered
+        self._peer: IPeer
+        # The users here, and of the other nodes that live.
+        self._live = 0
+        self._others: dict[int, int] = {}
+        self._questions: dict[str, _Question] = {}
+        # The first number of this process, which its short ids keep.
+        self._number = 0
+        self._census = LoopingCall(self._count)
+        self._census.clock = clock
+
+    @property
+    def processes(self) -> int:
+        """See `IPeers`."""
+        return 1 + len(self._others)
+
+    def join(self, peer: IPeer) -> None:
+        """See `IPeers`."""
+        self._peer = peer
+
+    def short_ids(self) -> Iterator[int]:
+        """See `IPeers`. Count, node, and how many digits the node has: so no two nodes give the same."""
+        for number in count(FIRST_SHORT_ID):
+            yield int(f"{number}{self._number}{len(str(self._number))}")
+
+    def tell_live(self, number: int) -> None:
+        """See `IPeers`."""
+        self._live = number
+
+    def live_in_all(self) -> int:
+        """See `IPeers`. Of other nodes, how many had when they were counted last."""
+        return self._live + sum(self._others.values())
+
+    def rule(self, ruling: Ruling) -> Deferred[None]:
+        """See `IPeers`. It is written down for nodes to come."""
+        text = json.encode(ruling).decode()
+
+        def write(database: Database) -> None:
+            database.connection.execute(
+                """
+                INSERT INTO rulings (subject, key, ruling) VALUES (?, ?, ?)
+                ON CONFLICT (subject, key) DO UPDATE SET ruling = excluded.ruling
+                """,
+                (ruling.what, ruling.key, text),
+            )
+
+        def written(_: None) -> Deferred[None]:
+            self._peer.obey(ruling)
+            return self._store.tell({"obey": text})
+
+        return self._store.threads.write(write, Phase.AFTER).addCallback(written)
+
+    def sessions(self) -> Deferred[Sequence[SessionCard]]:
+        """See `IPeers`."""
+        return self._ask("cards", "").addCallback(_cards).addErrback(_instead, ())
+
+    def has_here(self, session_id: str) -> bool:
+        """See `IPeers`. What was under way when a node started may be another one's, if there is any."""
+        return not self._others
+
+    def remove(self, session_id: str) -> None:
+        """See `IPeers`. Every node can delete every session."""
+
+    def full_id(self, session_id: str) -> Deferred[str]:
+        """See `IPeers`."""
+        if not (session_id.isdecimal() and len(session_id) <= MOST_DIGITS):
+            return succeed(session_id)
+        asked = self._ask("cards", "").addCallback(_cards)
+        return asked.addCallback(_id_of, int(session_id), session_id)
+
+    def stop_turn(self, session_id: str) -> Deferred[bool]:
+        """See `IPeers`."""
+
+        def holder(reader: Reader) -> bool:
+            rows = reader.connection.execute("SELECT 1 FROM turns WHERE session_id = ?", (session_id,))
+            return rows.fetchone() is not None
+
+        def found(is_held: bool) -> Deferred[bool]:
+            return self._ask("stop", session_id).addCallback(_any) if is_held else succeed(False)
+
+        return self._store.threads.read(holder).addCallback(found)
+
+    def keep_turn(self, session_id: str, message: str) -> None:
+        """See `IPeers`."""
+        self._tell({"keep": session_id, "message": message, "by": self._store.node})
+
+    def forget(self, session_id: str) -> None:
+        """See `IPeers`."""
+        self._tell({"forget": session_id})
+
+    # -- what the store says
+
+    def _entered(self, node: int | None) -> None:
+        if node is None:
+            self._end_questions()
+            self._peer.break_off(
+                self._store.threads.away("the connection by which the other nodes see this one broke")
+            )
+            return
+        self._number = self._number or node
+        if not self._census.running:
+            self._census.start(CENSUS, now=True)
+        # What was told while this node did not listen.
+        self._store.threads.read(_rulings).addCallbacks(self._obey_all, self._not_done)
+
+    async def start(self) -> None:
+        """Counts the others for the first time."""
+        await self._count()
+
+    def stop(self) -> None:
+        """Counts no more."""
+        if self._census.running:
+            self._census.stop()
+
+    def _hear(self, what: dict[str, Any]) -> None:
+        match what:
+            case {"obey": str(text)}:
+                self._obey_all([text])
+            case {"keep": str(session_id), "message": str(message), "by": int(by)} if by != self._store.node:
+                self._peer.keep_turn(session_id, message)
+            case {"forget": str(session_id)}:
+                self._peer.forget(session_id)
+            case {"ask": "cards", "question": str(question), "by": int(by)} if by != self._store.node:
+                self._answer(question, [*self._peer.cards()])
+            case {"ask": "stop", "about": str(about), "question": str(question), "by": int(by)} if (
+                by != self._store.node
+            ):
+                self._answer(question, self._peer.stop_turn(about))
+            case {"answered": str(question), "by": int(by)}:
+                self._was_answered(question, by)
+
+    def _obey_all(self, texts: Sequence[str]) -> None:
+        for text in texts:
+            try:
+                self._peer.obey(json.decode(text, type=Ruling))
+            except Exception:
+                # Of a version that rules over something else.
+                self.log.failure("a ruling of another node is not understood")
+
+    # -- questions
+
+    def _ask(self, what: str, about: str) -> Deferred[list[Any]]:
+        """Asks all other nodes that live; fires with what those say that answer in time."""
+        node = self._store.node
+        if not self._others or node is None or len(about) > LONGEST_ID:
+            return succeed([])
+        name = uuid4().hex
+        done: Deferred[None] = Deferred()
+        overdue = self._clock.callLater(TIME_TO_ANSWER, self._end_question, name)
+        self._questions[name] = _Question(set(self._others), done, overdue)
+        asked = self._store.tell({"ask": what, "about": about, "question": name, "by": node})
+        asked.addErrback(lambda failure: self._end_question(name, failure))
+        return done.addCallback(
+            lambda _: self._store.threads.write(lambda db: _collect(db, name), Phase.AFTER)
+        )
+
+    def _answer(self, question: str, answer: Any) -> None:
+        text, node = json.encode(answer).decode(), self._store.node
+
+        def write(database: Database) -> None:
+            database.connection.execute("INSERT INTO answers VALUES (?, ?, ?)", (question, node, text))
+
+        self._store.threads.quietly(write)
+        self._tell({"answered": question, "by": node})
+
+    def _was_answered(self, name: str, node: int) -> None:
+        question = self._questions.get(name)
+        if question is not None:
+            question.missing.discard(node)
+            if not question.missing:
+                self._end_question(name)
+
+    def _end_question(self, name: str, failure: Any = None) -> None:
+        question = self._questions.pop(name, None)
+        if question is None:
+            return
+        if question.overdue.active():
+            question.overdue.cancel()
+        if failure is None:
+            question.done.callback(None)
+        else:
+            question.done.errback(failure)
+
+    def _end_questions(self) -> None:
+        for name in list(self._questions):
+            self._end_question(name)
+
+    # -- the census
+
+    def _count(self) -> Deferred[None]:
+        node, users = self._store.node, self._live
+        if node is None:
+            return succeed(None)
+
+        def count(database: Database) -> list[tuple[int, int]]:
+            connection = database.connection
+            connection.execute(
+                "UPDATE nodes SET users = ? WHERE node = ? AND users <> ?", (users, node, users)
+            )
+            living = turns.living(connection)
+            self._store.line.bury_dead(database, {number for number, _ in living})
+            connection.execute("DELETE FROM answers WHERE at < now() - interval '1 minute'")
+            return living
+
+        counted = self._store.threads.write(count, Phase.AFTER)
+        return counted.addCallbacks(self._counted, self._not_done)
+
+    def _counted(self, living: Sequence[tuple[int, int]]) -> None:
+        self._others = {node: users for node, users in living if node != self._store.node}
+        # Of one that is gone there will be no answer.
+        for name, question in list(self._questions.items()):
+            question.missing &= self._others.keys()
+            if not question.missing:
+                self._end_question(name)
+
+    def _tell(self, what: dict[str, Any]) -> None:
+        if all(len(str(each)) <= LONGEST_ID for each in what.values()):
+            self._store.tell(what).addErrback(self._not_done)
+
+    def _not_done(self, failure: Any) -> None:
+        """The database is away, which is in the log; the next census, or the next life, makes up for it."""
+        failure.trap(StoreError)
+
+
+def _rulings(reader: Reader) -> list[str]:
+    return [text for (text,) in reader.connection.execute("SELECT ruling FROM rulings").fetchall()]
+
+
+def _collect(database: Database, question: str) -> list[Any]:
+    rows = database.connection.execute(
+        "DELETE FROM answers WHERE question = ? RETURNING answer", (question,)
+    ).fetchall()
+    return [json.decode(answer) for (answer,) in rows]
+
+
+def _cards(answers: Sequence[Any]) -> list[SessionCard]:
+    return [convert(card, SessionCard) for cards in answers for card in cards]
+
+
+def _id_of(cards: Sequence[SessionCard], short_id: int, otherwise: str) -> str:
+    return next((card.session_id for card in cards if card.short_id == short_id), otherwise)
+
+
+def _any(answers: Sequence[Any]) -> bool:
+    return any(answers)
+
+
+def _instead(failure: Any, value: T) -> T:
+    failure.trap(StoreError)
+    return value

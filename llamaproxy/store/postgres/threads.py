@@ -1,0 +1,220 @@
+"""The two threads that speak with the database, one that reads and one that writes, and what they say when it is away.
+
+What is asked to be written at the same time goes over in one transaction, and costs one commit.
+"""
+
+import time
+from collections.abc import Callable
+from enum import IntEnum
+from functools import partial
+from typing import Any, Generic, TypeVar
+
+import psycopg
+from msgspec import ValidationError
+from twisted.internet.defer import Deferred, fail
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from ...seams.errors import StoreError, StoreUnavailable
+from ..thread import OneThread, each_by_itself
+from .database import Database, Reader
+
+T = TypeVar("T")
+
+# Seconds after a failed try to connect for which nobody tries again.
+PAUSE = 0.5
+
+
+class Phase(IntEnum):
+    """When something is done of what goes over together.
+
+    To take a turn waits for nothing that is asked with it. To give one back comes after what was written in it. Neither
+    belongs into a transaction with others, or two nodes might wait for each other in it.
+    """
+
+    BEFORE = 0
+    WRITING = 1
+    AFTER = 2
+
+
+class _Work(Generic[T]):
+    def __init__(self, phase: Phase, run: Callable[[], T]) -> None:
+        self.phase = phase
+        self._run = run
+
+    def __call__(self) -> T:
+        return self._run()
+
+
+class Threads:
+    """Connects when first asked, and anew after every interruption. Failures are `StoreError`s.
+
+    `lost` is called, in the writing thread, when its connection breaks: nobody can say then what of the last work the
+    database has done.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self,
+        arguments: dict[str, Any],
+        address: str,
+        reactor: Any,
+        now: Callable[[], float],
+        lost: Callable[[], None],
+    ) -> None:
+        self._arguments, self._address, self._now, self._lost = arguments, address, now, lost
+        self._reads = OneThread(reactor, "session reads")
+        self._writes = OneThread(reactor, "session writes", self._work_off)
+        # Each belongs to its thread, and is connected anew once it is among the old ones.
+        self._reader: Reader | None = None
+        self._database: Database | None = None
+        self._old: set[int] = set()
+        self._tried_at = {"reads": 0.0, "writes": 0.0}
+
+    @property
+    def started(self) -> bool:
+        """Whether anything may be asked."""
+        return self._writes.started
+
+    def start(self) -> None:
+        """Begins to take work."""
+        self._reads.start()
+        self._writes.start()
+
+    async def end(self) -> None:
+        """Hangs up after what was asked before."""
+        await self._reads.run(self._hang_up_reader)
+        await self._writes.run(self._hang_up)
+        self._reads.stop()
+        self._writes.stop()
+
+    def check(self) -> None:
+        """Connects and hangs up again, here and now; fails in words for the operator."""
+        try:
+            Database(self._arguments, self._now).connection.close()
+        except psycopg.Error as error:
+            raise StoreError(f"the store {self._address} cannot be used: {_reason(error)}") from None
+
+    def distrust(self) -> None:
+        """The database was away: what is connected has most likely lost its other end, without a word about it."""
+        self._old.update(id(each) for each in (self._reader, self._database) if each is not None)
+
+    def read(self, work: Callable[[Reader], T]) -> Deferred[T]:
+        """Runs what changes nothing."""
+
+        def asked() -> T:
+            if (reader := self._reader) is None or reader.connection.broken or id(reader) in self._old:
+                self._hang_up_reader()
+                reader = self._reader = self._connected("reads", lambda: Reader(self._arguments))
+            return work(reader)
+
+        return self._reads.run(partial(self._explained, asked)) if self.started else self._not_open()
+
+    def write(self, work: Callable[[Database], T], phase: Phase = Phase.WRITING) -> Deferred[T]:
+        """Runs what changes something."""
+
+        def asked() -> T:
+            return work(self._writable())
+
+        whole = _Work(phase, partial(self._explained, asked))
+        return self._writes.run(whole) if self.started else self._not_open()
+
+    def quietly(self, work: Callable[[Database], Any]) -> None:
+        """Runs what nobody waits for, after what is to be written: where it fails, the node has lost its turns."""
+        self.write(work, Phase.AFTER).addErrback(lambda failure: failure.trap(StoreError) and None)
+
+    def away(self, why: str = "") -> StoreUnavailable:
+        """What is said to those who need the database while it is not there."""
+        if why:
+            self.log.error("the store {address} cannot be reached ({why})", address=self._address, why=why)
+        return StoreUnavailable(
+            "The conversations cannot be reached at the moment; try again in a few seconds."
+        )
+
+    def _writable(self) -> Database:
+        database = self._database
+        if database is None or database.connection.broken or id(database) in self._old:
+            self._hang_up()
+            database = self._database = self._connected(
+                "writes", lambda: Database(self._arguments, self._now)
+            )
+        return database
+
+    def _hang_up_reader(self) -> None:
+        reader, self._reader = self._reader, None
+        if reader is not None:
+            self._old.discard(id(reader))
+            reader.connection.close()
+
+    def _hang_up(self) -> None:
+        database, self._database = self._database, None
+        if database is not None:
+            self._old.discard(id(database))
+            database.connection.close()
+
+    def _connected(self, thread: str, connect: Callable[[], T]) -> T:
+        if time.monotonic() - self._tried_at[thread] < PAUSE:
+            raise self.away()
+        try:
+            return connect()
+        except psycopg.OperationalError:
+            self._tried_at[thread] = time.monotonic()
+            raise
+
+    def _work_off(self, batch: list[Callable[[], Any]]) -> list[Any]:
+        results: dict[int, Any] = {}
+        for phase in Phase:
+            numbers = [n for n, work in enumerate(batch) if getattr(work, "phase", Phase.AFTER) is phase]
+            run = self._commit_together if phase is Phase.WRITING else each_by_itself
+            results.update(zip(numbers, run([batch[number] for number in numbers]), strict=True))
+        return [results[number] for number in range(len(batch))]
+
+    def _commit_together(self, batch: list[Callable[[], Any]]) -> list[Any]:
+        if len(batch) < 2:
+            return each_by_itself(batch)
+        try:
+            database = self._explained(self._writable)
+            with database.connection.transaction():
+                return each_by_itself([partial(_apart, database, work) for work in batch])
+        except StoreError as error:
+            return [Failure(error)] * len(batch)
+        except psycopg.Error as error:
+            if database.connection.broken:
+                # Whether it was written, nobody can say.
+                self._lost()
+                return [Failure(self._error(error))] * len(batch)
+            # Nothing was; a lock, say, that one of them waited for in vain.
+            return each_by_itself(batch)
+
+    def _explained(self, work: Callable[[], T]) -> T:
+        try:
+            return work()
+        except (psycopg.Error, OSError, ValueError, ValidationError) as error:
+            if (
+                isinstance(error, psycopg.Error)
+                and self._database is not None
+                and self._database.connection.broken
+            ):
+                self._lost()
+            raise self._error(error) from error
+
+    def _error(self, error: Exception) -> StoreError:
+        if isinstance(error, StoreError):
+            return error
+        if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError | OSError):
+            return self.away(_reason(error))
+        return StoreError(f"the store {self._address} cannot be used ({_reason(error)})")
+
+    def _not_open(self) -> Deferred[Any]:
+        return fail(StoreError(f"the store {self._address} is not open"))
+
+
+def _reason(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0]
+
+
+def _apart(database: Database, work: Callable[[], T]) -> T:
+    """Runs one of several, so that its failure is its own."""
+    with database.connection.transaction():
+        return work()
