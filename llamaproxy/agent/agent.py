@@ -191,11 +191,14 @@ class Agent:
         for tool in (ReadSystemPrompt, UpdateSystemPrompt):
             parts.bench.toolbox.add(tool(parts.prompts, parts.sessions, parts.backends.default))
 
-    def start(self) -> None:
-        """Begins to put away what rests, and goes on with jobs that the last end of the server cut off."""
+    def start(self) -> Deferred[None]:
+        """Begins to put away what rests, and goes on with jobs that the last end of the server cut off.
+
+        Fires once those have their places in the queues of their sessions.
+        """
         self._reaper.start(REAPER_INTERVAL, now=False)
         self._sweeper.start(INTERVAL, now=False)
-        Deferred.fromCoroutine(self.parts.runs.take_up())
+        return Deferred.fromCoroutine(self.parts.runs.take_up())
 
     async def stop(self) -> None:
         """Takes no more turns, ends those that run, and returns when all of them are committed."""

@@ -19,7 +19,7 @@ reactor: Any = installed_reactor
 
 
 class Call:
-    """One completion that the server asks for; `question` is the last message, `history` what precedes it.
+    """One completion that the server asks for; `question` is the last message, of `role`; `history` precedes it.
 
     `dropped` fires if the server hangs up before the answer is complete.
     """
@@ -28,6 +28,7 @@ class Call:
         assert request.content is not None
         messages = json.decode(request.content.read())["messages"]
         self.question: str = messages[-1]["content"]
+        self.role: str = messages[-1]["role"]
         self.history = [(message["role"], message["content"]) for message in messages[1:-1]]
         self.dropped: Deferred[None] = Deferred()
         self._request = request
@@ -51,6 +52,13 @@ class Call:
         """A whole answer."""
         self.say(*pieces)
         self.finish()
+
+    def call_tool(self, name: str, arguments: str) -> None:
+        """An answer that is one call."""
+        made = [{"index": 0, "id": "call_1", "function": {"name": name, "arguments": arguments}}]
+        choice = {"delta": {"tool_calls": made}, "finish_reason": "tool_calls"}
+        self.send(b"data: %b\n\ndata: [DONE]\n\n" % json.encode({"choices": [choice]}))
+        self._request.finish()
 
     def refuse(self, status: int, body: bytes, content_type: str = "application/json") -> None:
         """Answers with something other than a stream."""
