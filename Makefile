@@ -23,6 +23,7 @@ ROOMS := $(patsubst tests/%/__init__.py,tests.%,$(filter-out tests/apps/%,$(wild
 .PHONY: run test test-apps lint bench chaos chaos-nodes clean
 
 run: .venv/run.stamp
+	@$(if $(MODEL),,$(BIN)/agentctl $(HOME_FLAG) setup --once || true)
 	@$(BIN)/agentctl $(HOME_FLAG) model-pull smollm2
 	@exec $(BIN)/twistd -n --pidfile= llamaproxy $(HOME_FLAG) $(if $(PORT),--port $(PORT)) $(if $(MODEL),--model $(MODEL))
 
@@ -53,7 +54,7 @@ clean:
 	find llamaproxy tests twisted benchmarks -name __pycache__ -prune -exec rm -rf {} +
 	rm -f twisted/plugins/dropin.cache
 
-.venv/run.stamp: pyproject.toml setup.cfg | .venv
+.venv/run.stamp: pyproject.toml setup.cfg | $(BIN)/pip
 	$(INSTALL) -e .
 	@touch $@
 
@@ -62,17 +63,17 @@ clean:
 	@touch $@
 
 # The JavaScript client libraries and MCP servers; their tests are skipped where there is no Node.js.
-.venv/node.stamp: $(foreach folder,$(NODE_FOLDERS),$(addprefix $(folder)/package,.json -lock.json)) | .venv
+.venv/node.stamp: $(foreach folder,$(NODE_FOLDERS),$(addprefix $(folder)/package,.json -lock.json)) | $(BIN)/pip
 	@for folder in $(NODE_FOLDERS); do npm ci --prefix $$folder --no-audit --no-fund --silent || exit 1; done && touch $@ || \
 		echo "npm could not install the JavaScript client libraries and MCP servers; their tests are skipped"
 
 # The coding apps; the tests of one that is not there are skipped. npm ci would refuse a lock without the parts that some
 # registries lack, those for other machines.
-.venv/node-apps.stamp: $(addprefix tests/apps/package,.json -lock.json) | .venv
+.venv/node-apps.stamp: $(addprefix tests/apps/package,.json -lock.json) | $(BIN)/pip
 	@npm install --prefix tests/apps --no-save --no-audit --no-fund --silent && touch $@ || \
 		echo "npm could not install the coding apps; their tests are skipped"
 
-.venv/python-apps.stamp: tests/apps/requirements.txt | .venv
+.venv/python-apps.stamp: tests/apps/requirements.txt | $(BIN)/pip
 	@$(PYTHON) -m venv tests/apps/.venv && \
 		tests/apps/.venv/bin/pip install --quiet --disable-pip-version-check -r $< && touch $@ || \
 		echo "pip could not install aider; its tests are skipped"
@@ -81,6 +82,9 @@ clean:
 	$(INSTALL) -e '.[bench]'
 	@touch $@
 
-.venv:
+# A .venv without pip was begun and not finished.
+$(BIN)/pip:
+	@rm -rf .venv
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "llamaproxy needs Python 3.11 or newer; say make PYTHON=python3.12")'
-	$(PYTHON) -m venv .venv
+	@$(PYTHON) -m venv .venv || { rm -rf .venv; \
+		echo "Python cannot make a virtual environment; on Debian and Ubuntu: apt install python3-venv"; exit 1; }
