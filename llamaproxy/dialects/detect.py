@@ -2,6 +2,7 @@
 
 import re
 from enum import Enum
+from functools import lru_cache
 from urllib.parse import unquote_to_bytes
 
 _SLASHES = re.compile(rb"/{2,}")
@@ -37,6 +38,7 @@ def detect(path: bytes, user_agent: bytes) -> Dialect:
     return Dialect.OPENAI  # Open WebUI ("open-webui"), and everyone else
 
 
+@lru_cache(maxsize=256)
 def normalise(path: bytes) -> str:
     """The path that a client means: `/api/...` for Ollama's endpoints, `/v1/...` for OpenAI's and Anthropic's.
 

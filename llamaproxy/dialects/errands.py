@@ -5,6 +5,7 @@ long, however odd.
 """
 
 import re
+from collections.abc import Sequence
 from enum import Enum
 from typing import Literal
 
@@ -57,7 +58,11 @@ class Errand(Struct, frozen=True):
 
 
 def _row(client: str, place: Place, words: str, task: Task) -> Errand:
-    return Errand(client, place, re.compile(rf"\s{{0,20}}{words}", re.IGNORECASE), task)
+    return Errand(client, place, _beginning(words), task)
+
+
+def _beginning(words: str) -> re.Pattern[str]:
+    return re.compile(rf"\s{{0,20}}(?:{words})", re.IGNORECASE)
 
 
 # What comes without any answer before it: the chat that it is about is quoted, or has only begun.
@@ -205,6 +210,22 @@ ANYWHERE = (
     ),
 )
 
+_PLACES: tuple[Place, ...] = ("text", "system", "last system")
+
+
+def _any_of(rows: Sequence[Errand]) -> tuple[tuple[Place, re.Pattern[str]], ...]:
+    """What finds out for each place whether any of the rows may apply: a person's message costs one look, not forty."""
+    found = []
+    for place in _PLACES:
+        words = [row.words.pattern for row in rows if row.place == place]
+        if words:
+            found.append((place, re.compile("|".join(words), re.IGNORECASE)))
+    return tuple(found)
+
+
+_ANYWHERE = ANYWHERE, _any_of(ANYWHERE)
+_EITHER = (*LONE, *ANYWHERE), _any_of((*LONE, *ANYWHERE))
+
 # Two prompts that put their instruction behind what they quote: its beginning, and what stands near the end.
 _PAGE_ASSIST = ("Here is the query:", "as a title for the previous query")
 _CHATBOX = ("conversation", "The name is:")
@@ -212,9 +233,9 @@ _CHATBOX = ("conversation", "The name is:")
 
 def by_wording(outline: Outline) -> Task | None:
     """The errand whose wording a request has."""
-    for row in ANYWHERE if outline.answers else (*LONE, *ANYWHERE):
-        if row.words.match(_place(outline, row.place)[:HEAD]):
-            return row.task
+    rows, signs = _ANYWHERE if outline.answers else _EITHER
+    if any(words.match(_place(outline, place)[:HEAD]) for place, words in signs):
+        return next(row.task for row in rows if row.words.match(_place(outline, row.place)[:HEAD]))
     if outline.answers or outline.questions > 1:
         return None
     text = outline.text.strip()
