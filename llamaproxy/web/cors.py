@@ -89,5 +89,8 @@ def _pattern(origin: str) -> str:
 
 def _foreign_origin(request: IRequest) -> bytes | None:
     """The origin that the request names, unless it is the server's own or there is none."""
-    origin, host = request.getHeader(b"origin"), request.getHeader(b"host") or b""
-    return None if not origin or origin in (b"http://" + host, b"https://" + host) else origin
+    origin = request.getHeader(b"origin")
+    if not origin:
+        return None
+    host = request.getHeader(b"host") or b""
+    return None if origin in (b"http://" + host, b"https://" + host) else origin

@@ -51,7 +51,7 @@ def is_here(host: bytes) -> bool:
     address = canonical(name)
     if address is not None:
         return address.is_loopback or address.is_unspecified
-    return name == gethostname().lower() or "." not in name.removesuffix(".localhost")
+    return "." not in name.removesuffix(".localhost") or name == gethostname().lower()
 
 
 def _name_in(host: bytes) -> str:

@@ -7,6 +7,7 @@ dialect, not here.
 
 import re
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
 from twisted.web.iweb import IRequest
@@ -95,9 +96,19 @@ TABLE = (
 def quirks_of(request: IRequest, path: str) -> Quirks:
     """The knobs for the client behind a request to the plain `path`; later rows of the table override earlier."""
     agent = (request.getHeader(b"user-agent") or b"").decode("latin-1")
+    has = request.requestHeaders.hasHeader
+    return _knobs(agent, path, frozenset([header for header in _HEADERS if has(header)]))
+
+
+_HEADERS = tuple({row.header for row in TABLE if row.header})
+
+
+@lru_cache(maxsize=256)
+def _knobs(agent: str, path: str, headers: frozenset[str]) -> Quirks:
+    """Kept for the few clients that ask again and again."""
     quirks = EVERYBODY
     for row in TABLE:
-        is_there = not row.header or request.requestHeaders.hasHeader(row.header)
+        is_there = not row.header or row.header in headers
         if is_there and row.agent.search(agent) and row.path.search(path):
             quirks = replace(quirks, **row.knobs)
     return quirks
