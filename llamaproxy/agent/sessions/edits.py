@@ -166,12 +166,16 @@ def since(asked: ChatTurn, places: Container[str]) -> ChatTurn:
 
 def is_unfinished(messages: Sequence[Message]) -> bool:
     """Whether they end in the middle of a turn, as a crash leaves it."""
-    return bool(messages) and (messages[-1].role == "tool" or bool(messages[-1].tool_calls))
+    return bool(messages) and _is_of_a_round(messages[-1])
 
 
 def rounds_of(turn: Sequence[Message]) -> list[Message]:
     """The rounds of tools in the messages of a turn."""
-    return [message for message in turn if message.tool_calls or message.role == "tool"]
+    return [message for message in turn if _is_of_a_round(message)]
+
+
+def _is_of_a_round(message: Message) -> bool:
+    return message.role == "tool" or bool(message.tool_calls)
 
 
 def turns_of(messages: Sequence[Message]) -> list[Told]:
@@ -185,7 +189,7 @@ def _told(messages: Sequence[Message], start: int, end: int) -> Told:
     last, mark = messages[end - 1], messages[start].mark or _NOWHERE
     # Before it was written down what the app got, it was the answer's text.
     given = last.given or Given(place=mark.after, opening=opening_of(last.content) if mark.after else "")
-    return Told(start, end, mark, given, last.interrupted or is_unfinished([last]))
+    return Told(start, end, mark, given, last.interrupted or _is_of_a_round(last))
 
 
 def _last_of(messages: Sequence[Message]) -> Told | None:

@@ -18,7 +18,9 @@ class Repeats:
 
     def __init__(self, seconds: Callable[[], float]) -> None:
         self._seconds = seconds
-        self._seen: deque[tuple[float, int]] = deque(maxlen=KEPT)
+        # Side by side, as a search among nothing but numbers costs next to nothing.
+        self._times: deque[float] = deque(maxlen=KEPT)
+        self._keys: deque[int] = deque(maxlen=KEPT)
 
     def check(self, asked: ChatTurn) -> None:
         """Raises `Repeating` for a message that came too often, at the same place of the same history.
@@ -28,10 +30,12 @@ class Repeats:
         if not asked.trail or asked.attempt:
             return
         now, key = self._seconds(), hash((asked.text, asked.trail[-1], asked.shown))
-        while self._seen and self._seen[0][0] <= now - SECONDS:
-            self._seen.popleft()
-        self._seen.append((now, key))
-        if sum(each == key for _, each in self._seen) >= TIMES:
+        while self._times and self._times[0] <= now - SECONDS:
+            self._times.popleft()
+            self._keys.popleft()
+        self._times.append(now)
+        self._keys.append(key)
+        if self._keys.count(key) >= TIMES:
             raise Repeating(
                 f"This message came {TIMES} times within a minute, with nothing new before it, and was answered "
                 "each time; it looks like a loop, and is not answered again for now."

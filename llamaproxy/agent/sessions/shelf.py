@@ -57,4 +57,6 @@ def weigh(history: History) -> int:
     """About what it takes in memory, in bytes; pictures count with theirs."""
     messages = history.messages
     weight = sum([len(message.content) for message in messages]) + OVERHEAD * len(messages)
-    return weight + sum([len(image.data) for message in messages for image in message.images])
+    return weight + sum(
+        [len(image.data) for message in messages if message.images for image in message.images]
+    )
