@@ -25,12 +25,14 @@ def visible(text: str, *, lines: bool = False) -> str:
 
     With `lines` it may have several, and spaces and signs of all kinds that only look as they do.
     """
+    if text.isascii() and text.isprintable():
+        return text
     return (_MOVING if lines else _ANY).sub(_number, text)
 
 
 def discreet(text: str) -> str:
     """The text without the passwords of the URLs in it."""
-    return _PASSWORD.sub(r"\1***@", text)
+    return _PASSWORD.sub(r"\1***@", text) if "@" in text else text
 
 
 def _number(found: re.Match[str]) -> str:

@@ -3,8 +3,17 @@
 import os
 import signal
 from pathlib import Path
+from typing import cast
 
-from twisted.logger import Logger, globalLogPublisher, textFileLogObserver
+from twisted.logger import (
+    ILogObserver,
+    LogEvent,
+    Logger,
+    formatEventAsClassicLogText,
+    globalLogPublisher,
+    textFileLogObserver,
+)
+from twisted.python.failure import Failure
 from twisted.python.logfile import LogFile
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -52,6 +61,19 @@ class LogFilesTests(SynchronousTestCase):
         for line in self.path.read_text().splitlines():
             self.assertTrue(line.startswith(("\t", "20")), line)
             self.assertTrue(line.endswith(("\te", r"a\x1b[2Jb\x9bc\u202ed")), line)
+
+    def test_lines_are_as_twisted_writes_them(self) -> None:
+        events: list[LogEvent] = []
+        keep = cast(ILogObserver, events.append)
+        globalLogPublisher.addObserver(keep)
+        self.addCleanup(globalLogPublisher.removeObserver, keep)
+        for line in ("GET /api/chat 200", "two\nlines", "\u00fcber {nothing} 100 %", ""):
+            log.info("{line}", line=line, address="127.0.0.1")
+        log.warn("{line}", line="odd")
+        log.failure("{line}", Failure(ModelError("why")), line="failed")
+        self.flushLoggedErrors(ModelError)
+        expected = "".join(filter(None, map(formatEventAsClassicLogText, events)))
+        self.assertEqual(self.path.read_text(), expected)
 
     def test_nobody_else_reads_them_the_older_ones_included(self) -> None:
         for path in (self.path, self.path.with_name(f"{self.path.name}.1")):
