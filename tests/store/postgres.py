@@ -18,6 +18,11 @@ _numbers = count(1)
 
 def fresh_database() -> dict[str, Any]:
     """psycopg's arguments for a database that nobody has used. Raises `SkipTest` where there is no server."""
+    return connect_arguments(fresh_url(), "PASSWORD", lambda _: None)
+
+
+def fresh_url() -> str:
+    """The address of a database that nobody has used. Raises `SkipTest` where there is no server."""
     if psycopg is None:
         raise SkipTest("psycopg is not installed; with pip: pip install 'llamaproxy[postgres]'")
     try:
@@ -26,5 +31,4 @@ def fresh_database() -> dict[str, Any]:
         raise SkipTest(str(missing)) from None
     name = f"store{next(_numbers)}"
     server.execute(f"CREATE DATABASE {name}")
-    url = f"postgresql://tester@localhost/{name}?socket={server.folder}/.s.PGSQL.5432"
-    return connect_arguments(url, "PASSWORD", lambda _: None)
+    return f"postgresql://tester@localhost/{name}?socket={server.folder}/.s.PGSQL.5432"
