@@ -30,7 +30,6 @@ from .calls.delegation import Delegation
 from .calls.prompttools import ReadSystemPrompt, UpdateSystemPrompt
 from .calls.runner import Workbench
 from .calls.toolbox import Toolbox
-from .errands import Errands
 from .meanwhile import Nobody
 from .parts import assemble
 from .prompts import ModelPrompts, PromptFiles
@@ -86,8 +85,6 @@ class Agent:
         self.parts.peers.join(self)
         self._embedders = embedders or {}
         self._clock = clock
-        backends = self.parts.backends
-        self._errands = Errands(backends, backends.default, self.parts.delegation)
         self._stopping = False
         self._reaper = LoopingCall(self.reap)
         self._reaper.clock = clock
@@ -138,7 +135,7 @@ class Agent:
         """One completion outside any session; see `IAgent`."""
         if self._stopping:
             return fail(_stopping())
-        return maybeDeferred(self._errands.run, caller, turn, system)
+        return maybeDeferred(self.parts.errands.run, caller, turn, system)
 
     # -- IPeer
 
@@ -203,7 +200,7 @@ class Agent:
     async def stop(self) -> None:
         """Takes no more turns, ends those that run, and returns when all of them are committed."""
         self._stopping = True
-        self._errands.stop()
+        self.parts.errands.stop()
         for each in (self._reaper, self._sweeper):
             if each.running:
                 each.stop()

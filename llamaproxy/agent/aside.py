@@ -7,7 +7,7 @@ from zope.interface import implementer
 
 from ..seams.interfaces import IDeltaReceiver, IModel
 from ..seams.surrogates import joined
-from ..seams.types import ChatTurn, Message, ModelDelta, ModelRequest, Text
+from ..seams.types import ChatTurn, Message, ModelDelta, ModelRequest, Text, Usage
 
 # In characters; what a model says beyond that is not kept.
 ANSWER_LIMIT = 64 * 1024
@@ -51,10 +51,12 @@ async def ask_aside(
     depth: int = 0,
     session_id: str = "",
     show: Callable[[str], None] | None = None,
+    spent: Callable[[Usage], None] | None = None,
 ) -> str:
     """What `model` answers to `turn` under the system prompt `system`, "" for none. Raises `ModelError`.
 
-    `timeout`, `depth` and `session_id` are as in `ModelRequest`; `show` gets the text as it comes.
+    `timeout`, `depth` and `session_id` are as in `ModelRequest`; `show` gets the text as it comes, `spent` the tokens
+    that the model's server counted.
     """
     question = Message(role="user", content=turn.text, images=turn.images)
     messages = [Message(role="system", content=system), question] if system else [question]
@@ -62,5 +64,7 @@ async def ask_aside(
     request = ModelRequest(
         messages=messages, options=turn.options, session_id=session_id, depth=depth, timeout=timeout
     )
-    await model.chat(request, answer)
+    result = await model.chat(request, answer)
+    if spent is not None and result.usage is not None:
+        spent(result.usage)
     return answer.text()

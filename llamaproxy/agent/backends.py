@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from ..seams.grants import Grants
 from ..seams.interfaces import IKeepsHistory, IModel
 from ..seams.types import ModelInfo
 
@@ -21,6 +22,14 @@ class Backends(Mapping[str, IModel]):
 
     def __len__(self) -> int:
         return len(self._models)
+
+    def open_to(self, grants: Grants) -> "Backends":
+        """Those that a caller may use, and the one that their sessions start with; "" where there is none."""
+        if grants.models is None and not grants.model:
+            return self
+        models = {key: model for key, model in self.items() if grants.allows_model(key)}
+        wished = next((key for key in (grants.model, self.default, *models) if key in models), "")
+        return Backends(models, wished)
 
     def infos(self) -> Sequence[ModelInfo]:
         """What lists show of them."""

@@ -3,7 +3,7 @@
 from msgspec.structs import replace
 from twisted.internet.defer import CancelledError
 
-from ..seams.errors import AgentError, StoreUnavailable
+from ..seams.errors import AgentError, Forbidden, StoreUnavailable
 from ..seams.interfaces import IPeers
 from ..seams.types import Caller, ChatTurn, Taken
 from .commands.commands import Commands
@@ -11,6 +11,7 @@ from .commands.script import Script, TooManyCommands
 from .meanwhile import Meanwhile
 from .sessions.claims import Claims
 from .sessions.guests import Guests
+from .sessions.ledger import Ledger
 from .sessions.session import Session, Sessions
 from .sessions.turn import Turn
 from .turns.approvals import is_open, parked_turn, reminder
@@ -30,6 +31,7 @@ class Desk:
         peers: IPeers,
         meanwhile: Meanwhile,
         claims: Claims,
+        ledger: Ledger,
     ) -> None:
         self._backends = means.backends
         self._limits = means.bench.limits
@@ -40,6 +42,7 @@ class Desk:
         self._commands = commands
         self._meanwhile = meanwhile
         self._claims = claims
+        self._ledger = ledger
         self._guests = Guests(sessions, self._limits, peers)
 
     async def serve(self, running: Turn, caller: Caller, turn: ChatTurn) -> None:
@@ -60,10 +63,13 @@ class Desk:
             running.reply.say(refusal)
             running.reply.finish()
             return
+        if talks:
+            self._ledger.admit(caller, is_message=not turn.app.is_answer)
         session = self._sessions.obtain(caller, talks)
         try:
             await self._answer(session, running, script, turn)
         finally:
+            self._ledger.charge(caller, running.reply.spent)
             # What agents ask leaves no session behind, as they may be many; the store has it.
             if caller.depth and session.is_at_rest:
                 self._sessions.drop(session)
@@ -134,11 +140,12 @@ class Desk:
 
     async def _load(self, session: Session, running: Turn) -> None:
         await self._sessions.load(session, self._limits.history_max_ctx)
-        if session.model not in self._backends:
-            gone, session.model = session.model, self._backends.default
-            if gone:
+        backends = self._backends.open_to(running.caller.grants)
+        if session.model not in backends:
+            gone, session.model = session.model, backends.default
+            if gone and backends:
                 running.reply.say(
-                    f"[model '{gone}' is not available any more, using '{self._backends.default}']\n\n"
+                    f"[model '{gone}' is not available any more, using '{backends.default}']\n\n"
                 )
 
     async def _locked(self, session: Session, running: Turn, script: Script, turn: ChatTurn) -> None:
@@ -171,8 +178,11 @@ class Desk:
             await self._conversation.give_up(session)
         key = script.model or session.model
         running.gates_open = script.model is not None and running.caller.owner
-        if key not in self._backends:
-            reply.say(f"Unknown model '{key}'. There are: {', '.join(self._backends)}")
+        backends = self._backends.open_to(running.caller.grants)
+        if not backends:
+            raise Forbidden("None of the models that you may use here is available; ask the operator.")
+        if key not in backends:
+            reply.say(f"Unknown model '{key}'. There are: {', '.join(backends)}")
             reply.finish()
         elif not (script.prompt or turn.images or turn.material):
             reply.say(f"Usage: @{key} <text>")

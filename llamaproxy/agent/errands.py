@@ -1,16 +1,17 @@
 """Questions to the model outside any session, of which each caller has a few at a time, and all have some more."""
 
 from collections import Counter
-from collections.abc import Mapping
+from functools import partial
 
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
-from ..seams.errors import Busy, Crowded
-from ..seams.interfaces import IModel
+from ..seams.errors import Busy, Crowded, Forbidden
 from ..seams.types import Caller, ChatTurn
 from .aside import ask_aside
+from .backends import Backends
 from .calls.delegation import Delegation
+from .sessions.ledger import Ledger
 
 # At the same time, for one address or key, and for everybody. An app asks two or three of them behind each answer.
 MOST_OF_ONE = 4
@@ -18,32 +19,37 @@ MOST_OF_ALL = 16
 
 
 class Errands:
-    """Runs them, with the model `key` of `backends`."""
+    """Runs them, with the model that the caller's sessions begin with; `ledger` counts their tokens."""
 
-    def __init__(self, backends: Mapping[str, IModel], key: str, delegation: Delegation) -> None:
+    def __init__(self, backends: Backends, delegation: Delegation, ledger: Ledger) -> None:
         self._backends = backends
-        self._key = key
+        self._ledger = ledger
         self._delegation = delegation
         self._running: set[Deferred[str]] = set()
         self._callers: Counter[str] = Counter()
 
     def run(self, caller: Caller, turn: ChatTurn, system: str) -> Deferred[str]:
-        """See `IAgent.aside`. Raises `Busy` or `Crowded`.
+        """See `IAgent.aside`. Raises `Busy`, `Crowded` or `OverLimit`.
 
         It is one deeper than its caller, so that servers which ask each other, or themselves, come to an end.
         """
-        source = caller.source or caller.address
+        backends = self._backends.open_to(caller.grants)
+        if not backends:
+            raise Forbidden("None of the models that you may use here is available; ask the operator.")
+        self._ledger.admit(caller, is_message=False)
+        key, source = backends.default, caller.source or caller.address
         if self._callers[source] >= MOST_OF_ONE:
             raise Busy(f"{MOST_OF_ONE} questions of this kind are under way for you already.")
         if len(self._running) >= MOST_OF_ALL:
             raise Crowded("Too many questions of this kind are under way.")
         asking = Deferred.fromCoroutine(
             ask_aside(
-                self._backends[self._key],
+                backends[key],
                 turn,
                 system,
-                timeout=self._delegation.time_limit(self._key),
+                timeout=self._delegation.time_limit(key),
                 depth=caller.depth + 1,
+                spent=partial(self._ledger.charge, caller),
             )
         )
         self._running.add(asking)

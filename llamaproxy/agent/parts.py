@@ -12,12 +12,14 @@ from .calls.runner import Workbench
 from .commands.commands import Commands
 from .commands.table import Call
 from .desk import Desk
+from .errands import Errands
 from .meanwhile import Meanwhile
 from .prompts import ModelPrompts
 from .rulings import Rules
 from .sessions.branches import Branches
 from .sessions.claims import Claims
 from .sessions.eraser import Eraser
+from .sessions.ledger import Ledger
 from .sessions.retention import Retention
 from .sessions.runs import Runs
 from .sessions.session import Sessions
@@ -40,6 +42,7 @@ class Parts(Struct, frozen=True, kw_only=True):
     retention: Retention
     commands: Commands
     runs: Runs
+    errands: Errands
     desk: Desk
 
 
@@ -66,7 +69,7 @@ def assemble(
     runs = Runs(clock, bench.limits, store, peers)
     call = partial(
         Call,
-        backends=backends,
+        installed=backends,
         prompts=prompts,
         bench=bench,
         delegation=delegation,
@@ -82,7 +85,8 @@ def assemble(
         started_at=clock.seconds(),
     )
     commands = Commands(bench.toolbox, call)
-    desk = Desk(means, sessions, conversation, commands, peers, Meanwhile(store, notifier), claims)
+    ledger = Ledger(clock.seconds)
+    desk = Desk(means, sessions, conversation, commands, peers, Meanwhile(store, notifier), claims, ledger)
     runs.serve = desk.serve
     return Parts(
         backends=backends,
@@ -97,5 +101,6 @@ def assemble(
         retention=Retention(bench.limits.keep, store, sessions, eraser, bench.wall),
         commands=commands,
         runs=runs,
+        errands=Errands(backends, delegation, ledger),
         desk=desk,
     )

@@ -79,6 +79,19 @@ class Busy(AgentError):
     status, code, retry_after = 429, "queue_full", 5
 
 
+class OverLimit(AgentError):
+    """The caller's profile grants no more for now."""
+
+    status, code = 429, "rate_limited"
+
+    @classmethod
+    def of(cls, what: str, seconds: int) -> Self:
+        """`what` is used up, for so many seconds."""
+        error = cls(f"{what} are used up. Try again in {seconds} s.")
+        error.retry_after = seconds
+        return error
+
+
 class Crowded(AgentError):
     """Too much of one kind is under way for everybody together."""
 

@@ -60,6 +60,10 @@ class AgentCall:
             "required": ["agent", "message"],
         }
 
+    def model_asked(self, arguments: dict[str, Any]) -> str:
+        """See `gatekeeper.AsksModel`."""
+        return str(arguments["agent"])
+
     def access(self, arguments: dict[str, Any]) -> Access:
         """Counts as a write: who knows what the other agent does."""
         return Access(operation="write")

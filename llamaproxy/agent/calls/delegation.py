@@ -166,6 +166,10 @@ class LlmCall:
             "required": ["model", "prompt"],
         }
 
+    def model_asked(self, arguments: dict[str, Any]) -> str:
+        """See `gatekeeper.AsksModel`."""
+        return str(arguments["model"])
+
     def access(self, arguments: dict[str, Any]) -> Access:
         """Counts as a write: it costs, and what is asked leaves the house."""
         return Access(operation="write")

@@ -2,6 +2,8 @@
 
 Nothing else runs a tool, and nothing runs one without asking here. What a way asks for:
 
+Before all else the tool, and a model that it asks, has to be one of those in the caller's profile.
+
 | way | whose leave | rate limit | gates |
 |---|---|---|---|
 | `MODEL`: a model called it, natively or in words | nobody's | yes | yes, unless the operator opened all for the turn |
@@ -11,7 +13,7 @@ Nothing else runs a tool, and nothing runs one without asking here. What a way a
 """
 
 from enum import Enum
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Protocol, runtime_checkable
 
 from twisted.logger import Logger
 
@@ -43,6 +45,14 @@ class Way(Enum):
     LENT = "lent"
 
 
+@runtime_checkable
+class AsksModel(Protocol):
+    """A tool that asks a model, or an agent."""
+
+    def model_asked(self, arguments: dict[str, Any]) -> str:
+        """The key of the one that a call asks."""
+
+
 class NeedsApproval(Exception):
     """The user has to be asked about the call first; `needs` are the gates in its way."""
 
@@ -68,13 +78,14 @@ class Gatekeeper:
         self._session = session
         self._turn = turn
         self._limits = limits
-        self._gates = Gates(session.settings, defaults)
+        self._gates = Gates(session.settings, defaults, turn.caller.grants.gates)
 
     def admit(self, tool: ITool, arguments: dict[str, Any], way: Way) -> Leave | None:
         """Returns if the call may run, with what it may touch of a database; None is anything.
 
         Raises `Refused`, or `NeedsApproval` for a model's call.
         """
+        self._judge_profile(tool, arguments)
         if way is not Way.MODEL:
             self._judge_person(tool, way)
         if way in (Way.MODEL, Way.LENT):
@@ -107,6 +118,15 @@ class Gatekeeper:
         """Whether the user can be asked something about a call, and answer later."""
         is_models = way in (Way.MODEL, Way.APPROVED)
         return is_models and self._limits.gate_mode == "ask" and self._turn.caller.rights == "all"
+
+    def _judge_profile(self, tool: ITool, arguments: dict[str, Any]) -> None:
+        """Whatever the way, a caller has only the tools and the models that their profile opens to them."""
+        grants = self._turn.caller.grants
+        if not grants.allows_tool(tool.name, tool.category):
+            raise Refused(f"{tool.name} is none of the tools that you may use here.")
+        asked = tool.model_asked(arguments) if isinstance(tool, AsksModel) else None
+        if asked is not None and not grants.allows_model(asked):
+            raise Refused(f"'{asked}' is none of the models that you may use here.")
 
     def _judge_person(self, tool: ITool, way: Way) -> None:
         caller = self._turn.caller

@@ -30,17 +30,22 @@ from ...seams.interfaces import ITool
 from ...seams.types import Access
 
 SETTING = "gates"
+NONE_SET: GateMap = {}
 # Beside the two kinds: the calls that were allowed for good though nobody can judge them.
 _DOUBTS = "doubts"
 _NO_TABLES = frozenset({ALL, META, *NEVER_BY_ALL})
 
 
 class Gates:
-    """The gates of one session: `settings` are the session's, where they are kept, `defaults` the process's."""
+    """The gates of one session: `settings` are the session's, where they are kept, `defaults` the process's.
 
-    def __init__(self, settings: dict[str, Any], defaults: GateMap) -> None:
+    Between the two lie those that its caller's profile is `starting` with.
+    """
+
+    def __init__(self, settings: dict[str, Any], defaults: GateMap, starting: GateMap = NONE_SET) -> None:
         self._settings = settings
         self._defaults = defaults
+        self._starting = starting
 
     def allows(self, kind: Kind, name: str, side: Side, group: str = "", schema: str = "") -> bool:
         """Whether that side is open; `schema` is the one that a bare table name belongs to."""
@@ -82,7 +87,7 @@ class Gates:
     def names(self, kind: Kind) -> list[str]:
         """What has been set by name, by the session or the operator."""
         own = self._settings.get(SETTING, {}).get(kind, {})
-        return sorted({*own, *self._defaults.get(kind, {})})
+        return sorted({*own, *self._starting.get(kind, {}), *self._defaults.get(kind, {})})
 
     def closed(self, tool: ITool, access: Access) -> list[Need]:
         """The gates in the way of a call; none means that it may run."""
@@ -96,13 +101,14 @@ class Gates:
 
     def frozen(self) -> "Gates":
         """As they are now, to be asked from other threads."""
-        return Gates({SETTING: deepcopy(self._settings.get(SETTING, {}))}, self._defaults)
+        return Gates({SETTING: deepcopy(self._settings.get(SETTING, {}))}, self._defaults, self._starting)
 
     def _said(self, kind: Kind, name: str, side: Side) -> bool | None:
-        """What was set for exactly that name: the session's word before the operator's."""
-        for layer in (self._settings.get(SETTING, {}).get(kind, {}), self._defaults.get(kind, {})):
-            if side in layer.get(name, ()):
-                return bool(layer[name][side])
+        """What was set for exactly that name: the session's word, then the profile's, then the operator's for all."""
+        for layer in (self._settings.get(SETTING, {}), self._starting, self._defaults):
+            sides = layer.get(kind, {}).get(name, {})
+            if side in sides:
+                return bool(sides[side])
         return None
 
     def _needs(self, tool: ITool, access: Access) -> Iterator[Need]:

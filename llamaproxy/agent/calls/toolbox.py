@@ -6,6 +6,7 @@ from typing import Any
 from jsonschema.exceptions import SchemaError
 from twisted.logger import Logger
 
+from ...seams.grants import EVERYTHING, Grants
 from ...seams.interfaces import ITool
 from .arguments import BadArguments, Terms, decoded
 
@@ -58,13 +59,15 @@ class Toolbox:
         self._tools.pop(name, None)
         self._terms.pop(name, None)
 
-    def offered(self, key: str) -> dict[str, ITool]:
-        """The tools that the model `key` may call, by name."""
+    def offered(self, key: str, grants: Grants = EVERYTHING) -> dict[str, ITool]:
+        """The tools that the model `key` may call in a turn of a caller with these `grants`, by name."""
         choice = self._choices.get(key)
-        if choice is None or "*" in choice:
-            return dict(self._tools)
-        wanted = set(choice)
-        return {name: tool for name, tool in self._tools.items() if wanted & {name, tool.category}}
+        wanted = None if choice is None or "*" in choice else set(choice)
+        return {
+            name: tool
+            for name, tool in self._tools.items()
+            if (wanted is None or wanted & {name, tool.category}) and grants.allows_tool(name, tool.category)
+        }
 
     def arguments(self, tool: ITool, text: str) -> dict[str, Any]:
         """The arguments of a call, from the JSON that a model wrote. Raises `BadArguments`."""

@@ -60,7 +60,7 @@ class Call(Struct, frozen=True, kw_only=True):
     turn: Turn
     argument: str
     catalog: Catalog
-    backends: Backends
+    installed: Backends
     prompts: ModelPrompts
     bench: Workbench
     delegation: Delegation
@@ -74,6 +74,11 @@ class Call(Struct, frozen=True, kw_only=True):
     store: ISessionStore
     clock: IReactorTime
     started_at: float
+
+    @property
+    def backends(self) -> Backends:
+        """The models that the caller may use."""
+        return self.installed.open_to(self.turn.caller.grants)
 
     @property
     def toolbox(self) -> Toolbox:
@@ -97,7 +102,7 @@ class Call(Struct, frozen=True, kw_only=True):
     @property
     def gates(self) -> Gates:
         """The session's gates."""
-        return Gates(self.session.settings, self.bench.gate_defaults)
+        return Gates(self.session.settings, self.bench.gate_defaults, self.turn.caller.grants.gates)
 
     def needs_all_rights(self) -> None:
         """Called before a command changes more than the caller's own conversation. Raises `NotAllowed`."""

@@ -130,6 +130,13 @@ class Reply:
         return isinstance(self._outcome, ReplyEnd)
 
     @property
+    def spent(self) -> Usage:
+        """The tokens of all the model's answers so far; of one that was broken off, as many as it has pieces."""
+        so_far = self._end.usage
+        broken_off = self._tokens if self.usage == Usage() else 0
+        return Usage(so_far.prompt_tokens, so_far.completion_tokens + broken_off)
+
+    @property
     def ending(self) -> str:
         """How the model's newest answer ended."""
         return self._end.finish_reason

@@ -115,10 +115,12 @@ class Conversation:
             turn.reply.finish()
             return
         exchange.depth = max(exchange.depth, turn.caller.depth)
-        if exchange.key not in self._backends:
+        if exchange.key not in self._backends.open_to(turn.caller.grants):
             exchange.key = session.model
         if decision == "always":
-            open_for_good(parked, Gates(session.settings, self._means.bench.gate_defaults))
+            open_for_good(
+                parked, Gates(session.settings, self._means.bench.gate_defaults, turn.caller.grants.gates)
+            )
             await self._save(session)
         if decision == "no":
             exchange.settle(DENIED)
@@ -168,7 +170,7 @@ class Conversation:
         # The app counts its own rounds.
         exchange.rounds, exchange.last, exchange.corrected = 0, False, set()
         exchange.options = asked.options
-        if exchange.key not in self._backends:
+        if exchange.key not in self._backends.open_to(turn.caller.grants):
             exchange.key = session.model
         await self._carry_on(session, exchange, turn)
 

@@ -93,7 +93,7 @@ class ToolLoop:
         self._exchange = exchange
         self._turn = turn
         self._model = means.backends[exchange.key]
-        self._tools = means.bench.toolbox.offered(exchange.key)
+        self._tools = means.bench.toolbox.offered(exchange.key, turn.caller.grants)
         self._keep = keep
         app = turn.app
         # Where names collide, the agent's own tools count.
