@@ -48,7 +48,14 @@ _HOSTED = {
     "ANTHROPIC": "https://api.anthropic.com",
     "AGENT": "http://localhost:8767",
 }
+
+
 _DOOR_RULES = (
+    Rule(
+        "an http or https URL without a password",
+        lambda url: is_web_address(url) and "@" not in url,
+        ("notify", "notify_link"),
+    ),
     Rule(
         "an address like postgresql://user@host/database, or an empty text for sessions.db",
         lambda url: re.fullmatch(r"|postgres(ql)?://.*", url) is not None,

@@ -151,6 +151,8 @@ class FrontDoor(Struct, frozen=True, kw_only=True):
     `client_tools` lets apps bring tools of their own: `off` none, `on` all, `header` those that say so in the header
     X-Llamaproxy-Tools. `client_system` says whether an app's system prompt is shown to the model, behind the
     agent's own. `on_disconnect` says what becomes of a turn whose client leaves: `cancel`, `grace:SECONDS`, `detach`.
+    `notify` is the address that is told what ended or asks for leave then; its host has to be one of `notify_hosts`.
+    `notify_link` is what a tap on that opens.
 
     `store` is the address of a PostgreSQL database that several nodes share, as `postgresql://user@host/database`
     (`?sslmode=` and `?socket=` as `db_query` has them); "" is the home's own `sessions.db`. The password is in the
@@ -197,6 +199,9 @@ class FrontDoor(Struct, frozen=True, kw_only=True):
     client_tools: Literal["off", "header", "on"] = "off"
     client_system: Literal["ignore", "append"] = "ignore"
     on_disconnect: str = "cancel"
+    notify: str | None = None
+    notify_hosts: tuple[str, ...] = ()
+    notify_link: str | None = None
     store: str = ""
     store_password_env: str = "LLAMAPROXY_STORE_PASSWORD"
     session_by: tuple[SessionBy, ...] = ("chat_header", "user_header", "api_key")

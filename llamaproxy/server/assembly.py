@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import treq
 from msgspec import Struct
 from twisted.application.service import IService
 from twisted.internet.defer import Deferred, gatherResults
@@ -27,7 +28,7 @@ from ..models.embedded.keeper import AnyKeeper
 from ..models.registry import build_embedders, build_models, model_context
 from ..recorder.recorder import Recorder
 from ..seams.errors import AgentError
-from ..seams.interfaces import IBackEnd, IEmbedder, IModel, IPeers, IRecorder
+from ..seams.interfaces import IBackEnd, IEmbedder, IModel, INotifier, IPeers, IRecorder
 from ..seams.limits import Keep, Rate
 from ..seams.unrecorded import Unrecorded
 from ..sockets.stalls import StallDetector
@@ -41,6 +42,7 @@ from ..web.health import Health
 from ..web.naming import Naming
 from ..web.routes import Routes
 from ..web.site import FrontSite
+from .notifier import Notifier
 from .readiness import model_check, store_check
 from .service import Part, give_up
 from .storage import Storage, storage
@@ -107,7 +109,10 @@ def assemble(
         {key: e.llm_tools if e.tool_call_available else () for key, e in registry.models.items()},
     )
     recorder = Recorder(door.turn_log) if door.recorder else Unrecorded()
-    agent = _agent(home, environ, config, default, models, embedders, toolbox, stored, recorder, reactor)
+    notifier = Notifier(treq.post, door.notify_hosts, door.notify_link or "", reactor)
+    agent = _agent(
+        home, environ, config, default, models, embedders, toolbox, stored, recorder, notifier, reactor
+    )
     if settings.prompt_tools:
         agent.offer_prompt_tools()
     guard = Guard(
@@ -145,6 +150,7 @@ def assemble(
         Part(partial(start_models, back_ends, default), partial(stop_models, back_ends)),
         Part(partial(tools.start, toolbox), tools.stop),
         Part(reader.start),
+        Part(lambda: None, notifier.stop),
         Part(agent.start, lambda: Deferred.fromCoroutine(agent.stop())),
         entrance,
         Part(site.meters.watch_reactor, site.meters.rest),
@@ -165,6 +171,7 @@ def _agent(
     toolbox: Toolbox,
     stored: Storage,
     recorder: IRecorder,
+    notifier: INotifier,
     reactor: Any,
 ) -> Agent:
     """The agent with its limits and gates."""
@@ -188,6 +195,7 @@ def _agent(
         ),
         peers=stored.peers,
         recorder=recorder,
+        notifier=notifier,
     )
 
 

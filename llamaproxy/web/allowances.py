@@ -13,6 +13,7 @@ def allowance_of(door: FrontDoor) -> Allowance:
         client_tools=door.client_tools,
         client_system=door.client_system == "append",
         on_disconnect=seconds_alone(door.on_disconnect) or 0.0,
+        notify=door.notify or "",
     )
 
 

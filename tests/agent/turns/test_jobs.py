@@ -155,6 +155,25 @@ class DetachedTests(JobCase):
         self.assertTrue(self.model.cancelled)
 
 
+class NotifiedTests(JobCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.told: list[tuple[str, str, bool]] = []
+        self.house.agent.parts.desk._meanwhile._notifier = self  # type: ignore[assignment]
+
+    def notify(self, address: str, words: str, asks: bool) -> None:
+        self.told.append((address, words, asks))
+
+    def test_owner_is_told_of_what_ended_unheard(self) -> None:
+        caller = replace(PHONE, allowance=Allowance(on_disconnect=FOREVER, notify="https://ntfy/mine"))
+        self.say("what time is it", caller)
+        self.model.answer("Noon.")
+        self.assertEqual(self.told, [])
+        self.leave("and now", caller)
+        self.model.answer("Later.")
+        self.assertEqual(self.told, [("https://ntfy/mine", "and now", False)])
+
+
 class BackgroundTests(JobCase):
     def test_background_turn_begins_at_once_and_has_a_number(self) -> None:
         self.assertIn("Job 1 begins", self.listen("!bg count the stars").text)

@@ -1,0 +1,77 @@
+"""Tells people elsewhere (an ntfy topic, a webhook) that a message of theirs was answered, or needs their leave."""
+
+from collections.abc import Callable, Collection
+from typing import Any
+from urllib.parse import urlsplit
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from ..seams.interfaces import INotifier
+
+# Seconds before each further try.
+PAUSES = (2.0, 10.0, 60.0)
+TIMEOUT = 10.0
+# Notifications under way; further ones are left out.
+MOST = 16
+
+
+@implementer(INotifier)
+class Notifier:
+    """Sends them with `post`, which is treq's, to `hosts` only, without anything of an answer.
+
+    `link` is what a tap on the notification opens, "" for nothing.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self, post: Callable[..., Deferred[Any]], hosts: Collection[str], link: str, clock: IReactorTime
+    ) -> None:
+        self._post = post
+        self._hosts = frozenset(host.lower() for host in hosts)
+        self._link = link
+        self._clock = clock
+        self._under_way: set[Deferred[None]] = set()
+
+    def notify(self, address: str, words: str, asks: bool) -> None:
+        """See `INotifier`."""
+        if not address:
+            return
+        host = urlsplit(address).hostname or ""
+        if host not in self._hosts:
+            self.log.warn("{host} is not told anything: it is none of notify_hosts", host=host)
+        elif len(self._under_way) < MOST:
+            sending = Deferred.fromCoroutine(self._send(address, host, words, asks))
+            self._under_way.add(sending)
+            sending.addBoth(lambda _: self._under_way.discard(sending))
+
+    def stop(self) -> None:
+        """Gives up what is under way."""
+        for sending in list(self._under_way):
+            sending.cancel()
+
+    async def _send(self, address: str, host: str, words: str, asks: bool) -> None:
+        text = f'"{words}" needs your leave.' if asks else f'"{words}" was answered.'
+        headers = {"Title": "llamaproxy", "Content-Type": "text/plain; charset=utf-8"}
+        if self._link:
+            headers["Click"] = self._link
+        for pause in (0.0, *PAUSES):
+            if pause:
+                await deferLater(self._clock, pause)
+            try:
+                response = await self._post(
+                    address, data=text.encode(), headers=headers, timeout=TIMEOUT, allow_redirects=False
+                )
+            except Exception as error:
+                problem = type(error).__name__
+                continue
+            if response.code < 400:
+                return
+            problem = f"HTTP {response.code}"
+            if response.code < 500 and response.code != 429:
+                break
+        self.log.warn("{host} could not be notified: {problem}", host=host, problem=problem)
