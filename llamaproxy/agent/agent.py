@@ -31,6 +31,7 @@ from .calls.prompttools import ReadSystemPrompt, UpdateSystemPrompt
 from .calls.runner import Workbench
 from .calls.toolbox import Toolbox
 from .meanwhile import Nobody
+from .oversight import Oversight
 from .parts import assemble
 from .prompts import ModelPrompts, PromptFiles
 from .sessions.history import estimate_all
@@ -85,6 +86,16 @@ class Agent:
         self.parts.peers.join(self)
         self._embedders = embedders or {}
         self._clock = clock
+        self.oversight = Oversight(
+            self.parts.runs,
+            self.parts.sessions,
+            bench,
+            self.parts.backends,
+            self._embedders.values(),
+            self.parts.peers,
+            self.parts.inquiries,
+            self.turn,
+        )
         self._stopping = False
         self._reaper = LoopingCall(self.reap)
         self._reaper.clock = clock

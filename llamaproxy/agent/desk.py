@@ -16,6 +16,7 @@ from .sessions.session import Session, Sessions
 from .sessions.turn import Turn
 from .turns.approvals import is_open, parked_turn, reminder
 from .turns.conversation import Conversation
+from .turns.inquiries import Inquiries
 from .turns.toolloop import Means
 
 
@@ -32,6 +33,7 @@ class Desk:
         meanwhile: Meanwhile,
         claims: Claims,
         ledger: Ledger,
+        inquiries: Inquiries,
     ) -> None:
         self._backends = means.backends
         self._limits = means.bench.limits
@@ -43,6 +45,7 @@ class Desk:
         self._meanwhile = meanwhile
         self._claims = claims
         self._ledger = ledger
+        self._inquiries = inquiries
         self._guests = Guests(sessions, self._limits, peers)
 
     async def serve(self, running: Turn, caller: Caller, turn: ChatTurn) -> None:
@@ -95,6 +98,8 @@ class Desk:
         if script.prompt or turn.images:
             session.repeats.check(turn)
         session.enter(running)
+        # Whoever answers the question themselves, or says something else, does not wait for somebody else's answer.
+        self._inquiries.leave(session.session_id)
         try:
             if at_once:
                 await self._look(session, running)

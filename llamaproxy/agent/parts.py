@@ -24,6 +24,7 @@ from .sessions.retention import Retention
 from .sessions.runs import Runs
 from .sessions.session import Sessions
 from .turns.conversation import Conversation
+from .turns.inquiries import Inquiries
 from .turns.toolloop import Means
 
 
@@ -38,6 +39,7 @@ class Parts(Struct, frozen=True, kw_only=True):
     peers: IPeers
     sessions: Sessions
     eraser: Eraser
+    inquiries: Inquiries
     rules: Rules
     retention: Retention
     commands: Commands
@@ -65,7 +67,8 @@ def assemble(
     eraser = Eraser(sessions, store, backends, peers, claims)
     means = Means(backends=backends, prompts=prompts, bench=bench, delegation=delegation)
     branches = Branches(store, backends, bench.limits)
-    conversation = Conversation(means, store, branches)
+    inquiries = Inquiries(clock)
+    conversation = Conversation(means, store, branches, inquiries)
     runs = Runs(clock, bench.limits, store, peers)
     call = partial(
         Call,
@@ -86,7 +89,8 @@ def assemble(
     )
     commands = Commands(bench.toolbox, call)
     ledger = Ledger(clock.seconds)
-    desk = Desk(means, sessions, conversation, commands, peers, Meanwhile(store, notifier), claims, ledger)
+    meanwhile = Meanwhile(store, notifier)
+    desk = Desk(means, sessions, conversation, commands, peers, meanwhile, claims, ledger, inquiries)
     runs.serve = desk.serve
     return Parts(
         backends=backends,
@@ -97,7 +101,8 @@ def assemble(
         peers=peers,
         sessions=sessions,
         eraser=eraser,
-        rules=Rules(bench.limits, delegation, delegates),
+        inquiries=inquiries,
+        rules=Rules(bench.limits, delegation, delegates, bench.gate_defaults),
         retention=Retention(bench.limits.keep, store, sessions, eraser, bench.wall),
         commands=commands,
         runs=runs,

@@ -12,7 +12,21 @@ from .. import __version__
 from ..config import ConfigError, Home, find_home
 
 # Imported for the subcommands that they enter into the table.
-from . import backup, completion, doctor, gates, keys, limits, models, plugins, pull, setup, stores, trial  # noqa: F401
+from . import (  # noqa: F401  # noqa: F401
+    backup,
+    completion,
+    doctor,
+    gates,
+    keys,
+    limits,
+    models,
+    plugins,
+    pull,
+    seen,
+    setup,
+    stores,
+    trial,
+)
 from .command import COMMANDS, Refused
 from .completion import ASKED, answer_shell
 from .help import show_help

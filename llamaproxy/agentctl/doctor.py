@@ -35,7 +35,7 @@ def doctor(home: Home, args: Namespace, printer: Printer) -> None:
     if args.client and args.client not in known:
         raise Refused(f"no client {args.client}; there is {', '.join(known)}")
     try:
-        server = server_at(args.url or _address(load_settings(home).front_door), args.cacert)
+        server = server_at(args.url or address_of(load_settings(home).front_door), args.cacert)
         server.reach()
     except BadURL as error:
         raise Refused(str(error)) from None
@@ -69,7 +69,7 @@ def doctor(home: Home, args: Namespace, printer: Printer) -> None:
         printer.done(f"all {len(chosen)} work at {server}" if len(chosen) > 1 else f"works at {server}")
 
 
-def _address(door: FrontDoor) -> str:
+def address_of(door: FrontDoor) -> str:
     """The URL under which this machine reaches the server."""
     host, port, scheme = door.llama_host, door.llama_port, "http"
     if door.listen:

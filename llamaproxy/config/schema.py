@@ -146,7 +146,7 @@ class FrontDoor(Struct, frozen=True, kw_only=True):
     of the `power` as well, for an fsync a turn.
 
     `recorder` says whether turns leave records in memory, `turn_log` how the log tells of each: in a `line`, as `json`
-    or not at all (`off`).
+    or not at all (`off`). `console` says whether there are pages, for the operator and for phones without an app.
 
     `client_tools` lets apps bring tools of their own: `off` none, `on` all, `header` those that say so in the header
     X-Llamaproxy-Tools. `client_system` says whether an app's system prompt is shown to the model, behind the
@@ -196,6 +196,7 @@ class FrontDoor(Struct, frozen=True, kw_only=True):
     sessions_keep: SessionsKeep = SessionsKeep()
     recorder: bool = True
     turn_log: Literal["line", "json", "off"] = "line"
+    console: bool = True
     client_tools: Literal["off", "header", "on"] = "off"
     client_system: Literal["ignore", "append"] = "ignore"
     on_disconnect: str = "cancel"

@@ -4,6 +4,7 @@ from collections import deque
 
 from msgspec import Struct, field
 
+from ..seams.oversight import Point
 from ..seams.records import Record
 
 MINUTES = 60
@@ -21,18 +22,6 @@ class Minute(Struct, kw_only=True):
     rates: list[float] = field(default_factory=list)
     live: int = 0
     memory: int = 0
-
-
-class Point(Struct, frozen=True, kw_only=True):
-    """What a chart shows of one minute; None where there was nothing to measure. `at` is in Unix seconds."""
-
-    at: float
-    turns: int
-    failed: int
-    first: float | None
-    rate: float | None
-    live: int
-    memory: int
 
 
 class Hour:

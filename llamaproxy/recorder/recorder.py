@@ -3,14 +3,15 @@
 from collections.abc import Callable, Iterable, Sequence
 from time import time
 
-from msgspec import Struct, json
+from msgspec import json
 from twisted.logger import Logger
 from zope.interface import implementer
 
 from ..seams.interfaces import IRecorder
+from ..seams.oversight import CallerTally, Health, IRecords, Point
 from ..seams.records import LONGEST_REASON, Record
 from ..seams.telling import line_of
-from .hour import Hour, Point
+from .hour import Hour
 from .rings import Rings
 
 # Callers that are remembered; the one that was silent longest is forgotten first.
@@ -19,35 +20,7 @@ MOST_CALLERS = 200
 MOST_LISTENED = 20
 
 
-class Health(Struct, kw_only=True):
-    """How a model does: its turns and failures, when it last answered and failed (Unix seconds), its last speed."""
-
-    model: str
-    asked: int = 0
-    failed: int = 0
-    answered_at: float | None = None
-    failed_at: float | None = None
-    error: str = ""
-    first: float | None = None
-    rate: float | None = None
-
-    @property
-    def is_well(self) -> bool:
-        """Whether the last time was a good one."""
-        return self.failed_at is None or (self.answered_at or 0.0) > self.failed_at
-
-
-class CallerTally(Struct, kw_only=True):
-    """What one caller took so far; `seen` is in Unix seconds."""
-
-    caller: str
-    turns: int = 0
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    seen: float = 0.0
-
-
-@implementer(IRecorder)
+@implementer(IRecorder, IRecords)
 class Recorder:
     """The flight recorder of one process.
 
@@ -152,6 +125,10 @@ class Recorder:
     def callers(self) -> Sequence[CallerTally]:
         """Who asked, the newest last."""
         return list(self._callers.values())
+
+    def look(self, live: int, memory: int) -> None:
+        """See `IRecords`."""
+        self.hour.look(self._now(), live, memory)
 
     def points(self) -> list[Point]:
         """The last hour."""

@@ -49,13 +49,15 @@ Subject = Literal[
     "rate",
     "llm_call_available",
     "llm_call_timeout",
+    "gate",
 ]
 
 
 class Ruling(Struct, frozen=True):
     """A limit that a command sets for the whole server, which may be several processes, until it restarts.
 
-    `key` says which where there are several: a depth limit, a category of tools, a model.
+    `key` says which where there are several: a depth limit, a category of tools, a model, or a gate with
+    its kind and side before its name.
     """
 
     what: Subject

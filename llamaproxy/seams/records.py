@@ -15,7 +15,7 @@ Verdict = Literal["ran", "failed", "refused", "asked", "wrong", "late"]
 Ending = Literal["running", "done", "cut", "failed", "left", "stopped", "asked"]
 
 # Characters of what others wrote that a record keeps: names of clients and tools, reasons.
-LONGEST_NAME = 80
+LONGEST_NAME = 120
 LONGEST_REASON = 300
 # Characters of the words of either side, where the operator wants them.
 MOST_WORDS = 4000

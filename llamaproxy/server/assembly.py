@@ -14,7 +14,7 @@ from twisted.application.service import IService
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.interfaces import IStreamServerEndpoint
 from twisted.internet.threads import deferToThread
-from twisted.logger import Logger
+from twisted.logger import Logger, globalLogPublisher
 
 from ..agent.agent import Agent
 from ..agent.calls.delegation import Delegation
@@ -24,10 +24,17 @@ from ..agent.prompts import PromptFiles
 from ..agent.sessions.limits import Limits
 from ..config import Configuration, Home, JsonFile, ModelRegistry, Settings, operator_key
 from ..config.callers import with_keys
+from ..console.checkup import Checkup
+from ..console.loglines import LogLines
+from ..console.looker import Looker
+from ..console.pages import Pages
+from ..console.places import chat_address
+from ..console.snapshot import Snapshot
 from ..models.embedded.keeper import AnyKeeper
 from ..models.registry import build_embedders, build_models, model_context
 from ..recorder.recorder import Recorder
 from ..seams.errors import AgentError
+from ..seams.gates import Kind, Side
 from ..seams.interfaces import IBackEnd, IEmbedder, IModel, INotifier, IPeers, IRecorder
 from ..seams.limits import Keep, Rate
 from ..seams.unrecorded import Unrecorded
@@ -141,8 +148,32 @@ def assemble(
         recorder=recorder,
         health=health,
     )
+    lines = LogLines()
+    pages: list[IService] = []
     cors = Cors(ollama_origins(environ) if door.llama_origins is None else door.llama_origins)
     site = FrontSite(routes, guard, reactor, door.max_body_bytes, door.request_timeout, cors)
+    if door.console and isinstance(recorder, Recorder):
+        snapshot = Snapshot(site, agent.oversight, recorder, lines, checkup := Checkup(), reactor.seconds)
+        routes.pages = Pages(
+            guard,
+            agent.oversight,
+            recorder,
+            snapshot,
+            lines,
+            checkup,
+            reactor,
+            chat_address,
+            partial(_keep_gate, JsonFile(home.gate_defaults_file)),
+            operator_key(home.operator_key_file),
+        )
+        site.has_pages = True
+        pages = [
+            Part(
+                partial(globalLogPublisher.addObserver, lines),
+                partial(globalLogPublisher.removeObserver, lines),
+            ),
+            Looker(snapshot.look, reactor),
+        ]
     entrance = Door(endpoint, site, reactor, door.shutdown_grace, health)
     services: list[IService] = [
         Part(lambda: None, context.close),
@@ -154,6 +185,7 @@ def assemble(
         Part(agent.start, lambda: Deferred.fromCoroutine(agent.stop())),
         entrance,
         Part(site.meters.watch_reactor, site.meters.rest),
+        *pages,
         Part(_settle, lambda: None),
     ]
     if plan.debug:
@@ -203,6 +235,17 @@ def _keep(file: JsonFile, key: str, field: str, value: Any) -> None:
     """Sets one field of a model's entry in the operator's file."""
     with file.update() as content:
         content["models"][key][field] = value
+
+
+def _keep_gate(file: JsonFile, kind: Kind, name: str, side: Side, allowed: bool) -> Deferred[None]:
+    """Writes a gate that was switched into the operator's file."""
+
+    def write() -> None:
+        file.create({})
+        with file.update() as content:
+            content.setdefault(kind, {}).setdefault(name, {})[side] = allowed
+
+    return deferToThread(write)
 
 
 def _limits(settings: Settings, registry: ModelRegistry) -> Limits:

@@ -46,6 +46,12 @@ class Cors:
             "llama_origins in plugins-enabled.json."
         )
 
+    def page_refusal(self, request: IRequest) -> Forbidden | None:
+        """The same for the server's own pages, which none but they themselves may use."""
+        if _foreign_origin(request) is None:
+            return None
+        return Forbidden("Other pages may not use those of this server.")
+
     def mark(self, request: IRequest) -> None:
         """Sets the headers with which the page's browser lets it see the answer, whatever that will be."""
         origin = _foreign_origin(request)

@@ -172,6 +172,12 @@ class Guard:
         says_so = (request.getHeader(TOOLS_HEADER) or b"").strip().lower() == b"client"
         return replace(allowance, client_tools="on" if says_so else "off")
 
+    def is_operators(self, request: IRequest) -> bool:
+        """Whether it shows a key that makes its holder the operator, and passes on nobody else's wish."""
+        known = self.known(request)
+        is_operator = known.by_key and known.profile.operator is True
+        return is_operator and not self._naming.names_a_user(request.requestHeaders)
+
     def known(self, request: IRequest) -> Known:
         """Whose profile the request falls under."""
         address = self.address(request)

@@ -8,7 +8,7 @@ and how an error looks, a 404 included.
 from typing import Any, cast
 
 from twisted.web.iweb import IRequest
-from twisted.web.resource import Resource
+from twisted.web.resource import IResource, Resource
 
 from ..dialects.detect import target_path
 from . import metrics
@@ -19,17 +19,21 @@ from .health import LIVES, READY, Health
 from .ollama_routes import OllamaEndpoints
 from .openai_routes import OpenAIEndpoints
 from .plain_routes import PlainRoutes
-from .site import Intake
+from .site import Intake, is_page
 
 
 class Routes(Resource):
-    """The root of the site. The other arguments than `health` are those of `Endpoints`."""
+    """The root of the site. The other arguments than `health` are those of `Endpoints`.
+
+    `pages` are the server's own, if it has some.
+    """
 
     isLeaf = True
 
     def __init__(self, *args: Any, health: Health | None = None, **kwargs: Any) -> None:
         super().__init__()
         self._health = health
+        self.pages: IResource | None = None
         kinds: tuple[type[Endpoints], ...] = (OllamaEndpoints, OpenAIEndpoints, AnthropicEndpoints)
         self._resources = {kind.dialect: PlainRoutes(kind(*args, **kwargs)) for kind in kinds}
 
@@ -42,4 +46,6 @@ class Routes(Resource):
             return metrics.page(intake)
         if self._health is not None and intake.method in (b"GET", b"HEAD") and path in (LIVES, READY):
             return self._health.page(intake, path)
+        if self.pages is not None and (is_page(intake.plain_path) or intake.plain_path == "/"):
+            return self.pages.render(request)
         return self._resources[dialect_of(intake)].render(request)

@@ -34,6 +34,11 @@ PATIENCE = 4
 LINGER_SECONDS = 2.0
 
 
+def is_page(path: str) -> bool:
+    """Whether a plain path is one of the server's own pages."""
+    return path.startswith(("/console", "/chat")) and path.split("/")[1] in ("console", "chat")
+
+
 class Intake(PlacedRequest):
     """One request on its way in. A body over the limit, or from somebody who may not come in, is not stored."""
 
@@ -71,14 +76,16 @@ class Intake(PlacedRequest):
         if len(hosts) < 2 and (host := target_host(target)) is not None:
             self.requestHeaders.setRawHeaders(b"host", [host])
         self.name()
-        self.channel.site.cors.mark(self)
+        if not is_page(self.plain_path):
+            self.channel.site.cors.mark(self)
 
     def _admit(self, length: int) -> None:
         site = self.channel.site
         if len(self.requestHeaders.getRawHeaders(b"host", ())) > 1:
             raise BadRequest("The request names its host more than once.")
         is_probe = self.plain_path in PROBES or self.channel._command == b"OPTIONS"
-        if refusal := site.guard.refusal(self, is_probe) or site.cors.refusal(self):
+        of_page = site.cors.page_refusal if is_page(self.plain_path) else site.cors.refusal
+        if refusal := site.guard.refusal(self, is_probe) or of_page(self):
             raise refusal
         if length > site.max_body_bytes:
             raise self._too_large()
@@ -117,7 +124,7 @@ class Intake(PlacedRequest):
         if self.method == b"OPTIONS":
             self.channel.site.cors.preflight(self)
             self._reply(b"")
-        elif self.plain_path in PROBES:
+        elif self.plain_path in PROBES and not (self.channel.site.has_pages and self._is_visit()):
             self.setHeader(b"content-type", b"text/plain; charset=utf-8")
             self.setHeader(b"content-length", b"%d" % len(ALIVE))
             self._reply(ALIVE)
@@ -135,6 +142,13 @@ class Intake(PlacedRequest):
             self._inflater.end()
         if self.plain_path in PROBES and self.method not in (b"GET", b"HEAD", b"OPTIONS"):
             raise errors.WrongMethod("Method not allowed; this path takes GET, HEAD.", ["GET", "HEAD"])
+
+    def _is_visit(self) -> bool:
+        """Whether a person's browser opens the address, and no program asks whether somebody is there."""
+        if self.plain_path != "/" or b"text/html" not in (self.getHeader(b"accept") or b""):
+            return False
+        mode, upgrades = self.getHeader(b"sec-fetch-mode"), self.getHeader(b"upgrade-insecure-requests")
+        return self.method == b"GET" and (mode == b"navigate" or (mode is None and upgrades == b"1"))
 
     def getRequestHostname(self) -> bytes:
         """Routing does not depend on the Host header, and must not fail over an odd one."""
@@ -305,6 +319,8 @@ class FrontSite(Site):
         self.max_body_bytes = max_body_bytes
         self.connections: set[FrontChannel] = set()
         self.meters = Meters(reactor)
+        # Whether there is a page for who opens the bare address.
+        self.has_pages = False
         # The text of `/metrics` where it is not about this process alone.
         self.exposition: Callable[[], Awaitable[str]] | None = None
         self._closed: Deferred[None] | None = None
@@ -341,8 +357,9 @@ class FrontSite(Site):
         return [b"http/1.1"]
 
     def log(self, request: Intake) -> None:  # type: ignore[override]
-        """One line per request; none for those that every phone sends every few seconds."""
-        if request.plain_path in HEALTH or (request.plain_path in POLLED and request.code == 200):
+        """One line per request; none for what every phone sends every few seconds, nor for looks at our own pages."""
+        is_look = request.plain_path in POLLED or is_page(request.plain_path)
+        if request.plain_path in HEALTH or (is_look and request.code == 200):
             return
         address = getattr(request.getClientAddress(), "host", "-")
         method, path = request.method.decode("latin-1"), request.uri.decode("latin-1")[:200]

@@ -11,7 +11,7 @@ from twisted.internet.threads import deferToThread
 
 from llamaproxy.agentctl import cli
 from llamaproxy.agentctl.command import Refused
-from llamaproxy.agentctl.doctor import _address
+from llamaproxy.agentctl.doctor import address_of
 from llamaproxy.agentctl.printer import Printer
 from llamaproxy.config import PLUGIN, FrontDoor, Home
 from tests.clients.live import LiveCase
@@ -34,7 +34,7 @@ class LiveServerTests(LiveCase):
         self.assertNotIn("\x1b", said)
         self.assertEqual(self.model.requests, [])
 
-    async def test_one_client_can_be_chosen_and_v1_left_on_the_address(self) -> None:
+    async def test_one_client_can_be_chosen_and_v1_left_on_theaddress_of(self) -> None:
         status, said = await self.doctor("--client", "enchanted", f"{self.url}/v1")
         self.assertEqual((status, said.count("✓")), (0, 2), said)
 
@@ -73,22 +73,22 @@ class OtherServerTests(AgentctlCase):
         self.assertEqual(said.count("\n"), 1)
         self.assertIn(f"nothing to talk to at http://127.0.0.1:{port}: Connection refused", said)
 
-    def test_without_an_address_it_is_the_homes_own(self) -> None:
+    def test_without_anaddress_of_it_is_the_homes_own(self) -> None:
         port = free_port("127.0.0.1")
         self.met("port-set", PLUGIN, str(port))
         self.assertIn(f"http://127.0.0.1:{port}", self.refused("doctor"))
 
-    def test_address_follows_what_the_server_listens_on(self) -> None:
+    def testaddress_of_follows_what_the_server_listens_on(self) -> None:
         for door, url in (
             (FrontDoor(llama_host="192.168.1.5", llama_port=80), "http://192.168.1.5:80"),
             (FrontDoor(llama_host="::"), "http://[::1]:11434"),
             (FrontDoor(listen="ssl:443:privateKey=k.pem"), "https://127.0.0.1:443"),
             (FrontDoor(listen="tcp6:port=8080"), "http://[::1]:8080"),
         ):
-            self.assertEqual(_address(door), url)
-        self.assertRaises(Refused, _address, FrontDoor(listen="unix:/tmp/x"))
+            self.assertEqual(address_of(door), url)
+        self.assertRaises(Refused, address_of, FrontDoor(listen="unix:/tmp/x"))
 
-    def test_unknown_clients_and_no_addresses_are_refused(self) -> None:
+    def test_unknown_clients_and_noaddress_ofes_are_refused(self) -> None:
         self.assertIn("there is open-webui-openai, ", self.refused("doctor", "--client", "nobody"))
         for url in ("ftp://host", "http://host:port", "http://"):
             self.assertIn(url, self.refused("doctor", url))

@@ -2,7 +2,8 @@
 
 from functools import partial
 
-from ..turns.approvals import Decision, is_open, parked_turn, unpark
+from ...seams.oversight import Decision
+from ..turns.approvals import is_open, parked_turn, unpark
 from .table import Call, command
 
 

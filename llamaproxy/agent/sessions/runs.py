@@ -1,6 +1,6 @@
 """The turns under way, of all sessions: those that clients wait for, and those that go on by themselves."""
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
 from twisted.internet.defer import Deferred, DeferredList
@@ -31,6 +31,9 @@ class Runs:
         self._peers = peers
         self._turns: dict[Turn, Deferred[None]] = {}
         self.serve: Serve
+
+    def __iter__(self) -> Iterator[Turn]:
+        return iter(self._turns)
 
     def begin(self, caller: Caller, asked: ChatTurn) -> Turn:
         """A turn that has not begun to run."""

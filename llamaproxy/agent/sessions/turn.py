@@ -201,6 +201,14 @@ class Turn:
             raise CancelledError
         return result
 
+    async def disturbed(self, work: Awaitable[T]) -> T:
+        """What comes of `work`, which the user may end although the turn is sealed. Raises `CancelledError` then."""
+        self._sealed = False
+        if self._to_end:
+            self.cancelled = True
+            raise CancelledError
+        return await work
+
     @property
     def app(self) -> AppSide:
         """What the app brings along."""

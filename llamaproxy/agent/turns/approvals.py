@@ -5,7 +5,7 @@ A parked turn survives a restart. It is over when its time is up; a code that is
 
 import json
 from secrets import choice
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 from msgspec import Struct, ValidationError
@@ -17,8 +17,6 @@ from ...seams.visible import visible
 from ..calls.gates import Gates
 from ..sessions.session import Session
 from .exchange import Exchange
-
-Decision = Literal["yes", "no", "always"]
 
 SETTING = "parked"
 # Seconds for which a question stands.
@@ -82,6 +80,13 @@ def park(
             f"The question stands for {PATIENCE / 60:g} minutes.]",
         ]
     )
+
+
+def pending_lines(parked: Parked) -> tuple[str, ...]:
+    """What wants to run, a line for each call."""
+    needs = visible(_what(list(parked.needs)))
+    calls = (visible(f"{call.name} {_shown(call.arguments)}") for call in parked.exchange.pending())
+    return (*calls, *([needs] if needs else ()))
 
 
 def hand_over(session: Session, exchange: Exchange, now: float, today: float) -> None:

@@ -6,19 +6,19 @@ from ...seams.errors import BadRequest, ModelError
 from ...seams.gates import Need
 from ...seams.interfaces import ISessionStore
 from ...seams.openings import opening_of
+from ...seams.oversight import Decision
 from ...seams.types import ChatTurn, Given, Message, ToolCall
 from ..calls.gates import Gates
 from ..calls.runner import DENIED
 from ..sessions.branches import Branches
 from ..sessions.edits import mark_of, unheard, was_answered
 from ..sessions.session import Session
-from ..sessions.stored import soon
+from ..sessions.stored import for_sure, soon
 from ..sessions.turn import Turn
 from .approvals import (
     NO_RESULT,
     NOT_RUN,
     UNANSWERED,
-    Decision,
     Parked,
     hand_over,
     is_open,
@@ -28,6 +28,7 @@ from .approvals import (
     unpark,
 )
 from .exchange import Exchange
+from .inquiries import Inquiries
 from .journal import UNKNOWN, Journal, take_up
 from .results import put_results
 from .toolloop import Means, ToolLoop
@@ -48,14 +49,23 @@ NOT_YET = (
 _TOLD = 2000
 
 
+# What the user hears of an answer that somebody else gave.
+HEARD = {
+    "yes": "\n\n[The operator allowed it.]\n\n",
+    "always": "\n\n[The operator allowed it for this session.]\n\n",
+    "no": "\n\n[The operator said no.]\n\n",
+}
+
+
 class Conversation:
     """The part of a turn that reaches a model."""
 
-    def __init__(self, means: Means, store: ISessionStore, branches: Branches) -> None:
+    def __init__(self, means: Means, store: ISessionStore, branches: Branches, inquiries: Inquiries) -> None:
         self._means = means
         self._backends = means.backends
         self._store = store
         self._branches = branches
+        self._inquiries = inquiries
         self._journal = Journal(store, means.bench.limits)
 
     async def ask(self, session: Session, key: str, text: str, asked: ChatTurn, turn: Turn) -> None:
@@ -223,6 +233,8 @@ class Conversation:
             turn.seal()
             await self._journal.keep(session, exchange)
             await self._wait(session, exchange, turn, waiting)
+            if waiting and await self._resumed(session, turn):
+                return
             turn.record.break_off("asked")
         else:
             cut = _CUT.get(reply.ending, "")
@@ -234,6 +246,25 @@ class Conversation:
             turn.record.break_off("cut" if cut else "done")
         turn.record.hear(answered=reply.text())
         reply.finish()
+
+    async def _resumed(self, session: Session, turn: Turn) -> bool:
+        """Whether the operator answered the question while its reply was still open, and the turn went on in it."""
+        if not turn.record.streamed:
+            return False
+        try:
+            decision = await turn.disturbed(self._inquiries.answer(session.session_id))
+        except CancelledError:
+            return False
+        parked = parked_turn(session)
+        if decision is None or parked is None:
+            return False
+        unpark(session)
+        await for_sure(self._store.save_settings(session.session_id, session.model, session.settings))
+        turn.reply.say(HEARD[decision])
+        # What the app was told before is in this very reply.
+        parked.exchange.told = ("", "")
+        await self.resume(session, parked, decision, turn)
+        return True
 
     async def _wait(
         self, session: Session, exchange: Exchange, turn: Turn, waiting: list[tuple[ToolCall, list[Need]]]

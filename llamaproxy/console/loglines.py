@@ -1,0 +1,80 @@
+"""The last lines of the log, for the console's warnings and `agentctl log`."""
+
+from collections import deque
+
+from msgspec import Struct
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
+from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEvent
+from zope.interface import implementer
+
+from ..seams.visible import visible
+
+LINES = 500
+LONGEST = 1000
+WARNINGS = 30
+# Seconds for which somebody waits for a line, and for those that come behind it.
+PATIENCE = 20.0
+MOMENT = 0.2
+
+
+class LogLine(Struct, frozen=True, kw_only=True):
+    """One line; `at` is in Unix seconds."""
+
+    number: int
+    at: float
+    level: str
+    text: str
+
+
+@implementer(ILogObserver)
+class LogLines:
+    """Keeps them. Only their text: what an event holds may be large, and should not live on here."""
+
+    def __init__(self) -> None:
+        self._lines: deque[LogLine] = deque(maxlen=LINES)
+        self._warnings: deque[LogLine] = deque(maxlen=WARNINGS)
+        self._number = 0
+        self._waiting: list[Deferred[None]] = []
+
+    def __call__(self, event: LogEvent) -> None:
+        """See `ILogObserver`."""
+        level = event.get("log_level") or LogLevel.info
+        if level < LogLevel.info:
+            return
+        self._number += 1
+        text = visible(formatEvent(event)[:LONGEST])
+        line = LogLine(number=self._number, at=event.get("log_time", 0.0), level=level.name, text=text)
+        self._lines.append(line)
+        if level >= LogLevel.warn:
+            self._warnings.append(line)
+        self._wake()
+
+    def since(self, number: int) -> list[LogLine]:
+        """Those behind that one."""
+        return [line for line in self._lines if line.number > number]
+
+    async def more(self, clock: IReactorTime) -> None:
+        """Returns a moment after the next line has come, or once it took too long."""
+        coming: Deferred[None] = Deferred()
+        self._waiting.append(coming)
+        patience = clock.callLater(PATIENCE, self._wake)
+        try:
+            await coming
+        finally:
+            if coming in self._waiting:
+                self._waiting.remove(coming)
+            if patience.active():
+                patience.cancel()
+        # Not from within the logger; and what comes together is told together.
+        await deferLater(clock, MOMENT)
+
+    def _wake(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for coming in waiting:
+            coming.callback(None)
+
+    def warnings(self) -> list[LogLine]:
+        """Warnings and errors, oldest first."""
+        return list(self._warnings)
