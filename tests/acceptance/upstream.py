@@ -21,12 +21,14 @@ reactor: Any = installed_reactor
 class Call:
     """One completion that the server asks for; `question` is the last message, of `role`; `history` precedes it.
 
-    `dropped` fires if the server hangs up before the answer is complete.
+    `tools` are those that it may call. `dropped` fires if the server hangs up before the answer is complete.
     """
 
     def __init__(self, request: Request) -> None:
         assert request.content is not None
-        messages = json.decode(request.content.read())["messages"]
+        asked = json.decode(request.content.read())
+        messages = asked["messages"]
+        self.tools: list[str] = [each["function"]["name"] for each in asked.get("tools", ())]
         self.question: str = messages[-1]["content"]
         self.role: str = messages[-1]["role"]
         self.history = [(message["role"], message["content"]) for message in messages[1:-1]]

@@ -1,5 +1,11 @@
 """What every coding app does with a server as scenes; each app's tests play all of them."""
 
+from typing import Any
+
+from msgspec import json
+
+from tests.acceptance.upstream import Call
+
 from .case import BREAK, SLOWLY, TALE, AppCase
 
 
@@ -69,6 +75,25 @@ class ChatScenes(AppCase):
         self.assertEqual(self.asked("other words").history, [])
         await self.say("more words", again=True)
         self.assertEqual([text for _, text in self.asked("more words").history][::2], ["other words"])
+
+
+class ToolScenes(AppCase):
+    """For apps with tools of their own, where the operator allows them; `call` is what leaves a file behind."""
+
+    door = {"client_tools": "on"}
+    call: tuple[str, dict[str, Any]]
+
+    def answer(self, call: Call) -> None:
+        self.calls.append(call)
+        name, arguments = self.call
+        if call.role == "user" and name in call.tools and "make it" in call.question:
+            call.call_tool(name, json.encode(arguments).decode())
+        else:
+            call.answer("It is made." if call.role == "tool" else "Nothing to do.")
+
+    async def test_app_runs_its_own_tool_for_the_agents_model(self) -> None:
+        self.assertIn("It is made.", await self.say("make it"))
+        self.assertEqual((self.app.project / "made.txt").read_text().strip(), "hello")
 
 
 class TerminalScenes(AppCase):

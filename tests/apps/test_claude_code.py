@@ -45,6 +45,17 @@ class ClaudeCodeTests(scenes.FileScenes):
     app_type = ClaudeCode
 
 
+class TrustingClaudeCode(ClaudeCode):
+    def arguments(self, words: str, again: bool = False) -> list[str]:
+        return [*super().arguments(words, again), "--allowedTools", "Bash"]
+
+
+class ClaudeCodeToolTests(scenes.ToolScenes):
+    skip = missing(ClaudeCode)
+    app_type = TrustingClaudeCode
+    call = ("Bash", {"command": "echo hello > made.txt", "description": "Makes it"})
+
+
 class ClaudeCodeTerminalTests(scenes.TerminalScenes):
     skip = missing(ClaudeCode)
     app_type = ClaudeCode

@@ -38,6 +38,18 @@ class CodexTests(scenes.Scenes):
     app_type = Codex
 
 
+class TrustingCodex(Codex):
+    def arguments(self, words: str, again: bool = False) -> list[str]:
+        first, *others = super().arguments(words, again)
+        return [first, "--dangerously-bypass-approvals-and-sandbox", *others]
+
+
+class CodexToolTests(scenes.ToolScenes):
+    skip = missing(Codex)
+    app_type = TrustingCodex
+    call = ("exec_command", {"cmd": "echo hello > made.txt"})
+
+
 class CodexTerminalTests(scenes.TerminalScenes):
     skip = missing(Codex)
     app_type = Codex
