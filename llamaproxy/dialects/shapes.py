@@ -36,17 +36,53 @@ _BY_KEY = (
 )
 # The only property of a schema, without its underscores.
 _BY_PROPERTY = {"title": Task.TITLE, "tags": Task.TAGS, "followups": Task.FOLLOW_UPS}
+# What else apps call it.
+_TITLED = ("title", "chatname", "conversationname", "threadname", "sessionname")
 
 _MERGE = re.compile(r"responses from various models to the (?:latest )?user query")
 # A title of a conversation, and not one of a book.
 _OF_CHAT = re.compile(
     r"\b(?:titles?|headlines?|names?) (?:for|of|to|summari[sz]ing|that summari[sz]es?|that captures?) "
-    r"(?:(?:an?|the|this|our|their|each|users?) )?(?:\w+ )?(?:conversation|chat|thread|session|dialogue)s?\b"
+    r"(?:(?:an?|the|this|our|their|each|users?) )?(?:\w+ )?(?:conversation|chat|thread|session|dialogue|discussion)s?\b"
     r"|\b(?:conversation|chat|thread|session)(?:'s)? titles?\b"
     r"|\b(?:summari[sz]e|name) (?:\w+ ){0,3}(?:conversation|chat|thread|session)s? "
     r"(?:into|in|as|with) (?:\w+ ){0,2}titles?\b",
     re.IGNORECASE,
 )
+# A system prompt of who gives chats their names, in its first words; the chat may be told as what was said first.
+_NAMER = re.compile(
+    r"\b(?:titles?|names?) (?:for|of|from|based on|to|summari[sz]ing|that summari[sz]es?) (?:(?:an?|the) )?"
+    r"(?:user(?:'?s|\u2019s)?) (?:\w+ )?(?:message|request|query|question|prompt|input)s?\b"
+    r"|\b(?:names?|naming|titles?|titling) (?:(?:the|new|each|user) )?(?:conversations|chats|threads|sessions)\b",
+    re.IGNORECASE,
+)
+# What apps ask for behind a whole chat begins with what to do and says what form the answer has.
+_INSTRUCTION = re.compile(
+    r"\s{0,20}(?:(?:please|now|based on|given|considering|using|in)\b[^.\n]{0,80}?[ ,])?"
+    r"(?:generate|create|write|give|suggest|provide|propose|produce|make|come up with|summari[sz]e|name|return)\b",
+    re.IGNORECASE,
+)
+_FOLLOW_UPS = re.compile(r"\bfollow[- ]?up (?:questions|prompts|suggestions|messages)\b", re.IGNORECASE)
+_RESTRICTIONS = (
+    re.compile(
+        r"\b(?:only|nothing else|no (?:other|additional|explanations?)|without explanations?)\b",
+        re.IGNORECASE,
+    ),
+    re.compile(r"\b(?:concise|brief|short|succinct)\b", re.IGNORECASE),
+    re.compile(
+        r"\b(?:\d{1,3}|three|four|five|six|seven|eight|ten)(?:[ -]or[ -](?:less|fewer))?[ -](?:words?|characters?)\b",
+        re.IGNORECASE,
+    ),
+    re.compile(
+        r"\b(?:no|without|avoid) (?:any )?(?:quotes|quotation|punctuation|markdown|formatting|emojis?)\b",
+        re.IGNORECASE,
+    ),
+    re.compile(r"\bJSON\b"),
+)
+# Characters of a system prompt in which its trade is told, and of a whole one that has no other.
+_TRADE, _LONGEST_TRADE = 200, 3000
+# Characters of an instruction.
+_LONGEST_INSTRUCTION = 1000
 _CHAT = re.compile(r"\b(?:conversation|chat|chat_history|thread|session|dialogue)s?\b", re.IGNORECASE)
 # Clients that send tools with every message of a person, and what such a message has if they do not.
 _ALWAYS_WITH_TOOLS = (
@@ -80,13 +116,14 @@ def by_template(outline: Outline) -> Task | None:
 
 def by_shape(outline: Outline, options: Options, stream: bool, agent: str) -> Task | None:
     """What only a program would ask, in whatever words; `agent` is its User-Agent."""
-    if task := _by_schema(options.json_schema):
-        # A program may well want the title of a book in this form, which only a model can give.
-        return task if _quotes_a_chat(outline) else Task.OTHER
+    if task := _by_schema(options.json_schema, outline):
+        return task
     if outline.answers:
-        return None
+        return Task.OTHER if _ends_in_instruction(outline.text, stream) else None
     if outline.questions == 2 and outline.system.startswith("You are a title generator"):
         return Task.NAME
+    if outline.questions <= 2 and not outline.tools and _gives_names(outline.system):
+        return Task.OTHER
     # Only a person gives a command.
     if outline.questions > 1 or outline.text.lstrip().startswith("!"):
         return None
@@ -99,13 +136,21 @@ def by_shape(outline: Outline, options: Options, stream: bool, agent: str) -> Ta
     return Task.OTHER if is_about_a_chat and quoted(outline.text) is not None else None
 
 
-def _by_schema(schema: dict[str, Any] | None) -> Task | None:
-    """By the only property of the schema that the answer must follow."""
+def _by_schema(schema: dict[str, Any] | None, outline: Outline) -> Task | None:
+    """By the properties of the schema that the answer must follow."""
     properties = (schema or {}).get("properties")
-    if not isinstance(properties, dict) or len(properties) != 1:
+    if not isinstance(properties, dict) or not properties:
         return None
-    [name] = properties
-    return _BY_PROPERTY.get(str(name).lower().replace("_", ""))
+    about_a_chat = _quotes_a_chat(outline)
+    if len(properties) == 1:
+        [name] = (str(name).lower().replace("_", "").replace("-", "") for name in properties)
+        if task := _BY_PROPERTY.get(name):
+            # A program may well want the title of a book in this form, which only a model can give.
+            return task if about_a_chat else Task.OTHER
+        if name.endswith(_TITLED):
+            return Task.OTHER
+    # Only programs want an answer about a quoted chat in a form of theirs.
+    return Task.OTHER if about_a_chat and not outline.answers and outline.questions == 1 else None
 
 
 def _quotes_a_chat(outline: Outline) -> bool:
@@ -127,6 +172,21 @@ def _by_length(outline: Outline, limit: int | None) -> Task | None:
 
 def _asks_for_title(text: str) -> bool:
     return any(map(_OF_CHAT.search, (text[:HEAD], text[-HEAD:])))
+
+
+def _gives_names(system: str) -> bool:
+    """Whether a system prompt is of who gives chats their titles, and does nothing else."""
+    trade = system[:_TRADE]
+    return len(system) <= _LONGEST_TRADE and bool(_OF_CHAT.search(trade) or _NAMER.search(trade))
+
+
+def _ends_in_instruction(text: str, stream: bool) -> bool:
+    """Whether what stands behind a chat is an app's instruction about it: people care less what form they get."""
+    if len(text) > _LONGEST_INSTRUCTION or not _INSTRUCTION.match(text):
+        return False
+    if not (_OF_CHAT.search(text) or _FOLLOW_UPS.search(text)):
+        return False
+    return sum(bool(each.search(text)) for each in _RESTRICTIONS) > stream
 
 
 def _lacks_tools(outline: Outline, agent: str) -> bool:

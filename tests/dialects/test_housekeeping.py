@@ -397,11 +397,63 @@ CLIENTS = (
     ),
 )
 
+
+def titled(*names: str) -> Options:
+    """What asks for an answer with these properties."""
+    return Options(json_schema={"type": "object", "properties": {name: {"type": "string"} for name in names}})
+
+
+# Shapes that no client of the table has, in words that stand for all others: what is asked, and what is wanted.
+SHAPES: tuple[ChatRequest, ...] = (
+    *(
+        request("how do I bake bread?", system=system, stream=stream)
+        for stream in (False, True)
+        for system in (
+            "You generate short titles for conversations.",
+            "You are a helpful assistant that names chats. Reply with a title only.",
+            "Generate a brief title summarizing the user's first message. No quotes.",
+            "Create a title for the chat in at most five words.",
+            "Your job: a name for this discussion.",
+        )
+    ),
+    request("!reset", system="You generate short titles for conversations.", stream=True),
+    *(
+        request(f"About this chat:\n{CONVERSATION}", options=titled(*names), stream=True)
+        for names in (
+            ("conversationTitle",),
+            ("chat_title",),
+            ("title", "branch"),
+            ("isNewTopic", "title"),
+            ("emoji",),
+            ("topic",),
+        )
+    ),
+    request("how do I bake bread?", options=titled("thread_title"), stream=True),
+    *(
+        request(text, before=CHAT, stream=stream)
+        for stream in (False, True)
+        for text in (
+            "Summarize this conversation in a title of at most 6 words. Only reply with the title.",
+            "Please create a concise title for our chat, without quotes.",
+            "Based on what was said, suggest three follow-up questions as a JSON array, nothing else.",
+            "Generate a short, 5 word headline of the discussion",
+        )
+    ),
+    request("Generate a short title for our conversation.", before=CHAT),
+)
+
 # What people ask, and programs on their behalf, that looks like an errand.
 NEAR_MISSES = (
     request(f"Suggest a short title for this conversation.\n\n{CONVERSATION}", stream=True),
     request("give this conversation a title", before=CHAT, stream=True),
     request("please summarize our conversation so far", before=CHAT, stream=True),
+    request("Write a short title for this conversation", before=CHAT, stream=True),
+    request("is this a good title for our chat: Bread, short and 5 words?", before=CHAT, stream=True),
+    request("ten names", system="You find names for dogs. Chats with the user are kept short.", stream=True),
+    request(
+        "hello", system="You are my coach. " * 20 + "Give titles for conversations when asked.", stream=True
+    ),
+    request("a title for our chat", tools=True, system="You write titles for chats and posts.", stream=True),
     request("what does 'You are a title generator' do in a system prompt?", stream=True),
     request("ten titles for my video on bread", system="You are a title generator for YouTube.", stream=True),
     request("ten titles", system="You are a title generator. The user has a channel on bread.", stream=True),
@@ -441,6 +493,10 @@ class ClientTests(SynchronousTestCase):
         for row in CLIENTS:
             self.assertIs(recognise(row.asked, "", row.agent), row.task, row.client)
             self.assertEqual(answer(row.task, row.asked.outline), row.answer, row.client)
+
+    def test_what_only_apps_ask_is_asked_apart_in_whatever_words(self) -> None:
+        for asked in SHAPES:
+            self.assertIs(recognise(asked, ""), Task.OTHER, (asked.outline.text, asked.outline.system))
 
     def test_what_people_ask_is_theirs(self) -> None:
         for asked in NEAR_MISSES:
