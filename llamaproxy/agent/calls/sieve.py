@@ -1,8 +1,9 @@
 """Parts the calls in a model's text from the rest of it, while it comes in pieces.
 
 Text is held back only while it can still become a call; what turns out to be none is passed on whole. No call is what
-a model thinks, or quotes: in a fenced block or between backticks, in a quotation, behind a quotation mark. Where the
-text was cut into pieces makes no difference, and every sign is looked at a fixed number of times.
+a model thinks, or quotes: in a fenced block or between backticks, in a quotation or the cell
+of a table, behind a quotation mark. Where the text was cut into pieces makes no difference, and every sign is looked
+at a fixed number of times.
 """
 
 import re
@@ -27,6 +28,8 @@ _LONGEST_RUN = 32
 _RUN = re.compile(rf"`{{1,{_LONGEST_RUN}}}|~{{1,{_LONGEST_RUN}}}")
 _LINE_BEGINS = re.compile(r"(?:^|\n) {0,3}$")
 _INDENTED = re.compile(r"(?:^|\n)(?: {4}| *\t)[ \t]*$")
+# Behind the bar between the cells of a table.
+_IN_TABLE = re.compile(r"\|[ \t]*$")
 _QUOTATION_MARKS = "\"'\u201c\u201e\u201d\u2018\u201a\u2019\u00ab\u2039"
 
 
@@ -232,9 +235,9 @@ class Sieve:
             self._zone = meaning
             return self._pass(rest, len(mark), out, is_thought)
         before = (self._before + text[max(0, place - MEMORY) : place])[-MEMORY:]
-        if before[-1:] in tuple(_QUOTATION_MARKS) or (
-            _INDENTED.search(before) and not self._is_fresh(text[:place])
-        ):
+        if before[-1:] in tuple(_QUOTATION_MARKS) or _IN_TABLE.search(before):
+            return None
+        if _INDENTED.search(before) and not self._is_fresh(text[:place]):
             return None
         rest = self._pass(text, place, out)
         self._held = _Held(meaning, mark)

@@ -30,10 +30,6 @@ class _Usage(Struct):
     output_tokens: int | None = None
 
 
-class _Message(Struct, frozen=True):
-    usage: _Usage | None = None
-
-
 class _Block(Struct, frozen=True):
     """A block as it begins, which may hold something already; or all of it, in an answer that is not streamed."""
 
@@ -45,6 +41,13 @@ class _Block(Struct, frozen=True):
     signature: str | None = None
     data: str | None = None
     input: Any = None
+
+
+class _Message(Struct, frozen=True):
+    """How an answer begins; some servers have it begin with words."""
+
+    content: list[_Block] | None = None
+    usage: _Usage | None = None
 
 
 class _Delta(Struct, frozen=True):
@@ -172,13 +175,17 @@ class EventDecoder:
             raise fault(self._who, error)
         if event.message is not None:
             self._count(event.message.usage)
-        for index, block in enumerate(event.content or ()):
-            self._index = index
-            self._open(block, deltas)
+            self._open_all(event.message.content, deltas)
+        self._open_all(event.content, deltas)
         for end in (event, event.delta):
             if end is not None:
                 self._end(end.stop_reason, end.stop_sequence)
         self._count(event.usage)
+
+    def _open_all(self, blocks: list[_Block] | None, deltas: list[ModelDelta]) -> None:
+        for index, block in enumerate(blocks or ()):
+            self._index = index
+            self._open(block, deltas)
 
     def _open(self, block: _Block, deltas: list[ModelDelta]) -> None:
         if block.type == "tool_use":

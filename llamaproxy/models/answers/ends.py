@@ -14,6 +14,7 @@ _MEANINGS: dict[Finish, tuple[str, ...]] = {
         "model_context_window_exceeded",
         "context_length_exceeded",
         "incomplete",
+        "error_limit",
     ),
     "tool_calls": ("tool_calls", "function_call", "tool_use", "tool_call"),
     "content_filter": (
@@ -27,7 +28,14 @@ _MEANINGS: dict[Finish, tuple[str, ...]] = {
         "spii",
         "image_safety",
         "language",
+        "guardrail",
+        "guardrails",
         "guardrail_intervened",
+        "blocked",
+        "moderation",
+        "image_prohibited_content",
+        "error_toxic",
+        "toxic",
         "risk_control",
     ),
     "refusal": ("refusal",),
@@ -45,6 +53,9 @@ _BROKEN = (
     "insufficient_system_resource",
     "internal_error",
     "malformed_function_call",
+    "malformed_tool_call",
+    "unexpected_tool_call",
+    "missing_thought_signature",
     "network_error",
     "server_error",
     "timeout",
@@ -56,7 +67,9 @@ def finish_of(who: str, reason: str) -> Finish:
 
     Raises `ModelError` where it means that the server gave the answer up.
     """
-    word = reason.strip().lower()
-    if word in _BROKEN:
-        raise ModelError(f"{who} gave its reply up before the end: its server says '{word}'")
-    return _FINISH.get(word, "stop")
+    said = reason.strip().lower()
+    # Gemini's compatible endpoint has "content_filter: PROHIBITED_CONTENT", also "function_call_filter: ...".
+    words = [said, *(word.strip() for word in reversed(said.split(":", 1)))]
+    if any(word in _BROKEN for word in words):
+        raise ModelError(f"{who} gave its reply up before the end: its server says '{said}'")
+    return next((_FINISH[word] for word in words if word in _FINISH), "stop")

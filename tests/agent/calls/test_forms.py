@@ -189,6 +189,10 @@ NO_CALLS = {
     "a tag between two backticks": f"Write ``a`<tool_call>{CALL}</tool_call>`` to call it.",
     "a tag in quotation marks": f'Write "<tool_call>{CALL}</tool_call>" to call it.',
     "a tag in other quotation marks": f"Schreib \u201e<tool_call>{CALL}</tool_call>\u201c dafür.",
+    "tags in a table": (
+        f"| form | call |\n|---|---|\n| Hermes | <tool_call>{CALL}</tool_call> |\n"
+        f'|Mistral|[TOOL_CALLS]search{{"q": "x"}}|\n'
+    ),
     "a tag in a quotation": f"He wrote:\n> so: <tool_call>{CALL}</tool_call>\n\nI would not.",
     "a tag in indented code": f"Like this:\n\n    <tool_call>{CALL}</tool_call>\n\nDone.",
     "a tag in code of HTML": f"Like <code><tool_call>{CALL}</tool_call></code>.",

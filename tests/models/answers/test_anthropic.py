@@ -37,6 +37,15 @@ ANSWERS: dict[str, tuple[list[Any], str, str, list[tuple[str, str]]]] = {
         [],
     ),
     "a thought in the start of a block": ([start(0, type="thinking", thinking="hm")], "", "hm", []),
+    "text in the start of the message": (
+        [
+            {"type": "message_start", "message": {"content": [{"type": "text", "text": "y"}]}},
+            piece(0, text="es"),
+        ],
+        "yes",
+        "",
+        [],
+    ),
     "pieces without a type": ([piece(0, text="yes"), piece(1, thinking="hm")], "yes", "hm", []),
     "events without a type": ([{"index": 0, "delta": {"text": "yes"}}], "yes", "", []),
     "an index of any type": (

@@ -244,7 +244,14 @@ class ErrorTests(SynchronousTestCase):
             self.assertIn(words, str(error), name)
 
     def test_answer_that_the_server_gave_up_is_an_error(self) -> None:
-        for reason in ("abort", "error", "Cancelled", "insufficient_system_resource", "network_error"):
+        for reason in (
+            "abort",
+            "error",
+            "Cancelled",
+            "function_call_filter: MALFORMED_FUNCTION_CALL",
+            "insufficient_system_resource",
+            "network_error",
+        ):
             error = self.assertRaises(
                 ModelError, hear, "OPENAI", sse(delta(content="so"), finish(reason)), DONE
             )
@@ -254,7 +261,15 @@ class ErrorTests(SynchronousTestCase):
         meanings = {
             "stop": ("stop", "eos", "end_turn", "", "7"),
             "length": ("length", "max_tokens", "MAX_TOKENS", "model_length"),
-            "content_filter": ("content_filter", "sensitive", "SAFETY", "PROHIBITED_CONTENT"),
+            "content_filter": (
+                "content_filter",
+                "sensitive",
+                "SAFETY",
+                "PROHIBITED_CONTENT",
+                "content_filter: OTHER",
+                "guardrail",
+                "ERROR_TOXIC",
+            ),
             "refusal": ("refusal",),
             "pause_turn": ("pause_turn",),
             "tool_calls": ("tool_calls", "tool_use", "function_call"),
