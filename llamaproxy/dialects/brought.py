@@ -28,6 +28,7 @@ LONGEST_RESULT = 256 * 1024
 MOST_SYSTEM = 64 * 1024
 CUT = "\n[the rest was left out for length]"
 
+_NULL = Raw(b"null")
 _NOTHING: dict[str, Any] = {"type": "object", "properties": {}}
 _FREE: dict[str, Any] = {"type": "object", "properties": {"input": {"type": "string"}}, "required": ["input"]}
 
@@ -185,9 +186,8 @@ class Brought:
         return tuple(reversed(found)), has_words
 
     def _system_text(self) -> str:
-        texts = (
-            [self._system] if isinstance(self._system, str) else [text_and_images(self._system, "system")[0]]
-        )
+        own = self._system
+        texts = [own] if isinstance(own, str) else [text_and_images(own or _NULL, "system")[0]]
         for index, message in enumerate(self._messages):
             if message.role.lower() in ("system", "developer"):
                 texts.append(text_and_images(message.content, f"messages[{index}].content")[0])

@@ -457,5 +457,11 @@ class SystemTests(AppToolCase):
             r"(?s)^You are .*<material (\w+): the app's own instructions>\nDevices: lamp\n.*</material \1>$",
         )
 
+    def test_app_without_any_is_answered(self) -> None:
+        for app in self.each(Allowance(client_system=True)):
+            app.say("hello")
+            self.ask(app)
+            self.assertNotIn("<material", self.house.calls[0].request.messages[0].content)
+
     def test_they_are_ignored_unless_the_operator_allows_them(self) -> None:
         self.assertNotIn("Devices", self.system(ON))
