@@ -7,7 +7,7 @@ with one line and exit status 1.
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -111,6 +111,7 @@ def build(options: Options, home: Home, reactor: Any) -> Stack:
     place = _place(options, door, home, reactor)
     server = assemble(plan, place.endpoint, reactor)
     services: Sequence[IService] = server.services
+    reload: Callable[[], object] = server.reload
     hurry = server.entrance.hurry
     if (workers := options["workers"] or door.workers) > 1:
         if sys.platform != "linux":
@@ -122,10 +123,11 @@ def build(options: Options, home: Home, reactor: Any) -> Stack:
             )
         from .workers.supervisor import supervised
 
+        reload = partial(log.warn, "several workers read the files when they start; restart the server")
         services, hurry = supervised(plan, server.back_ends, workers, place.address, reactor)
     stack = Stack(reactor)
     greeting = Part(partial(_greet, welcome(place.urls, plan.default_model, _let_in(door))))
-    for service in (Interrupts(reactor, hurry), LogFiles(reactor), *services, greeting):
+    for service in (Interrupts(reactor, hurry, reload), LogFiles(reactor), *services, greeting):
         service.setServiceParent(stack)
     return stack
 

@@ -2,7 +2,9 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from time import time
+from typing import Any, cast
 
+from msgspec import Struct
 from twisted.internet.defer import Deferred, fail, maybeDeferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
@@ -40,6 +42,20 @@ from .sessions.peers import Alone
 from .sessions.retention import INTERVAL
 
 REAPER_INTERVAL = 60.0
+
+
+class News(Struct, frozen=True, kw_only=True):
+    """What the operator's files say anew; see `Agent`, `Toolbox` and `Delegation`."""
+
+    models: Mapping[str, IModel]
+    embedders: Mapping[str, IEmbedder]
+    default: str
+    limits: Limits
+    gate_defaults: Mapping[str, Any]
+    choices: Mapping[str, Sequence[str] | None]
+    allowed: Mapping[str, bool]
+    timeouts: Mapping[str, float]
+    prompt_folders: Mapping[str, str]
 
 
 @implementer(IAgent, IPeer)
@@ -84,7 +100,7 @@ class Agent:
             notifier or Nobody(),
         )
         self.parts.peers.join(self)
-        self._embedders = embedders or {}
+        self._embedders = dict(embedders or {})
         self._clock = clock
         self.oversight = Oversight(
             self.parts.runs,
@@ -198,6 +214,23 @@ class Agent:
         parts = self.parts
         for tool in (ReadSystemPrompt, UpdateSystemPrompt):
             parts.bench.toolbox.add(tool(parts.prompts, parts.sessions, parts.backends.default))
+
+    def renew(self, news: News) -> None:
+        """Has what the files say now hold for all turns that begin from here on."""
+        parts = self.parts
+        parts.backends.renew(news.models, news.default)
+        parts.bench.limits.renew(news.limits)
+        # Each turn reads it where it stands.
+        gates = cast(dict[str, Any], parts.bench.gate_defaults)
+        gates.clear()
+        gates.update(news.gate_defaults)
+        parts.bench.toolbox.choose(news.choices)
+        parts.delegation.renew(news.allowed, news.timeouts)
+        parts.rules.offer()
+        parts.prompts.renew(news.prompt_folders)
+        # Others look into it, too.
+        self._embedders.clear()
+        self._embedders.update(news.embedders)
 
     def start(self) -> Deferred[None]:
         """Begins to put away what rests, and goes on with jobs that the last end of the server cut off.

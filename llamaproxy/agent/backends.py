@@ -31,6 +31,11 @@ class Backends(Mapping[str, IModel]):
         wished = next((key for key in (grants.model, self.default, *models) if key in models), "")
         return Backends(models, wished)
 
+    def renew(self, models: Mapping[str, IModel], default: str) -> None:
+        """Offers these from now on; what asks one of the old ones goes on with it."""
+        self._models = models
+        self.default = default
+
     def infos(self) -> Sequence[ModelInfo]:
         """What lists show of them."""
         return [model.info() for model in self._models.values()]

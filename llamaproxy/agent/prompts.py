@@ -128,6 +128,11 @@ class ModelPrompts:
         self._files = files
         self._folders = folders
 
+    def renew(self, folders: Mapping[str, str]) -> None:
+        """Takes over which models have prompts of their own, and forgets what was read."""
+        self._folders = folders
+        self.reload()
+
     def prompt(self, key: str) -> Deferred[Prompt]:
         """The prompt of the model `key`."""
         return self._files.prompt(self._folders.get(key))

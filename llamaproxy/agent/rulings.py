@@ -21,6 +21,10 @@ class Rules:
         self._delegates = delegates
         self._gates: dict[str, Any] = cast(dict[str, Any], gates)
 
+    def offer(self) -> None:
+        """Looks anew who may be asked by others."""
+        self._delegates.offer()
+
     def obey(self, ruling: Ruling) -> None:
         """Makes it hold in this process."""
         value: Any = ruling.value

@@ -6,13 +6,14 @@ import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from .. import __version__
 from ..config import ConfigError, Home, find_home
 
 # Imported for the subcommands that they enter into the table.
-from . import (  # noqa: F401  # noqa: F401
+from . import (  # noqa: F401
     backup,
     completion,
     doctor,
@@ -22,6 +23,7 @@ from . import (  # noqa: F401  # noqa: F401
     models,
     plugins,
     pull,
+    reload,
     seen,
     setup,
     stores,
@@ -31,6 +33,7 @@ from .command import COMMANDS, Refused
 from .completion import ASKED, answer_shell
 from .help import show_help
 from .printer import Printer
+from .reload import AT_START, tell_server
 
 _HELP = ("help", "-h", "--help")
 _VERSION = ("version", "-V", "--version")
@@ -142,4 +145,9 @@ def _dispatch(home: Home, words: Sequence[str], printer: Printer) -> None:
         printer.line(COMMANDS[name].parser.format_help().rstrip())
         return
     home.ensure()
-    COMMANDS[name](home, arguments, printer)
+    if name not in AT_START:
+        printer.tell_server = partial(tell_server, home)
+    try:
+        COMMANDS[name](home, arguments, printer)
+    finally:
+        printer.tell_server = str

@@ -29,6 +29,8 @@ class Printer:
 
     def __init__(self, out: TextIO, err: TextIO) -> None:
         self._out, self._err = out, err
+        # Tells a server that runs of a change; gives what came of it, empty if there is none.
+        self.tell_server: Callable[[], str] = str
 
     def line(self, text: str = "") -> None:
         """Plain output."""
@@ -73,7 +75,8 @@ class Printer:
 
     def restart(self) -> None:
         """A server that runs does not know of the change yet."""
-        self.line(self._paint(self._out, "cyan", "A running server needs a restart to see this."))
+        told = self.tell_server() or "A running server needs a restart to see this."
+        self.line(self._paint(self._out, "cyan", told))
 
     def refused(self, text: str) -> None:
         """The request is not met; goes to the error stream."""

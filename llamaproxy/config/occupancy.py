@@ -41,3 +41,21 @@ class Occupancy:
         if self._handle is not None:
             os.ftruncate(self._handle, 0)
             os.pwrite(self._handle, b"%d\n" % os.getpid(), 0)
+
+
+def holder_of(file: Path) -> int | None:
+    """The process of the server that has the home, as far as that can be told; None if none has it."""
+    try:
+        handle = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        text = os.read(handle, 20).decode("ascii", "replace").strip()
+        return int(text) if text.isdecimal() and int(text) > 1 else None
+    except OSError:
+        return None
+    finally:
+        os.close(handle)
+    return None

@@ -132,6 +132,12 @@ def settings_of(name: str) -> type[Struct] | None:
     return _SHAPES.get(name)
 
 
+def unchanged(old: ToolSettings, new: ToolSettings) -> set[str]:
+    """The tools that are enabled in both, and set in the same way."""
+    both = set(old.enabled) & set(new.enabled)
+    return {name for name in both if getattr(old, name, None) == getattr(new, name, None)}
+
+
 def has_settings(name: str) -> bool:
     """Whether that tool is one which `load_tool` knows."""
     return name in _SHAPES

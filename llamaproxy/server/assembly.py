@@ -11,7 +11,7 @@ import msgspec
 import treq
 from msgspec import Struct
 from twisted.application.service import IService
-from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.defer import Deferred, gatherResults, succeed
 from twisted.internet.interfaces import IStreamServerEndpoint
 from twisted.internet.threads import deferToThread
 from twisted.logger import Logger, globalLogPublisher
@@ -21,8 +21,7 @@ from ..agent.calls.delegation import Delegation
 from ..agent.calls.outbound import Outbound
 from ..agent.calls.toolbox import Toolbox
 from ..agent.prompts import PromptFiles
-from ..agent.sessions.limits import Limits
-from ..config import Configuration, Home, JsonFile, ModelRegistry, Settings, operator_key
+from ..config import Configuration, Home, JsonFile, operator_key
 from ..config.callers import with_keys
 from ..console.checkup import Checkup
 from ..console.loglines import LogLines
@@ -36,7 +35,6 @@ from ..recorder.recorder import Recorder
 from ..seams.errors import AgentError
 from ..seams.gates import Kind, Side
 from ..seams.interfaces import IBackEnd, IEmbedder, IModel, INotifier, IPeers, IRecorder
-from ..seams.limits import Keep, Rate
 from ..seams.unrecorded import Unrecorded
 from ..sockets.stalls import StallDetector
 from ..tools.registry import Workshop, load_tools
@@ -49,8 +47,10 @@ from ..web.health import Health
 from ..web.naming import Naming
 from ..web.routes import Routes
 from ..web.site import FrontSite
+from .limits import limits_of
 from .notifier import Notifier
 from .readiness import model_check, store_check
+from .reload import Reloader
 from .service import Part, give_up
 from .storage import Storage, storage
 
@@ -81,6 +81,7 @@ class Server(Struct, frozen=True, kw_only=True):
     entrance: Door
     back_ends: Mapping[str, IBackEnd]
     services: list[IService]
+    reload: Callable[[], Deferred[None]] = lambda: succeed(None)
 
 
 def assemble(
@@ -190,7 +191,15 @@ def assemble(
     ]
     if plan.debug:
         services.insert(0, StallDetector(reactor))
-    return Server(agent=agent, site=site, entrance=entrance, back_ends=back_ends, services=services)
+    reloader = Reloader(home, config, default, environ, agent, context, back_ends, tools, toolbox)
+    return Server(
+        agent=agent,
+        site=site,
+        entrance=entrance,
+        back_ends=back_ends,
+        services=services,
+        reload=reloader.reload,
+    )
 
 
 def _agent(
@@ -214,7 +223,7 @@ def _agent(
         stored.store,
         PromptFiles(home.path),
         reactor,
-        _limits(config.settings, config.registry),
+        limits_of(config),
         prompt_folders={key: f for key, entry in entries.items() if (f := entry.system_prompt_folder)},
         embedders=embedders,
         toolbox=toolbox,
@@ -246,28 +255,6 @@ def _keep_gate(file: JsonFile, kind: Kind, name: str, side: Side, allowed: bool)
             content.setdefault(kind, {}).setdefault(name, {})[side] = allowed
 
     return deferToThread(write)
-
-
-def _limits(settings: Settings, registry: ModelRegistry) -> Limits:
-    return Limits(
-        max_users=settings.max_users,
-        session_idle_minutes=settings.session_idle_timeout_minutes,
-        history_max_ctx=settings.history_max_ctx,
-        queue=settings.front_door.queue_limit,
-        follow_edits=settings.front_door.follow_edits,
-        separate_chats=settings.front_door.has_separate_chats,
-        retry_wait=settings.front_door.retry_wait,
-        keep=Keep(**msgspec.structs.asdict(settings.front_door.sessions_keep)),
-        rates={
-            category: Rate(rate.calls, rate.window_seconds, rate.auto_disable)
-            for category, rate in settings.rate_limits.items()
-        },
-        depths=msgspec.structs.asdict(registry.limits),
-        tool_preview_length=settings.tool_preview_length,
-        tool_suppress=settings.tool_suppress,
-        gate_mode=settings.front_door.gate_mode or settings.gate_mode,
-        message_limits={key: n for key, entry in registry.models.items() if (n := entry.max_context)},
-    )
 
 
 def _check_weights(key: str, weights: Path) -> None:

@@ -90,14 +90,19 @@ class Part(Service):
 class Interrupts(Service):
     """SIGTERM and Ctrl-C stop the reactor, and the program ends with status 0; a second one calls `hurry`.
 
-    So does a terminal that closes (SIGHUP), unless the server was started to outlive it (`nohup`).
+    So does a terminal that closes (SIGHUP), unless the server was started to outlive it (`nohup`); where no terminal
+    has gone, SIGHUP has the files read again, with `reload`.
     Twisted's own handlers would end the program by the signal itself, and have no use for a second one.
     """
 
     log = Logger()
 
-    def __init__(self, reactor: Any, hurry: Callable[[], None]) -> None:
+    def __init__(
+        self, reactor: Any, hurry: Callable[[], None], reload: Callable[[], object] | None = None
+    ) -> None:
         self._reactor = reactor
+        self._reload = reload
+        self._had_terminal = has_terminal()
         self._hurry = hurry
         self._stopping = False
 
@@ -112,7 +117,11 @@ class Interrupts(Service):
                 signal.signal(number, self._received)
 
     def _received(self, number: int, frame: FrameType | None) -> None:
-        self._reactor.callFromThread(self._obey, signal.Signals(number).name)
+        terminal_closed = self._had_terminal and not has_terminal()
+        if number == signal.SIGHUP and self._reload is not None and not terminal_closed:
+            self._reactor.callFromThread(self._reload)
+        else:
+            self._reactor.callFromThread(self._obey, signal.Signals(number).name)
 
     def _obey(self, name: str) -> None:
         if self._stopping:
@@ -122,6 +131,11 @@ class Interrupts(Service):
             self._stopping = True
             self.log.info("{signal}: stopping", signal=name)
             self._reactor.stop()
+
+
+def has_terminal() -> bool:
+    """Whether a terminal is there; one that was closed is none any more."""
+    return any(os.isatty(descriptor) for descriptor in (0, 1, 2))
 
 
 def give_up(line: str) -> NoReturn:

@@ -4,7 +4,7 @@ A tool is loaded when its plugin is enabled. Nothing here, and nothing that buil
 which the tools work with; that waits until the server runs.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,23 @@ class Tools:
     def __init__(self, fixed: list[ITool], mcp: McpServers) -> None:
         self.fixed = fixed
         self._mcp = mcp
+
+    def renew(self, other: "Tools", shelf: Shelf, kept: Collection[str]) -> None:
+        """Takes over another one's tools, but for those of the names in `kept`, which stay as they are.
+
+        The servers of the Model Context Protocol stay; calls that run go on.
+        """
+        mine = {tool.name: tool for tool in self.fixed}
+        theirs = {tool.name: tool for tool in other.fixed}
+        for name in mine.keys() - theirs.keys():
+            shelf.remove(name)
+        for name, tool in theirs.items():
+            if name not in mine or name not in kept:
+                if isinstance(tool, BuiltIn):
+                    tool.start()
+                shelf.add(tool)
+                mine[name] = tool
+        self.fixed = [mine[name] for name in theirs]
 
     def start(self, shelf: Shelf) -> None:
         """Lets the tools load what they need; those that come later are put on the `shelf`."""

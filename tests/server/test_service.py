@@ -146,6 +146,21 @@ class InterruptsTests(SynchronousTestCase):
         self.reactor.run()
         self.assertIs(signal.getsignal(signal.SIGHUP), signal.SIG_IGN)
 
+    def test_hangup_without_a_closed_terminal_reads_the_files_again(self) -> None:
+        reloaded: list[int] = []
+        Interrupts(self.reactor, self.hurry, lambda: reloaded.append(1)).startService()
+        self.reactor.run()
+        with mock.patch("llamaproxy.server.service.has_terminal", return_value=False):
+            signal.raise_signal(signal.SIGHUP)
+        self.assertEqual((reloaded, self.reactor.stopped), ([1], 0))
+
+    def test_hangup_of_a_terminal_that_closed_stops(self) -> None:
+        with mock.patch("llamaproxy.server.service.has_terminal", side_effect=[True, False]):
+            Interrupts(self.reactor, self.hurry, self.fail).startService()
+            self.reactor.run()
+            signal.raise_signal(signal.SIGHUP)
+        self.assertEqual(self.reactor.stopped, 1)
+
     def test_signals_are_left_alone_until_the_reactor_runs(self) -> None:
         before = signal.getsignal(signal.SIGTERM)
         self.assertNotIn("Interrupts", repr(before))

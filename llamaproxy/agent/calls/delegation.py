@@ -59,6 +59,10 @@ class Delegation:
         """Seconds that any call of it may take, as far as that was set."""
         return self._timeouts.get(key)
 
+    def renew(self, allowed: Mapping[str, bool], timeouts: Mapping[str, float]) -> None:
+        """Takes over what the files say now."""
+        self._allowed, self._timeouts = dict(allowed), dict(timeouts)
+
     def allow(self, key: str, allowed: bool) -> None:
         """Sets whether it may be asked."""
         self._allowed[key] = allowed

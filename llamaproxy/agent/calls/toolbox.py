@@ -31,6 +31,11 @@ class Toolbox:
         for tool in tools:
             self.add(tool)
 
+    def choose(self, choices: Mapping[str, Iterable[str] | None]) -> None:
+        """Sets anew which tools each model is offered."""
+        self.changes += 1
+        self._choices = choices
+
     def __iter__(self) -> Iterator[ITool]:
         return iter(self._tools.values())
 

@@ -54,6 +54,10 @@ class Limits:
         self.keep = keep or Keep()
         self._message_limits = message_limits or {}
 
+    def renew(self, other: "Limits") -> None:
+        """Takes over what another one says; what commands had set until a restart is forgotten."""
+        vars(self).update(vars(other))
+
     def messages(self, key: str) -> int:
         """How many messages of history the model `key` gets: its own limit under the ceiling."""
         return min(self.history_max_ctx, self._message_limits.get(key, self.history_max_ctx))

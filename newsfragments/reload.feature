@@ -1,0 +1,1 @@
+Models, gates, limits, prompts and tools take effect without a restart: `agentctl` tells the running server of its changes, `agentctl reload` and SIGHUP have the files read again. A mistake in them keeps what was.
