@@ -2,7 +2,6 @@
 
 import sys
 import time
-import webbrowser
 from argparse import Namespace
 from typing import Any
 from urllib.parse import quote
@@ -64,6 +63,8 @@ def console(home: Home, args: Namespace, printer: Printer) -> None:
     link = f"{address}{_ask(home, 'POST', 'link')['path']}"
     printer.line(link)
     if sys.stdout.isatty() and _has_browser():
+        import webbrowser
+
         webbrowser.open(link)
     printer.note("It works once, within ten minutes.")
 
@@ -107,6 +108,9 @@ def _ask(home: Home, method: str, path: str) -> Any:
 
 
 def _has_browser() -> bool:
+    # Which brings what starts programs, and nothing else needs.
+    import webbrowser
+
     try:
         webbrowser.get()
     except webbrowser.Error:
