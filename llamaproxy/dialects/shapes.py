@@ -62,6 +62,11 @@ _INSTRUCTION = re.compile(
     r"(?:generate|create|write|give|suggest|provide|propose|produce|make|come up with|summari[sz]e|name|return)\b",
     re.IGNORECASE,
 )
+_TITLES = re.compile(r"\b(?:title|headline|name|caption|header)s?\b", re.IGNORECASE)
+_THIS_CHAT = re.compile(
+    r"\b(?:this|our|the|above|current) (?:\w+ )?(?:conversation|chat|thread|session|dialogue|discussion)\b",
+    re.IGNORECASE,
+)
 _FOLLOW_UPS = re.compile(r"\bfollow[- ]?up (?:questions|prompts|suggestions|messages)\b", re.IGNORECASE)
 _RESTRICTIONS = (
     re.compile(
@@ -184,7 +189,8 @@ def _ends_in_instruction(text: str, stream: bool) -> bool:
     """Whether what stands behind a chat is an app's instruction about it: people care less what form they get."""
     if len(text) > _LONGEST_INSTRUCTION or not _INSTRUCTION.match(text):
         return False
-    if not (_OF_CHAT.search(text) or _FOLLOW_UPS.search(text)):
+    is_of_chat = _OF_CHAT.search(text) or (_TITLES.search(text) and _THIS_CHAT.search(text))
+    if not (is_of_chat or _FOLLOW_UPS.search(text)):
         return False
     return sum(bool(each.search(text)) for each in _RESTRICTIONS) > stream
 

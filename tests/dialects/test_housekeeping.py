@@ -435,6 +435,8 @@ SHAPES: tuple[ChatRequest, ...] = (
         for text in (
             "Summarize this conversation in a title of at most 6 words. Only reply with the title.",
             "Please create a concise title for our chat, without quotes.",
+            "Create a concise title of 3-7 words for this chat. Reply with the title only.",
+            "Considering the conversation above, give it a name. Return only the name, 5 words or fewer.",
             "Based on what was said, suggest three follow-up questions as a JSON array, nothing else.",
             "Generate a short, 5 word headline of the discussion",
         )
