@@ -15,6 +15,7 @@ from ..config import ConfigError, Home, find_home
 # Imported for the subcommands that they enter into the table.
 from . import (  # noqa: F401
     backup,
+    callers,
     completion,
     doctor,
     gates,

@@ -89,6 +89,11 @@ class Printer:
         return self._paint(self._out, sign.colour, sign.symbol)
 
     @property
+    def is_terminal(self) -> bool:
+        """Whether what is written is seen at once."""
+        return self._out.isatty()
+
+    @property
     def is_dialogue(self) -> bool:
         """Whether a person is there to answer."""
         return self._out.isatty() and sys.stdin.isatty()
