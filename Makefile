@@ -12,7 +12,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 # What the tests use of npm: client libraries and MCP servers.
-NODE_FOLDERS := tests/clients/node tests/tools/mcp/node
+NODE_FOLDERS := tests/clients/node tests/pages tests/tools/mcp/node
 HOME_FLAG := $(if $(HOME_FOLDER),--home $(HOME_FOLDER))
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --config-settings editable_mode=compat
 

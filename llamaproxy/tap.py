@@ -126,7 +126,8 @@ def build(options: Options, home: Home, reactor: Any) -> Stack:
         reload = partial(log.warn, "several workers read the files when they start; restart the server")
         services, hurry = supervised(plan, server.back_ends, workers, place.address, reactor)
     stack = Stack(reactor)
-    greeting = Part(partial(_greet, welcome(place.urls, plan.default_model, _let_in(door))))
+    chat = f"{place.urls[0]}/chat" if place.urls and door.console and door.recorder else ""
+    greeting = Part(partial(_greet, welcome(place.urls, plan.default_model, _let_in(door)), chat))
     for service in (Interrupts(reactor, hurry, reload), LogFiles(reactor), *services, greeting):
         service.setServiceParent(stack)
     return stack
@@ -201,6 +202,13 @@ def _let_in(door: FrontDoor) -> str:
     return f"{where}{' and holders of an API key' if door.api_keys else ''} may come in."
 
 
-def _greet(lines: list[str]) -> None:
+def _greet(lines: list[str], chat: str) -> None:
+    """`chat` is the address of the chat page, which somebody at a terminal also gets for a phone's camera."""
     for line in lines:
         log.info("{line}", line=line)
+    if chat:
+        log.info("A phone without an app: {chat}. The operator's console: agentctl console", chat=chat)
+        if sys.__stdout__ is not None and sys.__stdout__.isatty():
+            from .console.qr import letters
+
+            print(letters(chat), end="", file=sys.__stdout__, flush=True)

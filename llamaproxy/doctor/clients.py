@@ -71,7 +71,7 @@ def clients(models: Sequence[str]) -> list[Client]:
     """All clients, in the order of the report, for a server that lists these models; they talk to the first."""
     chat = {"model": models[0], "messages": [{"role": "user", "content": QUESTION}]}
     asked = _Bodies(models, chat)
-    return [*_apps(asked), *_ollama_clients(asked), *_openai_clients(asked)]
+    return [*_apps(asked), _own_page(asked), *_ollama_clients(asked), *_openai_clients(asked)]
 
 
 def _apps(asked: _Bodies) -> list[Client]:
@@ -212,6 +212,21 @@ def _vs_code(asked: _Bodies) -> Client:
             *_cards(cards, asked),
             _talk(chat, asked.counted),
         ),
+    )
+
+
+def _own_page(asked: _Bodies) -> Client:
+    """The chat page that the server itself has."""
+    page = Reader(openai, "chat-page", "/v1")
+    return Client(
+        "chat-page",
+        "The server's own chat page",
+        {
+            "User-Agent": "Mozilla/5.0 (Linux; Android 15) AppleWebKit/537.36 Chrome/140.0 Mobile Safari/537.36",
+            "Content-Type": "application/json",
+            "Sec-Fetch-Site": "same-origin",
+        },
+        (page.get("models"), _talk(page, asked.streamed)),
     )
 
 

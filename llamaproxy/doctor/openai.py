@@ -100,6 +100,14 @@ CLIENTS: Mapping[str, Mapping[str, type[Struct]]] = {
     "langchain-openai": _LIBRARY,
     "vs-code": _COUNTING,
     "oterm": _COUNTING,
+    # It takes what comes field by field, and shows an error's message.
+    "chat-page": {
+        "models": _list({"id": TEXT}),
+        "chunk": shape(
+            {}, {"choices": many(shape({"delta": shape({}, {"content": WORDS, "reasoning_content": WORDS})}))}
+        ),
+        "error": ERROR,
+    },
     "ai-sdk": {
         "chat": shape(
             {

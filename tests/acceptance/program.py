@@ -111,12 +111,14 @@ class ServerHome:
         self.path.mkdir(parents=True, exist_ok=True)
         self.port = free_port(HOST)
         self.door: dict[str, Any] = {}
+        # Enabled beside the front door.
+        self.plugins: tuple[str, ...] = ()
         self.models: dict[str, dict[str, Any]] = {}
 
     def write(self) -> None:
         """Puts `door` and `models`, whose first one is the default, into the operator's files."""
         plugins = {
-            "enabled_plugins": ["plugin_proxy_llama"],
+            "enabled_plugins": ["plugin_proxy_llama", *self.plugins],
             "plugin_config": {"plugin_proxy_llama": self.door},
         }
         models = {"default_model": next(iter(self.models)), "models": self.models}

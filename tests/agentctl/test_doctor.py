@@ -30,11 +30,11 @@ class LiveServerTests(LiveCase):
         status, said = await self.doctor(self.url)
         self.assertEqual(status, 0, said)
         self.assertIn("✓ Enchanted  (enchanted)", said)
-        self.assertIn("✓ all 20 work", said)
+        self.assertIn("✓ all 21 work", said)
         self.assertNotIn("\x1b", said)
         self.assertEqual(self.model.requests, [])
 
-    async def test_one_client_can_be_chosen_and_v1_left_on_theaddress_of(self) -> None:
+    async def test_one_client_can_be_chosen_and_v1_left_on_the_address(self) -> None:
         status, said = await self.doctor("--client", "enchanted", f"{self.url}/v1")
         self.assertEqual((status, said.count("✓")), (0, 2), said)
 
@@ -65,7 +65,7 @@ class OtherServerTests(AgentctlCase):
                 server.shutdown()
                 thread.join()
         self.assertIn("✗ Enchanted  (enchanted)\n    GET /api/tags: status: 501 instead of 200", said)
-        self.assertIn("✗ 20 of 20 clients would fail", said)
+        self.assertIn("✗ 21 of 21 clients would fail", said)
 
     def test_nobody_there_is_said_in_one_line(self) -> None:
         port = free_port("127.0.0.1")
@@ -73,12 +73,12 @@ class OtherServerTests(AgentctlCase):
         self.assertEqual(said.count("\n"), 1)
         self.assertIn(f"nothing to talk to at http://127.0.0.1:{port}: Connection refused", said)
 
-    def test_without_anaddress_of_it_is_the_homes_own(self) -> None:
+    def test_without_an_address_it_is_the_homes_own(self) -> None:
         port = free_port("127.0.0.1")
         self.met("port-set", PLUGIN, str(port))
         self.assertIn(f"http://127.0.0.1:{port}", self.refused("doctor"))
 
-    def testaddress_of_follows_what_the_server_listens_on(self) -> None:
+    def test_address_follows_what_the_server_listens_on(self) -> None:
         for door, url in (
             (FrontDoor(llama_host="192.168.1.5", llama_port=80), "http://192.168.1.5:80"),
             (FrontDoor(llama_host="::"), "http://[::1]:11434"),
@@ -88,7 +88,7 @@ class OtherServerTests(AgentctlCase):
             self.assertEqual(address_of(door), url)
         self.assertRaises(Refused, address_of, FrontDoor(listen="unix:/tmp/x"))
 
-    def test_unknown_clients_and_noaddress_ofes_are_refused(self) -> None:
+    def test_unknown_clients_and_no_addresses_are_refused(self) -> None:
         self.assertIn("there is open-webui-openai, ", self.refused("doctor", "--client", "nobody"))
         for url in ("ftp://host", "http://host:port", "http://"):
             self.assertIn(url, self.refused("doctor", url))

@@ -46,7 +46,7 @@ class HandshakeCase(SynchronousTestCase):
 class WholeServerTests(HandshakeCase):
     def test_every_client_gets_to_its_finished_reply(self) -> None:
         self.assertEqual(self.complaints(lambda path, answer: answer), {})
-        self.assertEqual(len(self.clients()), 20)
+        self.assertEqual(len(self.clients()), 21)
 
     def test_nothing_reaches_a_model_or_a_history(self) -> None:
         self.complaints(lambda path, answer: answer)

@@ -112,7 +112,7 @@ const draw = {
     show("sessions", list.length ? table(heads, list.map((s) => [
       make("button", {type: "button", class: "plain", "data-key": s.session_id, onclick: () => openTurns(s.session_id)}, s.session_id),
       s.model, String(s.messages), s.waiting ? badge(`${s.waiting} running`, "good") : time(s.idle),
-      make("button", {type: "button", "data-key": `words ${s.session_id}`, "aria-label": `Keep the words of ${s.session_id} for ten minutes`, onclick: () => change("words", {session_id: s.session_id, minutes: 10}).then((ok) => ok && tell(`The words of ${s.session_id} are kept for ten minutes.`))}, "10 min"),
+      make("button", {type: "button", "data-key": `words ${s.session_id}`, "aria-label": `10 min: keep the words of ${s.session_id}`, onclick: () => change("words", {session_id: s.session_id, minutes: 10}).then((ok) => ok && tell(`The words of ${s.session_id} are kept for ten minutes.`))}, "10 min"),
     ]), "Sessions") : quiet("Nobody has talked yet."));
   },
 

@@ -1,0 +1,55 @@
+"""The console and the chat page in a real browser, against a real server."""
+
+import shutil
+import sys
+from pathlib import Path
+
+from msgspec import json
+
+from tests.acceptance.case import AcceptanceCase
+from tests.acceptance.program import HOST, Program
+
+FOLDER = Path(__file__).parent
+NODE = shutil.which("node")
+BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+WRITE = '{"operation": "write", "path": "notes.txt", "content": "milk"}'
+
+
+class BrowserTests(AcceptanceCase):
+    timeout = 120
+    skip = (
+        None
+        if NODE and BROWSER and (FOLDER / "node_modules").is_dir()
+        else f"no Node.js, no Chromium, or nobody ran: npm ci --prefix {FOLDER}"
+    )
+
+    async def link(self) -> str:
+        """What `agentctl console` shows."""
+        agentctl = (sys.executable, "-m", "llamaproxy.agentctl", "--home", str(self.home.path), "console")
+        program = Program(agentctl, self.home.path)
+        self.assertEqual(await program.ended(), 0, program.errors)
+        return program.output.decode().splitlines()[0]
+
+    async def test_operator_sees_a_phones_turn_and_answers_its_question(self) -> None:
+        self.home.door = {"gate_mode": "ask", "llama_host": HOST, "llama_port": self.home.port}
+        self.home.plugins = ("plugin_files",)
+        await self.serve()
+        base = f"http://{HOST}:{self.home.port}"
+        scene = Program(
+            (NODE or "node", str(FOLDER / "scene.js"), base, await self.link(), BROWSER or ""),
+            FOLDER,
+            {"HOME": str(self.home.path), "PATH": "/usr/bin:/bin"},
+        )
+        await scene.said("came in")
+        call = await self.upstream.call()
+        call.say("This is ", "**bold**")
+        await scene.said("stream seen")
+        call.finish()
+        (await self.upstream.call()).call_tool("files", WRITE)
+        await scene.said("allowed")
+        (await self.upstream.call()).answer("Written down.")
+        (await self.upstream.call()).refuse(500, b'{"error": {"message": "out of order"}}')
+        await scene.said("failure seen")
+        self.assertEqual(await scene.ended(), 0, scene.errors)
+        self.assertEqual(json.decode(scene.output.splitlines()[-1]), {"wrong": []})
+        self.assertEqual((self.home.path / "files" / "notes.txt").read_text(), "milk")
