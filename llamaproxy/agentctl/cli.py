@@ -26,6 +26,7 @@ from . import (  # noqa: F401
     pull,
     reload,
     seen,
+    sessions,
     setup,
     stores,
     trial,
