@@ -5,10 +5,14 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from twisted.internet.address import IPv4Address
 from twisted.trial.unittest import SynchronousTestCase
+from twisted.web.test.requesthelper import DummyRequest
 
 from llamaproxy.config import PLUGIN, ConfigError, Home, Profile, load_configuration, load_settings
 from llamaproxy.config.callers import digest_of, with_keys
+from llamaproxy.web.guard import Guard
+from llamaproxy.web.naming import Naming
 
 KEY = "a-key-that-nobody-is-to-see"
 NETWORK = "192.168.1.0/24"
@@ -130,6 +134,40 @@ class TableTests(CallersCase):
         gates = self.load()["phone"].gates
         assert gates is not None
         self.assertEqual(gates.tools, {"search": {"read": True}})
+
+
+class OldFilesTests(CallersCase):
+    def test_file_from_before_there_were_profiles_means_what_it_meant(self) -> None:
+        old = {
+            "api_keys": {"phone": "one", "me": "two"},
+            "key_commands": {"me": "all", "gone": "safe"},
+            "commands": "safe",
+            "session_by": ["api_key"],
+            "allow_from": ["10.0.0.0/8", "10.1.0.0/16"],
+            "housekeeping": "model",
+            "heartbeat": 3,
+            "theme": "of another plugin",
+        }
+        content = {"enabled_plugins": [PLUGIN], "plugin_config": {PLUGIN: old}, "metadata": {"odd": 1}}
+        self.home.plugins_file.write_text(json.dumps(content))
+        door = load_configuration(self.home).settings.front_door
+        self.assertEqual(door.callers, {})
+        for key, value in old.items():
+            if key != "theme":
+                found = getattr(door, key)
+                self.assertEqual(list(found) if isinstance(value, list) else found, value, key)
+        guard = Guard(door.allow_from, door.api_keys, (), door.commands, door.key_commands, (), Naming(door))
+        for key, rights, owner, session in (
+            ("one", "safe", False, "llama-10.0.0.9-phone"),
+            ("two", "all", True, "llama-10.0.0.9-me"),
+            ("", "safe", False, "llama-10.0.0.9"),
+        ):
+            request: Any = DummyRequest([])
+            request.client = IPv4Address("TCP", "10.0.0.9", 1)
+            if key:
+                request.requestHeaders.setRawHeaders("authorization", [f"Bearer {key}"])
+            caller = guard.caller(request)
+            self.assertEqual((caller.rights, caller.owner, caller.session_id), (rights, owner, session))
 
 
 class AgainstOthersTests(CallersCase):
