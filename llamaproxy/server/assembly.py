@@ -108,7 +108,7 @@ def assemble(
             f"there is no enabled model '{default}' in {home.models_file}; there are: {', '.join(models)}"
         )
     if (entry := registry.models[default]).type == "LOCAL":
-        _check_weights(default, home.weights_file(entry.model_id))
+        _check_weights(default, home.weights_file(entry.model_id), home)
 
     stored = storage(home, door, environ, peers, reactor)
     tools = load_tools(config.tools, Workshop(reactor=reactor, environ=environ.get, home=home.path))
@@ -257,11 +257,11 @@ def _keep_gate(file: JsonFile, kind: Kind, name: str, side: Side, allowed: bool)
     return deferToThread(write)
 
 
-def _check_weights(key: str, weights: Path) -> None:
+def _check_weights(key: str, weights: Path, home: Home) -> None:
     """Finds at once what the model itself would find only when the reactor runs, and a daemon tell nobody."""
     if not weights.is_file():
         give_up(
-            f"the weights of '{key}', {weights}, are missing; run: agentctl model-pull {weights.stem},"
+            f"the weights of '{key}', {weights}, are missing; run: agentctl model-pull {weights.stem} --home {home.path},"
             " or choose another model with --model or agentctl model"
         )
 
