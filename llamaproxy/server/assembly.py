@@ -261,8 +261,8 @@ def _check_weights(key: str, weights: Path, home: Home) -> None:
     """Finds at once what the model itself would find only when the reactor runs, and a daemon tell nobody."""
     if not weights.is_file():
         give_up(
-            f"the weights of '{key}', {weights}, are missing; run: agentctl model-pull {weights.stem} --home {home.path},"
-            " or choose another model with --model or agentctl model"
+            f"the weights of '{key}', {weights}, are missing; run: agentctl model-pull {weights.stem}"
+            f" --home {home.path}, or choose another model with --model or agentctl model"
         )
 
 
