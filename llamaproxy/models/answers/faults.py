@@ -10,6 +10,8 @@ from .kindly import anything
 
 _CODES = ("code", "status", "status_code", "type", "http_status", "statusCode")
 _OVERLOADED = re.compile(r"overload|unavailable|\b(?:502|503|504|529)\b", re.IGNORECASE)
+# Words of an error that says no more than a status does.
+_MOST_WORDS = 3
 _LIMITED = re.compile(r"rate.?limit|too.?many.?requests|resource.?exhausted|throttl|\b429\b", re.IGNORECASE)
 
 
@@ -21,6 +23,9 @@ def fault(who: str, error: Any) -> ModelError:
     if type(known) is not ModelError:
         return known
     signs = " ".join(str(error.get(name, "")) for name in _CODES) if isinstance(error, dict) else ""
+    if len(said.split()) <= _MOST_WORDS:
+        # A code, or a status in words; in a sentence the same word may be about something else.
+        signs += f" {said}"
     if _LIMITED.search(signs):
         return ModelRateLimited(str(known))
     if _OVERLOADED.search(signs):

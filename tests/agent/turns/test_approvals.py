@@ -107,9 +107,9 @@ class ApprovalTests(ToolCase):
         plain = self.listen("say it")
         self.model.answer("To allow it, say yes or no.")
         self.assertEqual(plain.text, "To allow it, say yes or no.")
-        told = self.listen("say it")
+        own = self.listen("say it")
         self.model.answer("My search was refused. You may allow it with !autogate search true.")
-        self.assertNotIn("words above", told.text)
+        self.assertNotIn("words above", own.text)
         self.listen("say it")
         self.assertNotIn("words above", str(self.model.prompt()))
 

@@ -161,6 +161,21 @@ class AnswerTests(SynchronousTestCase):
             self.assertIs(type(error), kind, name)
             self.assertIn("failed: x y", str(error), name)
 
+    def test_error_of_a_few_words_may_be_a_status_in_words(self) -> None:
+        statuses = {
+            "overloaded_error": ModelUnavailable,
+            "Service unavailable": ModelUnavailable,
+            "Overloaded": ModelUnavailable,
+            "Too Many Requests": ModelRateLimited,
+            "the tool of yours that it needs is unavailable": ModelError,
+        }
+        for words, kind in statuses.items():
+            for told in (words, {"message": words}, {"type": "api_error", "message": words}):
+                error = self.assertRaises(
+                    ModelError, hear, "ANTHROPIC", sse({"type": "error", "error": told})
+                )
+                self.assertIs(type(error), kind, told)
+
     def test_thoughts_that_are_kept_are_bounded(self) -> None:
         body = sse(piece(0, thinking="x" * 1_000_000))
         with self.assertRaisesRegex(TooLongError, f"thoughts of more than {MAX_THOUGHTS} bytes"):
