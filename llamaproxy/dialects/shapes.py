@@ -192,7 +192,9 @@ def _ends_in_instruction(text: str, stream: bool) -> bool:
     is_of_chat = _OF_CHAT.search(text) or (_TITLES.search(text) and _THIS_CHAT.search(text))
     if not (is_of_chat or _FOLLOW_UPS.search(text)):
         return False
-    return sum(bool(each.search(text)) for each in _RESTRICTIONS) > stream
+    restrictions = sum(bool(each.search(text)) for each in _RESTRICTIONS)
+    # A stream is what people are answered in, so there it takes more to tell.
+    return restrictions >= (2 if stream else 1)
 
 
 def _lacks_tools(outline: Outline, agent: str) -> bool:
