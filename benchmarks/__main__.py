@@ -5,7 +5,10 @@ from importlib import import_module
 
 from .machine import machine, open_many_files
 
-NAMES = ("paced", "unpaced", "first_token", "small", "slow_readers", "history", "start", "workers", "curve")
+NAMES = (
+    *("life", "paced", "unpaced", "frames", "first_token", "small"),
+    *("slow_readers", "history", "start", "workers", "curve"),
+)
 
 
 def main() -> None:

@@ -131,6 +131,20 @@ def nginx(upstream_port: int, model: str) -> Iterator[Server]:
 
 
 @contextmanager
+def go_proxy(upstream_port: int, model: str) -> Iterator[Server]:
+    """A reverse proxy of Go's own library; see `benchmarks/relay.go`."""
+    with _folder() as folder:
+        port, program = free_port(), folder / "relay"
+        source = Path(__file__).with_name("relay.go")
+        subprocess.run([_go_program(), "build", "-o", str(program), str(source)], cwd=folder, check=True)
+        command = [str(program), f"127.0.0.1:{port}", f"http://127.0.0.1:{upstream_port}"]
+        with _process(command, folder) as process:
+            yield _listening(
+                Server("Go, bytes through", port, process.pid, "/v1/chat/completions", model, folder), process
+            )
+
+
+@contextmanager
 def relay(upstream_port: int, model: str) -> Iterator[Server]:
     """The usual way: Starlette, uvicorn and httpx; see `benchmarks.relay`."""
     with _folder() as folder:
@@ -171,6 +185,10 @@ def available_peers() -> tuple[list[Callable[[int, str], Any]], list[str]]:
         found.append(nginx)
     else:
         missing.append("nginx is left out: not installed (Debian: apt-get install nginx-light)")
+    if _go_program():
+        found.append(go_proxy)
+    else:
+        missing.append("Go is left out: not installed (Debian: apt-get install golang-go)")
     if all(map(find_spec, ("starlette", "uvicorn", "httpx"))):
         found.append(relay)
     else:
@@ -184,6 +202,10 @@ def available_peers() -> tuple[list[Callable[[int, str], Any]], list[str]]:
 
 def _nginx_program() -> str:
     return shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin") or ""
+
+
+def _go_program() -> str:
+    return shutil.which("go", path=f"{os.environ['PATH']}:/usr/local/go/bin") or ""
 
 
 def _litellm_program() -> str:
@@ -241,4 +263,5 @@ def _listening(server: Server, process: subprocess.Popen[str]) -> Server:
 
 def _listens(port: int) -> bool:
     with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+        # Among the ports that the kernel gives out, a probe may meet itself.
+        return probe.connect_ex(("127.0.0.1", port)) == 0 and probe.getsockname() != probe.getpeername()

@@ -2,6 +2,7 @@
 
 It prints its port and serves until it is killed. A request's `model` says what comes back: `20x600` is 600 tokens
 at 20 a second, the first one at once; a rate of 0 is as fast as the socket takes them, 0 tokens are no end.
+`0x0x16000` is that in frames with 16,000 bytes of text.
 
 Each token is one SSE event in one HTTP chunk, as llama.cpp and uvicorn send them. Its text is a mark and the time
 it was sent at (see `stamp`), so that whoever receives it, in whatever dialect, can tell what the way has cost.
@@ -12,6 +13,7 @@ import random
 import re
 import select
 import socket
+from functools import lru_cache
 from itertools import count
 from time import monotonic
 
@@ -51,12 +53,17 @@ def _chunk(data: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 
-def _token(now: float) -> bytes:
-    return _chunk(_BEFORE + stamp(now) + _AFTER)
+def _token(now: float, size: int = 0) -> bytes:
+    return _chunk(_BEFORE + stamp(now).ljust(size, b"x") + _AFTER)
+
+
+@lru_cache
+def _block(size: int) -> bytes:
+    """Some frames of that size, to be sent again and again."""
+    return _token(0.0, size) * max(1, _BLOCK * 200 // max(200, size))
 
 
 _END = _chunk(_LAST) + b"0\r\n\r\n"
-_FLAT = _token(0.0) * _BLOCK
 
 
 class _Stream:
@@ -66,7 +73,7 @@ class _Stream:
         self.socket = connection
         self.received = b""
         self.unsent = b""
-        self.rate = self.left = 0
+        self.rate = self.left = self.size = 0
 
 
 class _Upstream:
@@ -130,9 +137,10 @@ class _Upstream:
         if not found or length is None or len(body) < int(length[1]):
             return
         stream.received = b""
-        asked = re.search(rb'"model": ?"(?:openai/)?(\d+)x(\d+)"', body)
+        asked = re.search(rb'"model": ?"(?:openai/)?(\d+)x(\d+)(?:x(\d+))?"', body)
         assert asked is not None, body
         stream.rate, stream.left = int(asked[1]), int(asked[2]) or -1
+        stream.size = int(asked[3] or 0)
         if not stream.rate:
             self._write(stream, _HEAD)
             return
@@ -184,7 +192,7 @@ class _Upstream:
         if stream.rate or not stream.left:
             return b""
         if stream.left < 0:
-            return _FLAT
+            return _block(stream.size)
         tokens = min(stream.left, _BLOCK)
         stream.left -= tokens
         return _token(0.0) * tokens + (b"" if stream.left else _END)
