@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
+from typing import get_args
 
 from ..calls.toolbox import Toolbox
 from ..sessions.session import Session
 from ..sessions.turn import Turn
 
-# Each fills the table; their order is that of `!help`.
-from . import (  # noqa: F401
+# Each fills the table.
+from . import (
     approvals,
     branches,
     delegation,
@@ -24,7 +25,16 @@ from . import (  # noqa: F401
 )
 from .direct import tool_commands
 from .script import Invocation, Script, read
-from .table import TABLE, Call, Command, NotAllowed, UsageError
+from .table import TABLE, Call, Command, Group, NotAllowed, UsageError
+
+# The order of `!help`, inside its groups.
+_ORDER = [
+    module.__name__
+    for module in (
+        *(sessions, branches, jobs, trace, models, delegation, prompts, gates, approvals, display, limits),
+        operator,
+    )
+]
 
 # Characters; the nearest command to something longer is not looked for.
 LONGEST_NAME = 64
@@ -45,12 +55,12 @@ class Commands:
         """All commands by group, those for the `owner` as well or not, and the model's tools."""
         entries = self._all()
         if owner not in self._overviews:
-            names: dict[str, list[str]] = {}
+            names: dict[str, list[str]] = {group: [] for group in get_args(Group)}
             for entry in entries.values():
                 if not entry.hidden and (owner or not entry.owner):
                     names.setdefault(entry.group, []).append(f"!{entry.name}")
             tools = ", ".join(tool.name for tool in self._toolbox)
-            lines = [f"{group}: {' '.join(each)}" for group, each in names.items()]
+            lines = [f"{group}: {' '.join(each)}" for group, each in names.items() if each]
             lines += [f"The model's tools: {tools}"] if tools else []
             lines += ["@<key> <text> asks another model once.", "!help <command> explains one."]
             self._overviews[owner] = "\n".join(lines)
@@ -112,6 +122,11 @@ class Commands:
     def _all(self) -> dict[str, Command]:
         toolbox = self._toolbox
         if self._changes != toolbox.changes:
-            self._changes, self._entries = toolbox.changes, TABLE | tool_commands(toolbox)
+            self._changes, self._entries = toolbox.changes, _in_order(TABLE) | tool_commands(toolbox)
             self._overviews = {}
         return self._entries
+
+
+def _in_order(table: dict[str, Command]) -> dict[str, Command]:
+    """The table by the modules of its commands, and not as they happened to be imported."""
+    return dict(sorted(table.items(), key=lambda entry: _ORDER.index(entry[1].run.__module__)))

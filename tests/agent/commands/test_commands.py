@@ -545,6 +545,11 @@ class ToolCommandTests(TurnCase):
         self.house.calls[-1].call_tools(("clock", "{}"))
         self.assertEqual(self.house.calls[-1].request.tools, [])
 
+    def test_help_begins_with_what_people_need_most(self) -> None:
+        groups = [line.partition(":")[0] for line in self.listen("!help").text.splitlines() if ": !" in line]
+        self.assertEqual(groups[:5], ["Chat", "Models", "Tools", "Gates", "Server"])
+        self.assertTrue(self.listen("!help").text.startswith("Chat: !help !reset"))
+
     def test_help_fits_a_phone_and_explains_each_command(self) -> None:
         text = self.say("!help", owner=True)
         self.assertLess(sum(1 + len(line) // 40 for line in text.splitlines()), 31)
