@@ -1,15 +1,18 @@
-"""`agentctl doctor` from the page: every client's part is played against this server, in a thread."""
+"""`agentctl doctor` from the page: every client's part is played against this server, in a thread.
+
+The doctor's tables are large, and are imported only where somebody presses the button.
+"""
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
 
-from ..doctor.clients import clients
-from ..doctor.replay import Client, examine
-from ..doctor.visit import Server
+if TYPE_CHECKING:
+    from ..doctor.replay import Client
+    from ..doctor.visit import Server
 
 Run = Callable[..., Deferred[Any]]
 
@@ -30,11 +33,13 @@ class Checkup:
         self._is_running = False
         self.rows: list[Row] = []
 
-    async def begin(self, server: Server, key: str) -> None:
+    async def begin(self, server: "Server", key: str) -> None:
         """Plays all clients' parts, unless that goes on already; `key` lists the models."""
         if self._is_running:
             return
         self._is_running = True
+        from ..doctor.clients import clients
+
         try:
             models = await self._run(server.models, {"Authorization": f"Bearer {key}"})
             patients = clients(models)
@@ -45,5 +50,7 @@ class Checkup:
             self._is_running = False
 
 
-def _complaint(client: Client, server: Server) -> str:
+def _complaint(client: "Client", server: "Server") -> str:
+    from ..doctor.replay import examine
+
     return str(examine(client, server.ask) or "")

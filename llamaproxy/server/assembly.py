@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import treq
 from msgspec import Struct
 from twisted.application.service import IService
 from twisted.internet.defer import Deferred, gatherResults, succeed
@@ -117,7 +116,7 @@ def assemble(
         {key: e.llm_tools if e.tool_call_available else () for key, e in registry.models.items()},
     )
     recorder = Recorder(door.turn_log) if door.recorder else Unrecorded()
-    notifier = Notifier(treq.post, door.notify_hosts, door.notify_link or "", reactor)
+    notifier = Notifier(_post, door.notify_hosts, door.notify_link or "", reactor)
     agent = _agent(
         home, environ, config, default, models, embedders, toolbox, stored, recorder, notifier, reactor
     )
@@ -238,6 +237,13 @@ def _agent(
         recorder=recorder,
         notifier=notifier,
     )
+
+
+def _post(*arguments: Any, **named: Any) -> Deferred[Any]:
+    """treq's `post`; most servers notify nobody, and do without all that it brings along."""
+    import treq
+
+    return treq.post(*arguments, **named)
 
 
 def _keep(file: JsonFile, key: str, field: str, value: Any) -> None:
