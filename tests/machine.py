@@ -61,6 +61,11 @@ def children(pid: int) -> list[int]:
     return [int(child) for child in _proc(pid, f"task/{pid}/children").split()]
 
 
+def command_of(pid: int) -> str:
+    """How a process was called; "" for one that only waits to be waited for."""
+    return _proc(pid, "cmdline").replace("\0", " ")
+
+
 def is_alive(pid: int) -> bool:
     """Whether a process runs; one that only waits to be waited for does not."""
     try:

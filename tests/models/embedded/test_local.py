@@ -16,11 +16,12 @@ from twisted.trial.unittest import TestCase
 
 from llamaproxy.config import Home, ModelEntry, ModelRegistry
 from llamaproxy.models.embedded import pulse
+from llamaproxy.models.embedded.keeper import SCRIPT
 from llamaproxy.models.registry import build_embedders, build_models, model_context
 from llamaproxy.seams.errors import ContextTooLong, ModelError, ModelUnavailable
 from llamaproxy.seams.interfaces import IEmbedder, IModel
 from llamaproxy.seams.types import Message, ModelRequest, Options
-from tests.machine import NO_WEIGHTS, WEIGHTS, children, until
+from tests.machine import NO_WEIGHTS, WEIGHTS, children, command_of, until
 
 from ..fakes import HELLO, Listener
 
@@ -56,6 +57,11 @@ class Teller(Listener):
 STORY = ModelRequest(
     messages=[Message(role="user", content="Tell me a long story.")], options=Options(max_tokens=400)
 )
+
+
+def own_models() -> list[int]:
+    """The models' processes of this one, which has other children too: a database that other tests have started."""
+    return [child for child in children(os.getpid()) if SCRIPT.name in command_of(child)]
 
 
 class LocalCase(TestCase):
@@ -110,7 +116,7 @@ class LocalModelTests(LocalCase):
             assert result.usage is not None
             self.assertGreater(result.usage.completion_tokens, 0)
         self.assertTrue(model.info().loaded)
-        self.assertEqual(len(children(os.getpid())), 1)
+        self.assertEqual(len(own_models()), 1)
         self.assertLess((await model.chat(HELLO, Listener())).load_seconds, 0.1)
 
     async def test_small_weights_do_not_say_the_same_sentence_again_and_again(self) -> None:
@@ -152,33 +158,33 @@ class LocalModelTests(LocalCase):
     async def test_child_that_dies_is_started_again(self) -> None:
         model = self.model(max_tokens=8)
         await model.chat(HELLO, Listener())
-        (first,) = children(os.getpid())
+        (first,) = own_models()
         os.kill(first, signal.SIGKILL)
         # Sent to a child that is about to be gone: tried once more, which waits for the new one.
         listener = Listener()
         await model.chat(HELLO, listener)
         self.assertTrue(listener.text)
-        self.assertNotEqual(children(os.getpid()), [first])
+        self.assertNotEqual(own_models(), [first])
 
     async def test_child_that_hangs_is_ended_and_started_again(self) -> None:
         self.patch(pulse, "INTERVAL", 0.2)
         self.patch(pulse, "PATIENCE", 2.0)
         model = self.model(max_tokens=8)
         await model.chat(HELLO, Listener())
-        (first,) = children(os.getpid())
+        (first,) = own_models()
         os.kill(first, signal.SIGSTOP)
         # It breaks off with the child, which is tried once more.
         listener = Listener()
         await model.chat(HELLO, listener)
         self.assertTrue(listener.text)
-        self.assertNotEqual(children(os.getpid()), [first])
+        self.assertNotEqual(own_models(), [first])
 
     async def test_child_that_dies_in_the_middle_breaks_the_call_off(self) -> None:
         model = self.model()
         teller = Teller()
         done = model.chat(STORY, teller)
         await teller.begun
-        os.kill(children(os.getpid())[0], signal.SIGKILL)
+        os.kill(own_models()[0], signal.SIGKILL)
         with self.assertRaises(ModelError) as caught:
             await done
         self.assertIn("broke off in the middle", str(caught.exception))
@@ -186,17 +192,17 @@ class LocalModelTests(LocalCase):
     async def test_signals_to_the_whole_group_are_left_to_the_server(self) -> None:
         model = self.model(max_tokens=8)
         await model.chat(HELLO, Listener())
-        (child,) = children(os.getpid())
+        (child,) = own_models()
         os.kill(child, signal.SIGINT)
         os.kill(child, signal.SIGTERM)
         await model.chat(HELLO, Listener())
-        self.assertEqual(children(os.getpid()), [child])
+        self.assertEqual(own_models(), [child])
 
     async def test_stopping_leaves_no_process_and_starts_none(self) -> None:
         model = local_model(WEIGHTS, max_tokens=8)
         await model.chat(HELLO, Listener())
         await model.stop()
-        self.assertEqual(children(os.getpid()), [])
+        self.assertEqual(own_models(), [])
         with self.assertRaises(ModelUnavailable):
             await model.chat(HELLO, Listener())
 
@@ -204,7 +210,7 @@ class LocalModelTests(LocalCase):
         model = local_model(WEIGHTS, start="eager")
         await model.start()
         await model.stop()
-        self.assertEqual(children(os.getpid()), [])
+        self.assertEqual(own_models(), [])
 
     async def test_damaged_weights_fail_with_llama_cpps_own_words(self) -> None:
         damaged = Path(self.mktemp()).absolute()
