@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from functools import cached_property
 
-from msgspec import DecodeError, Raw, Struct, ValidationError
-from msgspec.json import Decoder
+from msgspec import Raw
 
+from .glance import text_of
 from .parsing import WireMessage
 from .provenance import own_words
 
@@ -14,18 +14,6 @@ LONGEST_END = 50_000
 # Characters of an app's history that an errand about it is asked with.
 MOST_HISTORY = 48_000
 _SYSTEM = ("system", "developer")
-
-# What decoding raises for a text that makes no sense.
-UNREADABLE = (ValidationError, DecodeError, UnicodeDecodeError, RecursionError)
-
-
-class _Part(Struct):
-    """One part of a `content` list, as far as it is text."""
-
-    text: str | None = None
-
-
-_texts: Decoder[str | list[_Part] | None] = Decoder(str | list[_Part] | None)
 
 
 class Outline:
@@ -49,9 +37,9 @@ class Outline:
         self.questions = len(self._users) if messages else 1
         self.answers = sum(message.role.lower() == "assistant" for message in messages)
         self.tools = tools
-        self.text = _ends(_text(self._users[-1].content) if self._users else prompt)
-        given = system if isinstance(system, str) else _text(system)
-        beside = [_text(message.content) for message in messages if message.role.lower() in _SYSTEM]
+        self.text = _ends(text_of(self._users[-1].content) if self._users else prompt)
+        given = system if isinstance(system, str) else text_of(system)
+        beside = [text_of(message.content) for message in messages if message.role.lower() in _SYSTEM]
         self.system = _ends("\n".join(filter(None, [given, *beside])))
 
     @cached_property
@@ -63,7 +51,7 @@ class Outline:
     def last_system(self) -> str:
         """The last message, if it is one of the system's: some apps end with an instruction in its name."""
         last = self._messages[-1] if self._messages else None
-        return _text(last.content) if last is not None and last.role.lower() in _SYSTEM else ""
+        return text_of(last.content) if last is not None and last.role.lower() in _SYSTEM else ""
 
     def conversation(self) -> str:
         """What the app shows of the conversation before its last message, the end of it if it is long."""
@@ -77,7 +65,7 @@ class Outline:
             role = message.role.lower()
             if role not in ("user", "assistant"):
                 continue
-            said = _words(message) if role == "user" else _text(message.content)
+            said = _words(message) if role == "user" else text_of(message.content)
             lines.append(f"{role.upper()}: {said.strip()[-left:]}")
             left -= len(lines[-1])
         return "\n\n".join(reversed(lines))
@@ -87,17 +75,6 @@ def _ends(text: str) -> str:
     return text if len(text) <= 2 * LONGEST_END else f"{text[:LONGEST_END]}\n{text[-LONGEST_END:]}"
 
 
-def _text(content: Raw) -> str:
-    """The text of a content; what makes no sense has none, as only the turn's message is judged."""
-    try:
-        said = _texts.decode(content)
-    except UNREADABLE:
-        return ""
-    if isinstance(said, list):
-        return "\n".join([part.text for part in said if part.text])
-    return said or ""
-
-
 def _words(message: WireMessage) -> str:
     """What a person typed of a message."""
-    return own_words(_text(message.content)).strip()
+    return own_words(text_of(message.content)).strip()

@@ -4,14 +4,17 @@ from collections.abc import Sequence
 from hashlib import blake2b
 from typing import Protocol
 
-from msgspec import DecodeError, Raw, Struct, ValidationError
-from msgspec.json import Decoder, encode
+from msgspec import Raw, Struct
+from msgspec.json import encode
 
 from ..seams.openings import opening_of
+from .glance import UNREADABLE, text_of, texts_of
 from .provenance import apart, own_words
 
 # Of an app's history, how many places back an edit is followed.
 MAX_TRAIL = 64
+# The parts of an answer that are not said.
+_THOUGHTS = ("thinking", "reasoning")
 
 
 class Said(Protocol):
@@ -26,16 +29,6 @@ class Said(Protocol):
         """What it says, as JSON."""
 
 
-class _Part(Struct):
-    """One part of a `content` list, as far as it is text."""
-
-    type: str = "text"
-    text: str | None = None
-
-
-_texts: Decoder[str | list[_Part] | None] = Decoder(str | list[_Part] | None)
-
-
 class Trail(Struct, frozen=True):
     """`places` and `shown` are `ChatTurn.trail` and `ChatTurn.shown`; `steps` are the places behind each of the last
     messages of the user that have no answer between them, behind each of its runs if an app put several into one.
@@ -44,9 +37,6 @@ class Trail(Struct, frozen=True):
     places: tuple[str, ...]
     shown: tuple[str | None, ...]
     steps: tuple[tuple[str, ...], ...]
-
-
-_UNREADABLE = (ValidationError, DecodeError, UnicodeDecodeError, RecursionError)
 
 
 def read_trail(messages: Sequence[Said]) -> Trail:
@@ -78,20 +68,9 @@ def read_trail(messages: Sequence[Said]) -> Trail:
 
 
 def _opening(pieces: Sequence[Raw]) -> str | None:
-    return opening_of("\n".join(map(_text, pieces))) if pieces else None
-
-
-def _text(content: Raw) -> str:
-    """What an answer says; nothing where that makes no sense, for a history is not judged."""
-    try:
-        said = _texts.decode(content)
-    except _UNREADABLE:
-        return ""
-    if isinstance(said, list):
-        return "\n".join(
-            [part.text for part in said if part.text and part.type not in ("thinking", "reasoning")]
-        )
-    return said or ""
+    if not pieces:
+        return None
+    return opening_of("\n".join(text_of(piece, without=_THOUGHTS) for piece in pieces))
 
 
 def _texts_as_json(content: Raw) -> list[bytes]:
@@ -100,8 +79,7 @@ def _texts_as_json(content: Raw) -> list[bytes]:
     Pictures are skipped over, a history may be full of them. So is what an app wraps around its newest message only.
     """
     try:
-        said = _texts.decode(content)
-    except _UNREADABLE:
+        pieces = texts_of(content)
+    except UNREADABLE:
         return [bytes(content)]
-    pieces = [said] if isinstance(said, str) else [part.text for part in said or () if part.text]
     return [*map(encode, apart(own_words(piece) or None for piece in pieces) or [""])]
