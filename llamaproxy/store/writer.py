@@ -104,7 +104,7 @@ class Writer:
         self._thread.run(lambda: _work_off([entry.work for entry in batch])).addBoth(self._worked, len(batch))
 
     def _worked(self, results: Any, asked: int) -> None:
-        self._busy = False
+        # Busy until all are told: whoever writes in answer comes behind those whose work is done already.
         for result in results:
             # A queue that was abandoned meanwhile has nobody to tell.
             if not self._queue:
@@ -119,6 +119,7 @@ class Writer:
             if entry.told:
                 # It is in the log already.
                 entry.done.addErrback(lambda _: None)
+        self._busy = False
         if len(results) < asked and self._queue:
             self._retry = self._clock.callLater(RETRY, self._send)
             self._watch()

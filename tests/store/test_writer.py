@@ -66,6 +66,24 @@ class WriterTests(SynchronousTestCase):
         self.assertEqual(self.written, ["a", "b", "c"])
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
+    def test_who_writes_in_answer_to_a_write_has_nothing_done_twice_and_gets_the_own_result(self) -> None:
+        self.write("first")
+        # What comes while the thread works goes over together.
+        answers = [self.write(name) for name in "abc"]
+        more: list[Deferred[str]] = []
+
+        def go_on(name: str) -> str:
+            more.append(self.write(f"after {name}"))
+            return name
+
+        for answer in answers:
+            answer.addCallback(go_on)
+        self.pass_time(0)
+        self.assertEqual(self.written, ["first", *"abc", "after a", "after b", "after c"])
+        self.assertEqual([self.successResultOf(each) for each in answers], ["a", "b", "c"])
+        self.assertEqual([self.successResultOf(each) for each in more], ["after a", "after b", "after c"])
+        self.assertFalse(self.writer.waits("s"))
+
     def test_work_that_fails_fails_alone(self) -> None:
         broken = self.writer.write("s", lambda: 1 // 0)
         fine = self.write("a")
