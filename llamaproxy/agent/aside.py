@@ -6,6 +6,7 @@ from twisted.internet.interfaces import IPushProducer
 from zope.interface import implementer
 
 from ..seams.interfaces import IDeltaReceiver, IModel
+from ..seams.spans import Span
 from ..seams.surrogates import joined
 from ..seams.types import ChatTurn, Message, ModelDelta, ModelRequest, Text, Usage
 
@@ -52,17 +53,23 @@ async def ask_aside(
     session_id: str = "",
     show: Callable[[str], None] | None = None,
     spent: Callable[[Usage], None] | None = None,
+    span: Span | None = None,
 ) -> str:
     """What `model` answers to `turn` under the system prompt `system`, "" for none. Raises `ModelError`.
 
-    `timeout`, `depth` and `session_id` are as in `ModelRequest`; `show` gets the text as it comes, `spent` the tokens
-    that the model's server counted.
+    `timeout`, `depth`, `session_id` and `span` are as in `ModelRequest`; `show` gets the text as it comes, `spent`
+    the tokens that the model's server counted.
     """
     question = Message(role="user", content=turn.text, images=turn.images)
     messages = [Message(role="system", content=system), question] if system else [question]
     answer = _Answer(show)
     request = ModelRequest(
-        messages=messages, options=turn.options, session_id=session_id, depth=depth, timeout=timeout
+        messages=messages,
+        options=turn.options,
+        session_id=session_id,
+        depth=depth,
+        timeout=timeout,
+        span=span,
     )
     result = await model.chat(request, answer)
     if spent is not None and result.usage is not None:

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from .checks import plugin_block
+from .collector import hindrance
 from .files import JsonFile
 from .home import Home, is_assignment
 from .load import OF_PLUGINS
@@ -37,6 +38,8 @@ def advice(home: Home, environ: Mapping[str, str]) -> Iterator[str]:
             f"{home.gate_defaults_file}: {line}" for line in _unknown(content, known, "", near_only=False)
         )
     yield from _of_env(home)
+    if line := hindrance({**home.read_env(), **environ}):
+        yield line
 
 
 def nearest(word: str, known: Any) -> str:

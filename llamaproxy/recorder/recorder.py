@@ -10,6 +10,7 @@ from zope.interface import implementer
 from ..seams.interfaces import IRecorder
 from ..seams.oversight import CallerTally, Health, IRecords, Point
 from ..seams.records import LONGEST_REASON, Record
+from ..seams.spans import Span
 from ..seams.telling import line_of
 from .hour import Hour
 from .rings import Rings
@@ -25,14 +26,20 @@ class Recorder:
     """The flight recorder of one process.
 
     `lines` says how the log tells of a turn: in a `line`, as `json`, or not at all (`off`); `now` gives Unix seconds.
+    `span_of` gives a turn its span, by the one that caused it; None where nobody is told of spans.
     """
 
     log = Logger()
 
     def __init__(
-        self, lines: str = "line", now: Callable[[], float] = time, rings: Rings | None = None
+        self,
+        lines: str = "line",
+        now: Callable[[], float] = time,
+        rings: Rings | None = None,
+        span_of: Callable[[Span | None], Span] | None = None,
     ) -> None:
         self._lines = lines
+        self._span_of = span_of
         self._now = now
         self._rings = rings or Rings()
         self._live: dict[int, Record] = {}
@@ -46,6 +53,8 @@ class Recorder:
     def begin(self, record: Record) -> None:
         """See `IRecorder`."""
         record.began = self._now()
+        if self._span_of is not None:
+            record.span = self._span_of(record.cause)
         until = self._words.get(record.session_id)
         record.keeps_words = until is not None and record.began < until
         self._live[id(record)] = record

@@ -7,6 +7,9 @@ keeps records gets it when the turn is over. Nothing is added per token.
 from typing import Literal
 
 from msgspec import Struct, field
+from msgspec.structs import replace
+
+from .spans import Span
 
 # What came of a tool call.
 Verdict = Literal["ran", "failed", "refused", "asked", "wrong", "late"]
@@ -24,19 +27,20 @@ MOST_ENTRIES = 200
 
 
 class ToolUse(Struct, kw_only=True, omit_defaults=True):
-    """One call of a tool; times are in seconds, `at` from the turn's beginning."""
+    """One call of a tool; times are in seconds, `at` from the turn's beginning; `span` as in `Attempt`."""
 
     name: str
     at: float
     seconds: float = 0.0
     verdict: Verdict = "ran"
+    span: Span | None = None
 
 
 class Attempt(Struct, kw_only=True, omit_defaults=True):
     """One time that a model was asked; times are in seconds, `at` from the turn's beginning.
 
     `messages` of the history were sent and `left_out` of it were not. `counted` says that the model's server counted
-    the tokens, which are guessed otherwise.
+    the tokens, which are guessed otherwise. `span` is its own, where spans are told.
     """
 
     model: str
@@ -50,6 +54,7 @@ class Attempt(Struct, kw_only=True, omit_defaults=True):
     completion_tokens: int = 0
     counted: bool = False
     error: str = ""
+    span: Span | None = None
 
     @property
     def rate(self) -> float | None:
@@ -68,7 +73,8 @@ class Record(Struct, kw_only=True, omit_defaults=True):
     the session, `first` the time to the first piece of the reply, `paused` how long a slow reader held it in `pauses`
     times. `commands` are names of commands alone. `errands` are an app's own questions that were answered beside it.
     `joined` is the request whose turn this one heard the rest of. `asked` and `answered` are words, kept only where
-    `keeps_words` says that the operator wants them.
+    `keeps_words` says that the operator wants them. `cause` is the span of another program that caused the request,
+    `span` the turn's own, where spans are told.
     """
 
     request_id: str = ""
@@ -98,6 +104,8 @@ class Record(Struct, kw_only=True, omit_defaults=True):
     keeps_words: bool = False
     asked: str = ""
     answered: str = ""
+    cause: Span | None = None
+    span: Span | None = None
 
     @property
     def model(self) -> str:
@@ -120,12 +128,26 @@ class Record(Struct, kw_only=True, omit_defaults=True):
         return self.attempts[-1].rate if self.attempts else None
 
     def take_over(self, earlier: "Record") -> None:
-        """The turn of an earlier request goes on for this one."""
+        """The turn of an earlier request goes on for this one; the earlier one keeps a copy of what was done so far."""
         self.commands, self.attempts, self.tools = earlier.commands, earlier.attempts, earlier.tools
         self.queued, self.joined = earlier.queued, earlier.request_id
+        earlier.attempts = [replace(attempt, span=None) for attempt in self.attempts]
+        earlier.tools = [replace(tool, span=None) for tool in self.tools]
+        later = self.start - earlier.start
+        for attempt in self.attempts:
+            attempt.at -= later
+        for tool in self.tools:
+            tool.at -= later
+
+    def ask(self, attempt: Attempt) -> Span | None:
+        """Notes that a model is asked; returns the span that this causes what its server does, None for none."""
+        attempt.span = self.span and self.span.child()
+        self.attempts.append(attempt)
+        return attempt.span or self.cause
 
     def use(self, tool: ToolUse) -> None:
         """Notes the call of a tool."""
+        tool.span = self.span and self.span.child()
         if len(self.tools) < MOST_ENTRIES:
             self.tools.append(tool)
 

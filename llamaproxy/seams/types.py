@@ -12,6 +12,7 @@ from .gates import Leave
 from .grants import EVERYTHING, Grants
 from .images import Image as Image
 from .records import Record
+from .spans import Span
 
 Role = Literal["system", "user", "assistant", "tool"]
 
@@ -163,7 +164,7 @@ class ToolContext(Struct, frozen=True, kw_only=True):
     `show(who, text)` gives the user a piece of what somebody says, beside the answer, while the tool runs. `leave` is
     what the call may touch of a database; None for one that no gate stands before, since a person made it. `asks` says
     that the user can be asked (see `AsksUser`), `answer` is what they said to the last question of this very call: ""
-    for a mere yes, None if there was none.
+    for a mere yes, None if there was none. `span` is the cause of what the tool asks of others.
     """
 
     session_id: str
@@ -174,6 +175,7 @@ class ToolContext(Struct, frozen=True, kw_only=True):
     leave: Leave | None = None
     asks: bool = False
     answer: str | None = None
+    span: Span | None = None
 
 
 class Mark(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -260,7 +262,7 @@ class ModelRequest(Struct, frozen=True, kw_only=True):
     back ends that keep a history of their own; it is empty for a call outside any session. `depth` counts the
     delegations above the call, which a back end passes on to where more agents may be. `timeout` is in seconds,
     for the whole call; None leaves it to the model's entry. With `must_call` the answer has to be a call of one of the
-    tools, where the back end has a way to say so.
+    tools, where the back end has a way to say so. `span` is what a back end over HTTP is told as the cause.
     """
 
     messages: Sequence[Message]
@@ -270,6 +272,7 @@ class ModelRequest(Struct, frozen=True, kw_only=True):
     depth: int = 0
     timeout: float | None = None
     must_call: bool = False
+    span: Span | None = None
 
 
 # How an answer ended. The last three say that there would have been more: a filter took it, the model refused to go on,

@@ -36,7 +36,6 @@ from ..recorder.recorder import Recorder
 from ..seams.errors import AgentError
 from ..seams.gates import Kind, Side
 from ..seams.interfaces import IBackEnd, IEmbedder, IModel, INotifier, IPeers, IRecorder
-from ..seams.unrecorded import Unrecorded
 from ..sockets.stalls import StallDetector
 from ..tools.registry import Workshop, load_tools
 from ..web.allowances import allowance_of
@@ -51,6 +50,7 @@ from ..web.site import FrontSite
 from .limits import limits_of
 from .notifier import Notifier
 from .readiness import model_check, store_check
+from .recording import recording
 from .reload import Reloader
 from .service import Part, give_up
 from .storage import Storage, storage
@@ -117,7 +117,9 @@ def assemble(
         tools.fixed,
         {key: e.llm_tools if e.tool_call_available else () for key, e in registry.models.items()},
     )
-    recorder = Recorder(door.turn_log) if door.recorder else Unrecorded()
+    # Reloads change the entries, and come last.
+    records = recording(door, environ, lambda: reloader.config.registry.models, reactor)
+    recorder = records.recorder
     notifier = Notifier(_post, door.notify_hosts, door.notify_link or "", reactor)
     agent = _agent(
         home, environ, config, default, models, embedders, toolbox, stored, recorder, notifier, reactor
@@ -184,6 +186,7 @@ def assemble(
         Part(partial(tools.start, toolbox), tools.stop),
         Part(reader.start),
         Part(lambda: None, notifier.stop),
+        *records.services,
         Part(agent.start, lambda: Deferred.fromCoroutine(agent.stop())),
         entrance,
         Part(site.meters.watch_reactor, site.meters.rest),

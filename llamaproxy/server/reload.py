@@ -40,7 +40,7 @@ class Reloader:
         tools: Tools,
         toolbox: Toolbox,
     ) -> None:
-        self._home, self._config, self._environ = home, config, environ
+        self._home, self.config, self._environ = home, config, environ
         # A flag beats the files as long as the server runs.
         self._flag = default if default != config.registry.default_model else ""
         self._agent, self._context, self._back_ends = agent, context, back_ends
@@ -69,14 +69,14 @@ class Reloader:
             self.log.warn("{line}", line=line)
         if self._needs_restart(config):
             self.log.warn("what was changed about the server itself, or its tools of MCP waits for a restart")
-        self._config = config
+        self.config = config
         self.log.info(
             "the files were read again; {count} models, default {key}", count=len(self._current), key=default
         )
 
     def _fresh(self, config: Configuration, default: str) -> dict[str, IBackEnd]:
         """Back ends for the entries that are new or changed. Raises `ConfigError`."""
-        old = self._config.registry.models
+        old = self.config.registry.models
         changed = {key: entry for key, entry in config.registry.models.items() if old.get(key) != entry}
         registry = ModelRegistry(default_model=default, models=changed)
         kept = {key for key in self._current if key in config.registry.models and key not in changed}
@@ -104,7 +104,7 @@ class Reloader:
         for key, entry in entries.items():
             if key in fresh:
                 current[key] = fresh[key]
-            elif key in self._current and entry == self._config.registry.models.get(key):
+            elif key in self._current and entry == self.config.registry.models.get(key):
                 current[key] = self._current[key]
         for key, back_end in self._current.items():
             if current.get(key) is not back_end:
@@ -137,11 +137,11 @@ class Reloader:
 
     def _renew_tools(self, config: Configuration) -> None:
         workshop = Workshop(reactor=self._context.reactor, environ=self._environ.get, home=self._home.path)
-        kept = unchanged(self._config.tools, config.tools)
+        kept = unchanged(self.config.tools, config.tools)
         self._tools.renew(load_tools(config.tools, workshop), self._toolbox, kept)
 
     def _needs_restart(self, config: Configuration) -> bool:
-        old = self._config
+        old = self.config
         return (
             old.settings.front_door != config.settings.front_door
             or old.settings.prompt_tools != config.settings.prompt_tools

@@ -24,6 +24,7 @@ from ..dialects.vectors import EmbedRequest
 from ..seams.errors import AgentError, NoEmbedder
 from ..seams.interfaces import IAgent, IRecorder
 from ..seams.records import LONGEST_NAME, Record
+from ..seams.spans import span_in
 from ..seams.types import Caller, Embeddings, ModelInfo, ReplyEnd, Text
 from ..seams.unrecorded import Unrecorded
 from . import errors
@@ -192,6 +193,10 @@ class Endpoints:
             dialect=request.plain_path[:LONGEST_NAME],
             client=name[:LONGEST_NAME],
             streamed=streamed,
+            cause=span_in(
+                request.requestHeaders.getRawHeaders(b"traceparent", ()),
+                request.requestHeaders.getRawHeaders(b"tracestate", ()),
+            ),
         )
 
     def _say(self, request: Intake, parsed: ChatRequest, encoder: Encoder, text: str) -> bytes:

@@ -26,6 +26,7 @@ class Call:
 
     def __init__(self, request: Request) -> None:
         assert request.content is not None
+        self.headers = request.requestHeaders
         asked = json.decode(request.content.read())
         messages = asked["messages"]
         self.tools: list[str] = [each["function"]["name"] for each in asked.get("tools", ())]

@@ -95,6 +95,7 @@ class AgentCall:
                 depth=context.depth,
                 session_id=conversation,
                 show=partial(context.show, key),
+                span=context.span,
             )
         finally:
             self._under_way.discard(conversation)

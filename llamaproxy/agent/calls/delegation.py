@@ -9,6 +9,7 @@ from zope.interface import implementer
 
 from ...seams.errors import ModelError, ToolError
 from ...seams.interfaces import IKeepsHistory, ITool
+from ...seams.spans import Span
 from ...seams.types import Access, ChatTurn, ToolContext
 from ..aside import ask_aside
 from ..backends import Backends
@@ -101,6 +102,7 @@ class Asker:
         depth: int,
         session_id: str = "",
         show: Callable[[str], None] | None = None,
+        span: Span | None = None,
     ) -> str:
         """What the model `key` answers to `prompt` alone: no system prompt, no history. Raises `ToolError`.
 
@@ -115,6 +117,7 @@ class Asker:
                 depth=depth + 1,
                 session_id=session_id,
                 show=show,
+                span=span,
             )
         )
         try:
@@ -183,5 +186,5 @@ class LlmCall:
         if context.depth >= self._limits.depths[DEPTH]:
             raise ToolError(f"delegation is limited to a depth of {self._limits.depths[DEPTH]}")
         return Deferred.fromCoroutine(
-            self._asker.ask(arguments["model"], arguments["prompt"], depth=context.depth)
+            self._asker.ask(arguments["model"], arguments["prompt"], depth=context.depth, span=context.span)
         )

@@ -148,6 +148,7 @@ class ToolRunner:
             leave=leave,
             asks=self._gatekeeper.may_ask(way),
             answer=self._turn.answer if way is Way.APPROVED else None,
+            span=use.span or self._turn.record.cause,
         )
         try:
             work: Deferred[object] = maybeDeferred(tool.run, arguments, context)

@@ -310,7 +310,8 @@ class ToolLoop:
             left_out=max(0, self._length - sent),
             tools=len(request.tools),
         )
-        turn.record.attempts.append(attempt)
+        if span := turn.record.ask(attempt):
+            request = replace(request, span=span)
         try:
             result = await self._answer_to(request)
         except ModelError as error:

@@ -55,6 +55,14 @@ def bearer(key: str) -> dict[str, str]:
     return {"authorization": f"Bearer {key}"} if key else {}
 
 
+def _passed_on(request: ModelRequest | None) -> dict[str, str]:
+    """What is passed on to where more agents may be: how deep they are, and what caused it all."""
+    if request is None:
+        return {}
+    depth = {DEPTH_HEADER: str(request.depth)} if request.depth else {}
+    return {**depth, **request.span.headers} if request.span else depth
+
+
 class Upstream:
     """The server of one model entry; `who` names the model in errors. Its address stands in the log only.
 
@@ -139,8 +147,7 @@ class Upstream:
         request: ModelRequest | None,
     ) -> T:
         watch = Watch(self._clock, self.time_limit(request))
-        depth = {DEPTH_HEADER: str(request.depth)} if request and request.depth else {}
-        answer = partial(self._answer, method, path, body, watch, depth)
+        answer = partial(self._answer, method, path, body, watch, _passed_on(request))
         try:
             try:
                 return await watch.over(take_in(await answer(), watch))
@@ -165,14 +172,14 @@ class Upstream:
             watch.stop()
 
     async def _answer(
-        self, method: str, path: str, body: Callable[[], bytes], watch: Watch, depth: Mapping[str, str]
+        self, method: str, path: str, body: Callable[[], bytes], watch: Watch, passed_on: Mapping[str, str]
     ) -> Response:
         """The head of an answer that is no refusal."""
         patience = self._entry.first_token_timeout
         watch.expect(patience, f"did not begin its reply within {patience:g} seconds (first_token_timeout)")
         server = await watch.over(self._locate())
         self._key = server.key
-        headers = {**_COMMON_HEADERS, **depth, **self._headers(server.key)}
+        headers = {**_COMMON_HEADERS, **passed_on, **self._headers(server.key)}
         try:
             url = server.url.rstrip("/") + path
             response = await watch.over(self._http.request(method, url, headers, body()))

@@ -1,0 +1,1 @@
+"""Tells tracing systems of turns that are over, as OpenTelemetry spans; loaded only where somebody wants them."""
