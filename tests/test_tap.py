@@ -1,5 +1,7 @@
 """From flags and files to a tree of services, as far as it goes without a socket."""
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -80,6 +82,38 @@ class BuildTests(SynchronousTestCase):
         door.privilegedStartService()
         port, _, _, interface = self.reactor.tcpServers[-1]
         return interface, port
+
+    def test_what_an_idle_server_does_not_use_is_not_loaded(self) -> None:
+        heavy = {
+            *(
+                "jsonschema",
+                "referencing",
+                "treq",
+                "requests",
+                "segno",
+                "sqlglot",
+                "mcp",
+                "pg8000",
+                "click",
+                "rich",
+            ),
+            *(
+                "backports.zstd",
+                "opentelemetry",
+                "llamaproxy.doctor",
+                "llamaproxy.workers",
+                "llamaproxy.models.agent",
+            ),
+            *("llamaproxy.models.anthropic", "llamaproxy.models.embedded.local", "llamaproxy.models.ollama"),
+        }
+        program = (
+            "import sys; from pathlib import Path; from twisted.internet.testing import MemoryReactorClock;"
+            "from llamaproxy.config import Home; from llamaproxy.tap import Options, build;"
+            f"build(Options(), Home(Path({str(self.home.path)!r})), MemoryReactorClock());"
+            f"print(sorted({heavy} & {{*sys.modules}}))"
+        )
+        loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+        self.assertEqual(loaded.stdout.strip(), "[]")
 
     def test_flag_beats_the_file_and_the_file_beats_the_default(self) -> None:
         self.write({"llama_port": 28081})

@@ -18,7 +18,6 @@ from twisted.web.iweb import IRequest
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
-from ..doctor.visit import Server
 from ..seams.errors import BadRequest, Forbidden, NotFound, Unauthorized
 from ..seams.gates import Kind, Side
 from ..seams.oversight import Decision, IOversight, IRecords
@@ -278,6 +277,9 @@ class Pages(Resource):
         return _json(request, {"done": True})
 
     def _examine(self, request: Intake) -> bytes:
+        # Weighs half a megabyte, and so is loaded with the first examination.
+        from ..doctor.visit import Server
+
         host = request.getHost()
         scheme = "https" if request.isSecure() else "http"
         server = Server(scheme, host.host, host.port, "")

@@ -1,20 +1,19 @@
-"""A client's JSON schema, looked at before any model's server is: a broken one is the client's mistake."""
+"""A client's JSON schema, looked at before any model's server is: a broken one is the client's mistake.
+
+The validator is loaded with the first schema, which most servers never see.
+"""
 
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote
 
-from jsonschema import Draft7Validator, Draft202012Validator
-from jsonschema.exceptions import SchemaError
 from msgspec import json
 
 from ..seams.errors import BadRequest
 
 # Bytes. What is larger takes long to judge, and is left to the model's server.
 _LARGEST = 64 * 1024
-# Tried in this order; servers know both.
-_DIALECTS = (Draft202012Validator, Draft7Validator)
 
 
 def checked(schema: dict[str, Any], field: str) -> dict[str, Any]:
@@ -28,12 +27,15 @@ def checked(schema: dict[str, Any], field: str) -> dict[str, Any]:
 @lru_cache(maxsize=256)
 def _problem(encoded: bytes) -> str:
     """What is wrong with a schema, "" for nothing. Programs ask with the same few again and again."""
+    from jsonschema import Draft7Validator, Draft202012Validator
+    from jsonschema.exceptions import SchemaError
+
     schema = json.decode(encoded)
     try:
-        _DIALECTS[0].check_schema(schema)
+        Draft202012Validator.check_schema(schema)
     except SchemaError as error:
-        try:
-            _DIALECTS[1].check_schema(schema)
+        try:  # servers know both
+            Draft7Validator.check_schema(schema)
         except SchemaError:
             where = "/".join(map(str, error.absolute_path))
             return f"is broken{f' at {where}' if where else ''}: {error.message[:200]}"

@@ -1,4 +1,7 @@
-"""From the entries of `llm-models.json` to models that can be asked."""
+"""From the entries of `llm-models.json` to models that can be asked.
+
+The module of a type is loaded with its first entry: what all of them need would be megabytes of an idle server.
+"""
 
 from collections.abc import Callable
 from typing import Any, cast
@@ -11,14 +14,8 @@ from twisted.logger import Logger
 from ..config import ConfigError, Home, ModelEntry, ModelRegistry
 from ..seams.interfaces import IEmbedder, IModel, IModelType
 from ..sockets.eager import LimitedReceiving
-from .agent import AgentChat, RemoteAgent
-from .anthropic import AnthropicChat, anthropic_headers
 from .embedded.keeper import AnyKeeper
-from .embedded.local import LocalEmbedder, LocalModel
 from .embedding import Embedding, read_ollama, read_openai
-from .ollama import OllamaChat
-from .openai import OpenAIChat
-from .python.model import PythonModel
 from .remote import RemoteEmbedder, RemoteModel, locator, who_is
 from .upstream.bare import BareClient
 from .upstream.client import Endpoints, Http, PlainClient
@@ -83,6 +80,8 @@ Builder = Callable[[str, ModelEntry, ModelContext], BackEnd]
 
 
 def _openai(key: str, entry: ModelEntry, context: ModelContext) -> BackEnd:
+    from .openai import OpenAIChat
+
     upstream = _upstream(key, entry, context)
     if entry.embedding:
         return RemoteEmbedder(
@@ -92,6 +91,8 @@ def _openai(key: str, entry: ModelEntry, context: ModelContext) -> BackEnd:
 
 
 def _ollama(key: str, entry: ModelEntry, context: ModelContext) -> BackEnd:
+    from .ollama import OllamaChat
+
     upstream = _upstream(key, entry, context)
     if entry.embedding:
         return RemoteEmbedder(
@@ -109,22 +110,30 @@ def _upstream(
 
 
 def _local(key: str, entry: ModelEntry, context: ModelContext) -> BackEnd:
+    from .embedded.local import LocalEmbedder, LocalModel
+
     kind = LocalEmbedder if entry.embedding else LocalModel
     keeper = context.keepers(key)
     return kind(key, entry, context.reactor, context.http(entry), context.home.weights, keeper)
 
 
 def _anthropic(key: str, entry: ModelEntry, context: ModelContext) -> BackEnd:
+    from .anthropic import AnthropicChat, anthropic_headers
+
     upstream = _upstream(key, entry, context, anthropic_headers)
     return RemoteModel(key, entry, context.modified_at, AnthropicChat(entry, upstream))
 
 
 def _agent(key: str, entry: ModelEntry, context: ModelContext) -> BackEnd:
+    from .agent import AgentChat, RemoteAgent
+
     chat = AgentChat(key, entry, _upstream(key, entry, context), context.reactor)
     return RemoteAgent(key, entry, context.modified_at, chat)
 
 
 def _python(key: str, entry: ModelEntry, context: ModelContext) -> BackEnd:
+    from .python.model import PythonModel
+
     return PythonModel(key, entry, context.reactor, context.home)
 
 

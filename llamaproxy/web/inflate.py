@@ -1,4 +1,7 @@
-"""Request bodies that come compressed: inflated as they arrive, and never past a limit."""
+"""Request bodies that come compressed: inflated as they arrive, and never past a limit.
+
+The library for zstd is loaded with the first body that needs it.
+"""
 
 import sys
 import zlib
@@ -6,11 +9,6 @@ from collections.abc import Callable
 from typing import Protocol
 
 from ..seams.errors import AgentError, BadRequest
-
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
 
 # What RFC 9659 lets a zstd encoder for HTTP use at most: 8 MiB.
 ZSTD_WINDOW_LOG = 23
@@ -42,15 +40,40 @@ def _gzip(_: bytes) -> _Engine:
     return zlib.decompressobj(zlib.MAX_WBITS + 16)
 
 
-def _zstd(_: bytes) -> _Engine:
-    return zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: ZSTD_WINDOW_LOG})
+class _Zstd:
+    """zstd's own, with its error as `ValueError`."""
+
+    def __init__(self, _: bytes) -> None:
+        if sys.version_info >= (3, 14):
+            from compression import zstd
+        else:
+            from backports import zstd
+
+        self._broken = zstd.ZstdError
+        self._engine = zstd.ZstdDecompressor(
+            options={zstd.DecompressionParameter.window_log_max: ZSTD_WINDOW_LOG}
+        )
+
+    @property
+    def eof(self) -> bool:
+        return self._engine.eof
+
+    @property
+    def unused_data(self) -> bytes:
+        return self._engine.unused_data
+
+    def decompress(self, data: bytes, max_length: int, /) -> bytes:
+        try:
+            return self._engine.decompress(data, max_length)
+        except self._broken as error:
+            raise ValueError(str(error)) from None
 
 
 _ENGINES: dict[str, Callable[[bytes], _Engine]] = {
     "gzip": _gzip,
     "x-gzip": _gzip,
     "deflate": _deflate,
-    "zstd": _zstd,
+    "zstd": _Zstd,
 }
 
 
@@ -74,7 +97,7 @@ class Inflater:
             self._engine = _ENGINES[self._coding](data)
         try:
             return self._engine.decompress(data, limit + 1)
-        except (zlib.error, zstd.ZstdError, EOFError):
+        except (zlib.error, ValueError, EOFError):
             raise BadRequest(f"The body is not the {self._coding} that its headers promise.") from None
 
     def end(self) -> None:

@@ -1,14 +1,16 @@
 """The installed tools: which of them a model is offered, and whether the arguments of a call are what a tool takes."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from jsonschema.exceptions import SchemaError
 from twisted.logger import Logger
 
 from ...seams.grants import EVERYTHING, Grants
 from ...seams.interfaces import ITool
-from .arguments import BadArguments, Terms, decoded
+from .arguments import BadArguments, BrokenSchema, decoded
+
+if TYPE_CHECKING:
+    from .terms import Terms
 
 
 class Toolbox:
@@ -45,13 +47,15 @@ class Toolbox:
 
     def add(self, tool: ITool) -> None:
         """Installs a tool, in place of one that has its name; one whose schema is broken is left out."""
+        from .terms import Terms
+
         try:
             terms = Terms(tool.parameters)
-        except (SchemaError, RecursionError) as error:
+        except BrokenSchema as error:
             self.log.warn(
                 "the tool {name} is left out: its schema is broken ({error})",
                 name=tool.name,
-                error=getattr(error, "message", error),
+                error=str(error),
             )
             return
         self.changes += 1

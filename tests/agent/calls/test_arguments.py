@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from jsonschema.exceptions import SchemaError
 from twisted.trial.unittest import SynchronousTestCase
 
-from llamaproxy.agent.calls.arguments import BadArguments, Terms, decoded
+from llamaproxy.agent.calls.arguments import BadArguments, BrokenSchema, decoded
+from llamaproxy.agent.calls.terms import Terms
 
 LARGEST = 9223372036854775807
 
@@ -110,9 +110,9 @@ class DialectTests(SynchronousTestCase):
             with self.assertRaisesRegex(BadArguments, r"a\[0\]"):
                 tool.fitted({"a": ["x", "b"]})
         newest = "https://json-schema.org/draft/2020-12/schema"
-        with self.assertRaises(SchemaError):
+        with self.assertRaises(BrokenSchema):
             Terms({"$schema": newest, "type": "object", "properties": {"a": pair}})
-        with self.assertRaises(SchemaError):
+        with self.assertRaises(BrokenSchema):
             Terms(None)
 
     def test_a_pattern_that_only_other_languages_can_read_is_not_checked(self) -> None:
