@@ -11,7 +11,9 @@ end of the stream, an error) is left in the socket, and the reading is handed ba
 
 import select
 from collections.abc import Callable
+from time import monotonic
 from typing import Any
+from weakref import WeakSet
 
 from twisted.internet.interfaces import IReadDescriptor
 from twisted.internet.protocol import Protocol
@@ -23,8 +25,37 @@ from zope.interface import implementer
 from .eager import waiting
 from .sending import together
 
-# Sockets that are served before the reactor gets to see to its timers and everybody else's.
+# Sockets that are served together.
 AT_ONCE = 64
+# Seconds after which the reactor gets to see to its timers and everybody else's, though others are still ready.
+LONGEST_TURN = 0.02
+# Seconds of other work after which they have a turn in the middle of it.
+LONGEST_WAIT = 0.01
+
+
+class Breaks:
+    """The turns that sockets of a `Poll` have in the middle of other work.
+
+    When a crowd arrives, one call of the reactor brings requests whose parsing takes longer than a token may wait.
+    Whoever does such work calls `take` between two pieces of it.
+    """
+
+    __slots__ = ("last", "polls")
+
+    def __init__(self) -> None:
+        # All there are, and when one of them was last served.
+        self.polls: WeakSet[Poll] = WeakSet()
+        self.last = 0.0
+
+    def take(self) -> None:
+        """Serves the sockets that are ready, if they have waited; to be called where nothing is half done."""
+        if not together.depth and monotonic() - self.last > LONGEST_WAIT:
+            for poll in list(self.polls):
+                poll.doRead()
+
+
+# One for the process, as `together` is.
+breaks = Breaks()
 
 
 @implementer(IReadDescriptor)
@@ -37,6 +68,7 @@ class Poll:
         self._reactor = reactor
         self._epoll: Any = None
         self._readings: dict[int, PolledReading] = {}
+        breaks.polls.add(self)
 
     def reading(self, transport: Any, protocol: Protocol, size: int) -> "Reading":
         """What reads for `protocol` from now on, at most `size` bytes at a time; it runs already.
@@ -76,7 +108,16 @@ class Poll:
         return int(self._epoll.fileno())
 
     def doRead(self) -> None:
-        """Reads from every socket that is ready."""
+        """Reads from every socket that is ready, as far as there is time for it."""
+        until = monotonic() + LONGEST_TURN
+        for _ in range(0, len(self._readings), AT_ONCE):
+            served = self._serve()
+            breaks.last = monotonic()
+            if served < AT_ONCE or breaks.last > until:
+                return
+
+    def _serve(self) -> int:
+        """Serves some that are ready; says how many."""
         find = self._readings.get
         # A child process that is just being started may keep a socket open that is closed here.
         ready = [reading for fd, _ in self._epoll.poll(0, AT_ONCE) if (reading := find(fd)) is not None]
@@ -84,6 +125,7 @@ class Poll:
         with together:
             for reading, data in received:
                 reading.deliver(data)
+        return len(ready)
 
     def logPrefix(self) -> str:
         """The log's context of all that is read here."""

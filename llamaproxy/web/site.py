@@ -14,6 +14,7 @@ from zope.interface import implementer
 
 from ..dialects.detect import is_utf8, normalise, target_host, target_path
 from ..seams.errors import AgentError, BadRequest, TooLarge
+from ..sockets.polling import breaks
 from . import beginnings, errors
 from .beginnings import HeadTooLarge, SlowRequest
 from .cors import Cors
@@ -204,6 +205,7 @@ class FrontChannel(EagerChannel):
         # What has ended is a line for `lineReceived`, now or as soon as it may go on.
         if not self._started and self.line_mode and self._buffer and b"\n" not in self._buffer:
             self._check_beginning(self._buffer)
+        breaks.take()
 
     def requestDone(self, request: Request) -> None:
         """An answer is out; the next request may come, or is already here."""

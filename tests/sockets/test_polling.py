@@ -2,16 +2,20 @@
 
 import select
 import socket
+from collections.abc import Callable
+from functools import partial
 from typing import Any, cast
 from unittest import skipUnless
 
 from twisted.internet.protocol import Protocol, connectionDone
+from twisted.internet.task import Clock
 from twisted.internet.tcp import Connection
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 
-from llamaproxy.sockets.polling import AT_ONCE, Poll, Reading
+from llamaproxy.sockets import polling
+from llamaproxy.sockets.polling import AT_ONCE, LONGEST_TURN, LONGEST_WAIT, Poll, Reading, breaks
 from llamaproxy.sockets.sending import together
 
 
@@ -46,10 +50,12 @@ class Ear(Protocol):
         self.depths: list[int] = []
         self.lost: list[Failure] = []
         self.reading: Reading
+        self.work: Callable[[], object] = lambda: None
 
     def dataReceived(self, data: bytes) -> None:
         self.heard.append(data)
         self.depths.append(together.depth)
+        self.work()
         if data == b"raise":
             raise KeyError
 
@@ -90,14 +96,31 @@ class PollTests(TestCase):
         self.reactor.turn()
         self.assertEqual(ear.depths, [1])
 
-    def test_more_than_a_handful_wait_for_the_next_turn(self) -> None:
-        pairs = [self.connect() for _ in range(AT_ONCE + 1)]
-        for _, there, _ in pairs:
+    def test_what_there_is_no_time_for_waits_for_the_next_turn(self) -> None:
+        clock = Clock()
+        self.patch(polling, "monotonic", clock.seconds)
+        pairs = [self.connect() for _ in range(3 * AT_ONCE)]
+        for ear, there, _ in pairs:
+            ear.work = partial(clock.advance, 1.5 * LONGEST_TURN / 2 / AT_ONCE)
             there.send(b"x")
+        for heard in (2 * AT_ONCE, 3 * AT_ONCE):
+            self.reactor.turn()
+            self.assertEqual(sum(len(ear.heard) for ear, _, _ in pairs), heard)
+
+    def test_what_is_ready_has_a_turn_in_the_middle_of_long_work(self) -> None:
+        clock = Clock()
+        self.patch(polling, "monotonic", clock.seconds)
+        ear, there, _ = self.connect()
         self.reactor.turn()
-        self.assertEqual(sum(len(ear.heard) for ear, _, _ in pairs), AT_ONCE)
-        self.reactor.turn()
-        self.assertEqual(sum(len(ear.heard) for ear, _, _ in pairs), AT_ONCE + 1)
+        there.send(b"x")
+        breaks.take()
+        self.assertEqual(ear.heard, [])
+        clock.advance(LONGEST_WAIT + 0.001)
+        with together:  # sockets are being served
+            breaks.take()
+        self.assertEqual(ear.heard, [])
+        breaks.take()
+        self.assertEqual(ear.heard, [b"x"])
 
     def test_no_more_than_its_size_is_read_at_a_time(self) -> None:
         ear, there, _ = self.connect(size=2)
