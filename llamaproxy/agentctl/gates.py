@@ -6,6 +6,7 @@ from typing import Any
 
 from ..config import GateDefaults, Home, JsonFile, load_gates
 from ..config.checks import as_struct, section
+from ..config.home import create
 from ..seams.gates import (
     ALL,
     DATABASE_CATEGORY,
@@ -63,7 +64,7 @@ def gate_set(home: Home, args: Namespace, printer: Printer) -> None:
     if kind == TOOLS and name in READ_ONLY_GROUPS and side != "read":
         raise UsageError(f"the tools of {name} can only read")
     file = JsonFile(home.gate_defaults_file)
-    file.create({})
+    create(file.path, {})
     with file.update() as content:
         as_struct(GateDefaults, content, file.path, "")
         names = section(content, file.path, kind)

@@ -3,12 +3,15 @@
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from .errors import ConfigError
 from .files import JsonFile
 from .schema import PLUGIN
 
 _PLUGINS_FILE = "plugins-enabled.json"
+
+_SCHEMAS = Path(__file__).parent / "schemas"
 
 _FIRST_PLUGINS = {
     "enabled_plugins": [PLUGIN],
@@ -85,8 +88,8 @@ class Home:
         except OSError as error:
             remedy = "Choose another home folder with --home."
             raise ConfigError(self.path, "", f"cannot be made ({error.strerror})", remedy) from None
-        JsonFile(self.plugins_file).create(_FIRST_PLUGINS)
-        JsonFile(self.models_file).create(_FIRST_MODELS)
+        create(self.plugins_file, _FIRST_PLUGINS)
+        create(self.models_file, _FIRST_MODELS)
 
     def read_env(self) -> dict[str, str]:
         """What `.env` assigns; empty if there is none. Raises `ConfigError` if it cannot be read.
@@ -104,6 +107,19 @@ class Home:
             raise ConfigError(self.env_file, "", f"cannot be read ({error})", remedy) from None
         assignments = (_ASSIGNMENT.match(line.strip()) for line in lines)
         return {found[1]: _unquoted(found[2]) for found in assignments if found}
+
+
+def schema_file(name: str) -> Path:
+    """The JSON schema of the file of that name."""
+    return _SCHEMAS / name
+
+
+def create(path: Path, content: Mapping[str, Any]) -> None:
+    """Writes a file of the home unless there is one; its first line tells editors what may stand in it.
+
+    Raises `ConfigError`.
+    """
+    JsonFile(path).create({"$schema": schema_file(path.name).absolute().as_uri(), **content})
 
 
 def is_assignment(line: str) -> bool:

@@ -1,6 +1,7 @@
 """From the operator's files to the frozen structs of `schema`; every complaint says file, key and cure."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ from .schema import (
     GateDefaults,
     ModelEntry,
     ModelRegistry,
+    RateLimit,
     Settings,
     seconds_alone,
 )
@@ -50,6 +52,16 @@ _HOSTED = {
 }
 
 
+def is_port(number: int) -> bool:
+    """Whether a port may have that number."""
+    return 1 <= number <= 65535
+
+
+def is_number_of_workers(count: int) -> bool:
+    """Whether so many processes may share a port."""
+    return 1 <= count <= MOST_WORKERS
+
+
 _DOOR_RULES = (
     Rule(
         "an http or https URL without a password",
@@ -62,8 +74,8 @@ _DOOR_RULES = (
         ("store",),
     ),
     Rule("cancel, detach or grace:SECONDS", lambda text: seconds_alone(text) is not None, ("on_disconnect",)),
-    Rule("a port from 1 to 65535", lambda port: 1 <= port <= 65535, ("llama_port",)),
-    Rule(f"a number from 1 to {MOST_WORKERS}", lambda count: 1 <= count <= MOST_WORKERS, ("workers",)),
+    Rule("a port from 1 to 65535", is_port, ("llama_port",)),
+    Rule(f"a number from 1 to {MOST_WORKERS}", is_number_of_workers, ("workers",)),
     Rule("a number above 0", above_0, ("max_body_bytes", "request_timeout", "stall_timeout")),
     Rule("0 or more", from_0, ("heartbeat", "retry_wait", "shutdown_grace", "queue_limit")),
 )
@@ -107,6 +119,29 @@ _MODEL_RULES = (
     Rule("1 or more", from_1, ("max_context", "context_length", "max_tokens", "parallel")),
     Rule("0 or more", from_0, ("temperature", "top_p", "top_k", "threads", "linger")),
 )
+
+
+# What the rules say of numbers, in the words of a JSON schema, by struct and key.
+_IN_SCHEMAS: dict[Callable[[Any], bool], dict[str, float]] = {
+    above_0: {"exclusiveMinimum": 0},
+    from_0: {"minimum": 0},
+    from_1: {"minimum": 1},
+    is_port: {"minimum": 1, "maximum": 65535},
+    is_number_of_workers: {"minimum": 1, "maximum": MOST_WORKERS},
+    bool: {"minLength": 1},
+}
+BOUNDS = {
+    struct.__name__: {
+        key: _IN_SCHEMAS[rule.holds] for rule in rules if rule.holds in _IN_SCHEMAS for key in rule.keys
+    }
+    for struct, rules in (
+        (FrontDoor, _DOOR_RULES),
+        (Settings, _SETTINGS_RULES),
+        (DepthLimits, _DEPTH_RULES),
+        (RateLimit, _RATE_RULES),
+        (ModelEntry, _MODEL_RULES),
+    )
+}
 
 
 def load_settings(home: Home) -> Settings:
@@ -224,7 +259,8 @@ def load_entry(file: Path, key: str, raw: Any, *, from_text: bool = False) -> Mo
 
 def _front_door(raw: dict[str, Any], file: Path, content: dict[str, Any]) -> FrontDoor:
     where = f"plugin_config.{PLUGIN}"
-    keys = _named_keys(raw.get("api_keys") or {}, file, f"{where}.api_keys")
+    listed = raw.get("api_keys")
+    keys = _named_keys({} if listed is None else listed, file, f"{where}.api_keys")
     door = as_struct(FrontDoor, {**raw, "api_keys": keys, CALLERS: None}, file, where)
     callers = load_callers(content, file, keys, frozenset(door.key_commands))
     door = msgspec.structs.replace(door, callers=callers)

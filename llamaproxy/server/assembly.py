@@ -24,6 +24,7 @@ from ..agent.calls.toolbox import Toolbox
 from ..agent.prompts import PromptFiles
 from ..config import Configuration, Home, JsonFile, operator_key
 from ..config.callers import with_keys
+from ..config.home import create
 from ..console.checkup import Checkup
 from ..console.loglines import LogLines
 from ..console.looker import Looker
@@ -261,7 +262,7 @@ def _keep_gate(file: JsonFile, kind: Kind, name: str, side: Side, allowed: bool)
     """Writes a gate that was switched into the operator's file."""
 
     def write() -> None:
-        file.create({})
+        create(file.path, {})
         with file.update() as content:
             content.setdefault(kind, {}).setdefault(name, {})[side] = allowed
 
