@@ -39,6 +39,8 @@ from .reload import AT_START, tell_server
 
 _HELP = ("help", "-h", "--help")
 _VERSION = ("version", "-V", "--version")
+# What puts files into a home itself, and so must find none that nobody wrote.
+_MAKES_HOME = ("restore",)
 _QUIT = ("quit", "exit")
 
 
@@ -146,7 +148,8 @@ def _dispatch(home: Home, words: Sequence[str], printer: Printer) -> None:
     if set(arguments) & {"-h", "--help"}:
         printer.line(COMMANDS[name].parser.format_help().rstrip())
         return
-    home.ensure()
+    if name not in _MAKES_HOME:
+        home.ensure()
     if name not in AT_START:
         printer.tell_server = partial(tell_server, home)
     try:

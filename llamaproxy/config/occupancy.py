@@ -36,6 +36,12 @@ class Occupancy:
         self._handle = handle
         self.sign()
 
+    def release(self) -> None:
+        """Gives it back before that."""
+        if self._handle is not None:
+            os.close(self._handle)
+            self._handle = None
+
     def sign(self) -> None:
         """Says which process it is: after `twistd` has become a daemon that is another one."""
         if self._handle is not None:

@@ -1,0 +1,189 @@
+"""A home, or its conversations, brought back from a copy."""
+
+import io
+import json
+import sqlite3
+import tarfile
+from contextlib import closing
+from pathlib import Path
+from time import time
+
+from llamaproxy.config import Home, Occupancy
+from llamaproxy.store.database import Database
+from llamaproxy.store.schema import MIGRATIONS
+
+from .helpers import AgentctlCase
+
+
+class RestoreTests(AgentctlCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.say("hello")
+        self.copy = self.home.path.parent / f"{self.home.path.name}.copy"
+        self.made = self.home
+        self.other = Home(self.home.path.parent / "other")
+
+    def say(self, words: str) -> None:
+        """A conversation, as the server's own store writes it."""
+        with (
+            closing(Database(self.home.sessions_db, time)) as database,
+            database.transaction("s") as connection,
+        ):
+            connection.execute("DELETE FROM messages")
+            connection.execute(
+                "INSERT INTO sessions (session_id, created_at, last_active) VALUES ('s', 1, 1) ON CONFLICT DO NOTHING"
+            )
+            connection.execute(
+                "INSERT INTO messages (session_id, branch, seq, role, content) VALUES ('s', 1, 0, 'user', ?)",
+                (words,),
+            )
+
+    def said(self) -> list[str]:
+        with closing(sqlite3.connect(self.home.sessions_db)) as database:
+            return [words for (words,) in database.execute("SELECT content FROM messages")]
+
+    def tree(self) -> dict[str, bytes]:
+        """What is in the home but for its lock."""
+        found = (path for path in self.home.path.rglob("*") if path.is_file() and path.name != "server.lock")
+        return {str(path.relative_to(self.home.path)): path.read_bytes() for path in found}
+
+    def packed(self, *entries: tuple[tarfile.TarInfo, bytes]) -> None:
+        with tarfile.open(self.copy, "w:gz") as archive:
+            for entry, content in entries:
+                entry.size = len(content)
+                archive.addfile(entry, io.BytesIO(content))
+
+    def test_conversations_come_back_as_they_were(self) -> None:
+        self.met("backup", str(self.copy))
+        self.home = self.other
+        self.assertIn("is back", self.met("restore", str(self.copy)))
+        self.assertEqual(self.said(), ["hello"])
+        self.assertEqual(self.home.sessions_db.stat().st_mode & 0o777, 0o600)
+        # The server's own store opens it.
+        Database(self.home.sessions_db, time).close()
+
+    def test_a_whole_home_comes_back_as_it_was(self) -> None:
+        with self.home.env_file.open("w") as file:
+            file.write("KEY=secret\n")
+        (self.home.path / "files" / "models").mkdir(parents=True)
+        (self.home.path / "files" / "models" / "note.txt").write_text("mine")
+        (self.home.path / "run.sh").write_text("#!/bin/sh\n")
+        (self.home.path / "run.sh").chmod(0o755)
+        self.home.weights.mkdir()
+        (self.home.weights / "m.gguf").write_bytes(b"GGUF")
+        self.home.plugins_file.write_text('{"enabled_plugins": []}')
+        self.met("backup", str(self.copy), "--whole")
+        self.assertEqual(self.copy.stat().st_mode & 0o777, 0o600)
+        before = self.tree()
+        self.home = self.other
+        self.met("restore", str(self.copy))
+        after = self.tree()
+        gone = {name for name in before if name not in after}
+        self.assertEqual(
+            gone, {"models/m.gguf", *(name for name in before if name.endswith((".lock", "-wal", "-shm")))}
+        )
+        self.assertEqual(
+            {name: text for name, text in after.items() if not name.endswith(".db")},
+            {name: before[name] for name in after if not name.endswith(".db")},
+        )
+        self.assertEqual(self.said(), ["hello"])
+        modes = {
+            path.name: path.stat().st_mode & 0o777 for path in self.home.path.rglob("*") if path.is_file()
+        }
+        self.assertEqual((modes.pop("run.sh"), {*modes.values()}), (0o700, {0o600}))
+
+    def test_what_a_running_server_writes_is_in_a_whole_copy(self) -> None:
+        with closing(sqlite3.connect(self.home.sessions_db)) as server:
+            server.execute("UPDATE messages SET content = 'in the log only'")
+            server.commit()
+            self.met("backup", str(self.copy), "--whole")
+        self.home = self.other
+        self.met("restore", str(self.copy))
+        self.assertEqual(self.said(), ["in the log only"])
+
+    def test_nothing_is_put_over_what_is_there_unless_that_is_said(self) -> None:
+        self.met("backup", str(self.copy))
+        self.say("newer")
+        self.assertIn("--replace", self.refused("restore", str(self.copy)))
+        self.assertEqual(self.said(), ["newer"])
+        told = self.met("restore", str(self.copy), "--replace")
+        self.assertEqual(self.said(), ["hello"])
+        (aside,) = self.home.path.glob("replaced-*")
+        self.assertIn(str(aside), told)
+        with closing(sqlite3.connect(aside / "sessions.db")) as database:
+            self.assertEqual(database.execute("SELECT content FROM messages").fetchall(), [("newer",)])
+        # And a log that is left over is not taken for the new file's.
+        self.assertEqual(list(self.home.path.glob("sessions.db-*")), [])
+
+    def test_what_was_put_aside_is_in_no_further_copy(self) -> None:
+        self.met("backup", str(self.copy))
+        self.met("restore", str(self.copy), "--replace")
+        self.copy.unlink()
+        self.met("backup", str(self.copy), "--whole")
+        with tarfile.open(self.copy) as archive:
+            self.assertFalse([name for name in archive.getnames() if "replaced" in name])
+
+    def test_a_home_in_use_is_left_alone(self) -> None:
+        self.met("backup", str(self.copy))
+        server = Occupancy(self.home.lock_file)
+        server.take()
+        self.assertIn("in use", self.refused("restore", str(self.copy), "--replace"))
+        server.release()
+        self.met("restore", str(self.copy), "--replace")
+
+    def test_an_archive_reaches_nothing_outside_the_home(self) -> None:
+        outside = self.home.path.parent / "outside"
+        link, hard, device = tarfile.TarInfo("x"), tarfile.TarInfo("x"), tarfile.TarInfo("x")
+        link.type, link.linkname = tarfile.SYMTYPE, str(outside)
+        hard.type, hard.linkname = tarfile.LNKTYPE, "/etc/passwd"
+        device.type = tarfile.FIFOTYPE
+        for entries in (
+            [tarfile.TarInfo("../outside")],
+            [tarfile.TarInfo("files/../../outside")],
+            [tarfile.TarInfo(str(outside))],
+            [link, tarfile.TarInfo("x/outside")],
+            [link],
+            [hard],
+            [device],
+            [tarfile.TarInfo("a"), tarfile.TarInfo("a/b")],
+            [tarfile.TarInfo("a"), tarfile.TarInfo("a")],
+        ):
+            before = self.tree()
+            self.packed(*((entry, b"" if entry.type != tarfile.REGTYPE else b"evil") for entry in entries))
+            self.refused("restore", str(self.copy), "--replace")
+            self.assertFalse(outside.exists())
+            self.assertEqual(self.tree(), before, entries)
+
+    def test_what_is_no_whole_backup_is_refused_and_changes_nothing(self) -> None:
+        self.met("backup", str(self.copy), "--whole")
+        whole = self.copy.read_bytes()
+        damaged = bytearray(self.home.sessions_db.read_bytes())
+        damaged[4096:8192] = b"\xff" * 4096
+        with closing(sqlite3.connect(self.home.path.parent / "newer.db")) as newer:
+            newer.execute("CREATE TABLE sessions (x)")
+            newer.execute("CREATE TABLE messages (x)")
+            newer.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
+        with closing(sqlite3.connect(self.home.path.parent / "else.db")) as other:
+            other.execute("CREATE TABLE other (x)")
+        parent: Path = self.home.path.parent
+        for content, why in (
+            (b"", "neither"),
+            (b"no archive", "neither"),
+            (whole[: len(whole) // 2], "neither"),
+            (bytes(damaged), "conversations"),
+            ((parent / "newer.db").read_bytes(), "newer version"),
+            ((parent / "else.db").read_bytes(), "no conversations of ours"),
+        ):
+            self.copy.write_bytes(content)
+            before = self.tree()
+            self.assertIn(why, self.refused("restore", str(self.copy), "--replace"))
+            self.assertEqual(self.tree(), before)
+        self.packed((tarfile.TarInfo("llm-models.json"), b"{"))
+        self.assertIn("not JSON", self.refused("restore", str(self.copy), "--replace"))
+        self.refused("restore", str(parent / "nowhere"))
+
+    def test_a_new_place_has_only_what_was_copied(self) -> None:
+        self.packed((tarfile.TarInfo("plugins-enabled.json"), json.dumps({"enabled_plugins": []}).encode()))
+        self.home = self.other
+        self.met("restore", str(self.copy))
+        self.assertEqual(list(self.tree()), ["plugins-enabled.json"])
