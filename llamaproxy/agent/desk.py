@@ -193,7 +193,10 @@ class Desk:
             reply.say(f"Usage: @{key} <text>")
             reply.finish()
         else:
-            await self._conversation.ask(session, key, script.prompt, self._without_commands(turn), running)
+            asked = self._without_commands(turn)
+            exchange = await self._conversation.begin(session, key, script.prompt, asked, running)
+            if exchange is not None:
+                await self._conversation.answer(session, exchange, running)
 
     def _without_commands(self, turn: ChatTurn) -> ChatTurn:
         """The message without unanswered ones that were commands, and so are nothing for a model."""

@@ -158,7 +158,6 @@ class _LineEncoder(FrameEncoder):
     def __init__(self, model: str, now: float) -> None:
         text = f'{{"model":{quote(model)},"created_at":"{rfc3339(now)}",{self.opening}'
         super().__init__(text, f'{text}"","thinking":', f'{self.closing},"done":false}}\n')
-        self._silence = f'{text}""{self._tail}'.encode("ascii")
 
     def start(self) -> bytes:
         """Nothing: every line is complete in itself."""
@@ -166,7 +165,7 @@ class _LineEncoder(FrameEncoder):
 
     def heartbeat(self) -> bytes:
         """A line with no text."""
-        return self._silence
+        return f'{self._text}""{self._tail}'.encode("ascii")
 
     def finish(self, end: ReplyEnd) -> bytes:
         """The calls that the app is to make, and the line that says `done`, with counts and durations."""

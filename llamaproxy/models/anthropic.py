@@ -1,6 +1,7 @@
 """The `ANTHROPIC` type: the Messages API."""
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
+from functools import partial
 from typing import Any
 
 from ..config.schema import ModelEntry
@@ -22,20 +23,15 @@ class AnthropicChat:
     def __init__(self, entry: ModelEntry, upstream: Upstream) -> None:
         self._upstream = upstream
         self._path = "/messages" if entry.host.rstrip("/").endswith("/v1") else "/v1/messages"
-        self._back_end = back_end(entry)
-        self._requests = MessagesRequests(entry, upstream.who)
-        self._pupil = Pupil(upstream.who, ANTHROPIC, first_lessons(entry))
+        self._decoder = partial(EventDecoder, upstream.who, back_end(entry))
+        self._pupil = Pupil(
+            upstream.who, ANTHROPIC, first_lessons(entry), MessagesRequests(entry, upstream.who)
+        )
 
-    async def ask(self, request: ModelRequest, receiver: IDeltaReceiver) -> ModelResult:
+    def ask(self, request: ModelRequest, receiver: IDeltaReceiver) -> Coroutine[Any, Any, ModelResult]:
         """One completion, as `IModel.chat` has it."""
-        upstream, whose = self._upstream, self._back_end
-
-        def post(body: Callable[[], bytes]) -> Coroutine[Any, Any, ModelResult]:
-            return upstream.ask(
-                request, self._path, body, lambda: EventDecoder(upstream.who, whose), receiver
-            )
-
-        return self._requests.read(await self._pupil.ask(request, self._requests.body, post))
+        post = partial(self._upstream.ask, request, self._path, self._decoder, receiver)
+        return self._pupil.ask(request, post)
 
 
 def anthropic_headers(key: str) -> dict[str, str]:

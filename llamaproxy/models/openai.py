@@ -1,6 +1,7 @@
 """The `OPENAI` type: any server with OpenAI's chat completions."""
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
+from functools import partial
 from typing import Any
 
 from ..config.schema import ModelEntry
@@ -19,17 +20,10 @@ class OpenAIChat:
 
     def __init__(self, entry: ModelEntry, upstream: Upstream) -> None:
         self._upstream = upstream
-        self._back_end = back_end(entry)
-        self._requests = ChatRequests(entry, upstream.who)
-        self._pupil = Pupil(upstream.who, OPENAI, first_lessons(entry))
+        self._decoder = partial(ChunkDecoder, upstream.who, back_end(entry))
+        self._pupil = Pupil(upstream.who, OPENAI, first_lessons(entry), ChatRequests(entry, upstream.who))
 
-    async def ask(self, request: ModelRequest, receiver: IDeltaReceiver) -> ModelResult:
+    def ask(self, request: ModelRequest, receiver: IDeltaReceiver) -> Coroutine[Any, Any, ModelResult]:
         """One completion, as `IModel.chat` has it."""
-        upstream, whose = self._upstream, self._back_end
-
-        def post(body: Callable[[], bytes]) -> Coroutine[Any, Any, ModelResult]:
-            return upstream.ask(
-                request, "/chat/completions", body, lambda: ChunkDecoder(upstream.who, whose), receiver
-            )
-
-        return self._requests.read(await self._pupil.ask(request, self._requests.body, post))
+        post = partial(self._upstream.ask, request, "/chat/completions", self._decoder, receiver)
+        return self._pupil.ask(request, post)

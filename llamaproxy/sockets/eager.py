@@ -5,6 +5,7 @@ With `polling`, the only place that looks into a transport.
 
 import socket
 from collections.abc import Callable
+from functools import partial
 from typing import Any, cast
 
 from twisted.internet.interfaces import IConnector, ITransport
@@ -57,15 +58,14 @@ def before_loss(transport: ITransport, call: Callable[[], None]) -> None:
     """
     if not isinstance(transport, Connection):
         return
-    lose = transport.connectionLost
+    transport.connectionLost = partial(_last_call, transport, call)  # type: ignore[method-assign]
 
-    def last_call(reason: Failure) -> None:
-        del transport.connectionLost
-        if transport.connected and not transport.disconnecting:
-            call()
-        lose(reason)
 
-    transport.connectionLost = last_call  # type: ignore[method-assign]
+def _last_call(transport: Connection, call: Callable[[], None], reason: Failure) -> None:
+    del transport.connectionLost
+    if transport.connected and not transport.disconnecting:
+        call()
+    transport.connectionLost(reason)
 
 
 def release(transport: ITransport) -> None:

@@ -96,6 +96,8 @@ class Endpoints:
         self, body: bytes, parse: Callable[[bytes], T], then: Callable[[T], Answer]
     ) -> bytes:
         answer = then(await self._reader.read(parse, body))
+        # It may take long, and has taken from the body what it needs.
+        del body
         return answer if isinstance(answer, bytes) else await answer
 
     def _models(self, request: Intake) -> Sequence[ModelInfo]:
@@ -165,7 +167,10 @@ class Endpoints:
                     record=record,
                     app=app,
                 )
-                await outlet.carry(self._agent.turn(caller, turn))
+                coming = self._agent.turn(caller, turn)
+                # The reply may take long, and asks for nothing of what the client sent.
+                del parsed, app, turn
+                await outlet.carry(coming)
             record.break_off("done")
         except AgentError as error:
             record.break_off("failed", f"{error.code}: {error}")

@@ -89,7 +89,18 @@ class EagerChannel(HTTPChannel):
     That is a head with the first bytes of its body, and a whole answer that is there by the time its request is read.
     """
 
-    __slots__ = ("sender",)
+    # As with requests: what Twisted's parser sets, and takes away again, would cost each connection a dictionary of its
+    # own.
+    __slots__ = (
+        "_command",
+        "_dataBuffer",
+        "_handlingRequest",
+        "_path",
+        "_transferDecoder",
+        "_version",
+        "requests",
+        "sender",
+    )
 
     def connectionMade(self) -> None:
         """Somebody called."""

@@ -56,9 +56,12 @@ class PlainRoutes(Resource):
             return answer
         answering = Deferred.fromCoroutine(self._answer(intake, answer))
         if not answering.called:
-            intake.notifyFinish().addErrback(lambda _: answering.cancel())
-        answering.addErrback(lambda failure: self.log.failure("while answering", failure))
+            intake.notifyFinish().addErrback(_give_up, answering)
+        answering.addErrback(self._note)
         return NOT_DONE_YET
+
+    def _note(self, failure: Failure) -> None:
+        self.log.failure("while answering", failure)
 
     async def _answer(self, request: Intake, coming: Awaitable[bytes]) -> None:
         try:
@@ -68,3 +71,8 @@ class PlainRoutes(Resource):
         if request.channel is not None:
             request.write(body)
             request.finish()
+
+
+def _give_up(_: Failure, answering: Deferred[None]) -> None:
+    """The client has left."""
+    answering.cancel()

@@ -79,7 +79,7 @@ class Outlet(ABC):
         self._begun = self._ended = False
         # Fires when the last bytes have gone into a transport that has room for them, so that no idle timer runs
         # against a slow reader.
-        self._done: Deferred[None] = Deferred(lambda _: self.stopProducing())
+        self._done: Deferred[None] = Deferred(self._cancelled)
 
     async def carry(self, coming: Deferred[IReply]) -> None:
         """Carries the reply that `coming` fires with; returns when it is delivered.
@@ -132,6 +132,9 @@ class Outlet(ABC):
                 self._reply.stopProducing()
             else:
                 self._reply.leaveUnheard()
+
+    def _cancelled(self, _: object) -> None:
+        self.stopProducing()
 
     def _begin(self) -> None:
         """Listens to the transport, before the first write: with a full buffer it would not be heard of."""

@@ -175,8 +175,9 @@ class Reply:
 
     def asking(self) -> None:
         """The model is being asked from now on: the start of the prompt's evaluation."""
-        self.transcript = Transcript()
-        self._told.append(self.transcript)
+        if self.transcript or self._told[-1] is not self.transcript:
+            self.transcript = Transcript()
+            self._told.append(self.transcript)
         self._tokens, self._first = 0, None
         self.usage = Usage()
         self._asked = self._last = self._clock.seconds()

@@ -7,6 +7,9 @@ from msgspec import Struct, json
 
 from ...seams.limits import Rate
 
+# One for all sessions, each of which would otherwise have an empty set of its own.
+_NOTHING: frozenset[str] = frozenset()
+
 
 class _Memo(Struct):
     """What a meter has counted, in Unix seconds."""
@@ -21,7 +24,7 @@ class Meter:
     def __init__(self, seconds: Callable[[], float]) -> None:
         self._seconds = seconds
         self._calls: dict[str, deque[float]] = {}
-        self._disabled: set[str] = set()
+        self._disabled: frozenset[str] = _NOTHING
 
     def refusal(self, category: str, rates: Mapping[str, Rate]) -> str | None:
         """Counts a call, or says in a sentence why it is one too many."""
@@ -41,14 +44,14 @@ class Meter:
             calls.append(now)
             return None
         if rate.auto_disable:
-            self._disabled.add(category)
+            self._disabled |= {category}
         wait = calls[0] + rate.seconds - now
         return f"The limit of the category {category} is reached ({rate}); wait {wait:.0f} s."
 
     def reset(self) -> None:
         """Forgets all calls, and turns on what was turned off."""
         self._calls.clear()
-        self._disabled.clear()
+        self._disabled = _NOTHING
 
     def memo(self, now: float) -> str:
         """What it has counted, for another process; "" for nothing. `now` is in Unix seconds, here and below."""
@@ -68,4 +71,4 @@ class Meter:
             self._calls = {
                 category: deque(at - shift for at in times) for category, times in counted.calls.items()
             }
-            self._disabled = set(counted.disabled)
+            self._disabled = frozenset(counted.disabled)

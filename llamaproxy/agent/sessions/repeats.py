@@ -1,6 +1,6 @@
 """Programs that send one message over and over, without ever taking in what they are answered."""
 
-from collections import deque
+from bisect import bisect_right
 from collections.abc import Callable
 
 from ...seams.errors import Repeating
@@ -19,8 +19,8 @@ class Repeats:
     def __init__(self, seconds: Callable[[], float]) -> None:
         self._seconds = seconds
         # Side by side, as a search among nothing but numbers costs next to nothing.
-        self._times: deque[float] = deque(maxlen=KEPT)
-        self._keys: deque[int] = deque(maxlen=KEPT)
+        self._times: list[float] = []
+        self._keys: list[int] = []
 
     def check(self, asked: ChatTurn) -> None:
         """Raises `Repeating` for a message that came too often, at the same place of the same history.
@@ -30,9 +30,8 @@ class Repeats:
         if not asked.trail or asked.attempt:
             return
         now, key = self._seconds(), hash((asked.text, asked.trail[-1], asked.shown))
-        while self._times and self._times[0] <= now - SECONDS:
-            self._times.popleft()
-            self._keys.popleft()
+        over = max(bisect_right(self._times, now - SECONDS), len(self._times) - KEPT + 1)
+        del self._times[:over], self._keys[:over]
         self._times.append(now)
         self._keys.append(key)
         if self._keys.count(key) >= TIMES:

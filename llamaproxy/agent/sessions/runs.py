@@ -42,7 +42,10 @@ class Runs:
     def run(self, turn: Turn, caller: Caller, asked: ChatTurn) -> None:
         """Runs it."""
         done = self._turns[turn] = turn.run(self.serve(turn, caller, asked))
-        done.addCallback(lambda _: self._turns.__delitem__(turn))
+        done.addCallback(self._forget, turn)
+
+    def _forget(self, _: None, turn: Turn) -> None:
+        del self._turns[turn]
 
     def run_alone(self, job: Job, again: bool = False) -> None:
         """Runs a turn that nobody listens to; `again` after the process that it began in."""

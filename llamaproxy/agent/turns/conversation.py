@@ -1,5 +1,8 @@
 """From a user's message to a committed answer: the model and its tools, the history, the store."""
 
+from collections.abc import Coroutine
+from typing import Any
+
 from twisted.internet.defer import CancelledError
 
 from ...seams.errors import BadRequest, ModelError
@@ -68,12 +71,10 @@ class Conversation:
         self._inquiries = inquiries
         self._journal = Journal(store, means.bench.limits)
 
-    async def ask(self, session: Session, key: str, text: str, asked: ChatTurn, turn: Turn) -> None:
-        """Runs `text`, the prompt in what was `asked`, through the model `key` and commits what came of it.
-
-        A turn that was cut short keeps what was said and done so far, marked as interrupted; one without any of
-        that leaves no trace, so that the history never holds two messages of the user in a row.
-        """
+    async def begin(
+        self, session: Session, key: str, text: str, asked: ChatTurn, turn: Turn
+    ) -> Exchange | None:
+        """What `text`, the prompt in what was `asked`, begins for the model `key`; None if the reply says why not."""
         turn.record.hear(asked=text)
         info = self._backends[key].info()
         if asked.images and not info.vision:
@@ -81,7 +82,7 @@ class Conversation:
                 f"The model '{key}' cannot see pictures. Choose one that can with !model, or send text only."
             )
             turn.reply.finish()
-            return
+            return None
         if turn.deserted and was_answered(session.messages, asked):
             # It lay about in a process that stood still, or on the way, and was sent again meanwhile.
             raise CancelledError
@@ -110,7 +111,15 @@ class Conversation:
             depth=turn.caller.depth,
         )
         take_up(exchange)
-        await self._carry_on(session, exchange, turn, unsure=self._settled(exchange, turn))
+        return exchange
+
+    def answer(self, session: Session, exchange: Exchange, turn: Turn) -> Coroutine[Any, Any, None]:
+        """Runs an exchange that was begun through its model and commits what came of it.
+
+        A turn that was cut short keeps what was said and done so far, marked as interrupted; one without any of
+        that leaves no trace, so that the history never holds two messages of the user in a row.
+        """
+        return self._carry_on(session, exchange, turn, unsure=self._settled(exchange, turn))
 
     async def resume(
         self, session: Session, parked: Parked, decision: Decision, turn: Turn, answer: str = ""
@@ -175,10 +184,10 @@ class Conversation:
         exchange.settle_app(NO_RESULT)
         exchange.close()
         unpark(session)
-        await turn.undisturbed(self._journal.keep(session, exchange))
+        await self._keep(session, exchange, turn)
         await self._save(session)
         # The app counts its own rounds.
-        exchange.rounds, exchange.last, exchange.corrected = 0, False, set()
+        exchange.rounds, exchange.last, exchange.corrected = 0, False, frozenset()
         exchange.options = asked.options
         if exchange.key not in self._backends.open_to(turn.caller.grants):
             exchange.key = session.model
@@ -215,16 +224,16 @@ class Conversation:
         exchange.settle(UNKNOWN)
         return False
 
-    async def _carry_on(self, session: Session, exchange: Exchange, turn: Turn, unsure: bool = False) -> None:
-        async def keep() -> None:
-            await turn.undisturbed(self._journal.keep(session, exchange))
+    async def _keep(self, session: Session, exchange: Exchange, turn: Turn) -> None:
+        await turn.undisturbed(self._journal.keep(session, exchange))
 
+    async def _carry_on(self, session: Session, exchange: Exchange, turn: Turn, unsure: bool = False) -> None:
         reply = turn.reply
         waiting: list[tuple[ToolCall, list[Need]]] = (
             [(call, []) for call in exchange.pending()] if unsure else []
         )
         try:
-            waiting = waiting or await ToolLoop(self._means, session, exchange, turn, keep).run()
+            waiting = waiting or await ToolLoop(self._means, session, exchange, turn, self._keep).run()
         except (ModelError, CancelledError):
             turn.record.hear(answered=reply.text())
             await self._commit(session, exchange, turn, interrupted=True)

@@ -40,16 +40,16 @@ class Exchange(Struct, kw_only=True):
     app: tuple[str, ...] = ()
     told: tuple[str, str] = ("", "")
     # The calls of the round before, as (name, arguments).
-    before: set[tuple[str, str]] = field(default_factory=set)
+    before: frozenset[tuple[str, str]] = frozenset()
     # Tools whose arguments were wrong once in this turn.
-    corrected: set[str] = field(default_factory=set)
+    corrected: frozenset[str] = frozenset()
 
     def begin(self, said: str, calls: tuple[ToolCall, ...]) -> bool:
         """Begins a round; whether every one of its calls was already made in the round before."""
         self.rounds += 1
         self.calls, self.results, self.pictures, self.app = calls, {}, {}, ()
         self.messages.append(Message(role="assistant", content=said, tool_calls=calls, extra=self.extra))
-        before, self.before = self.before, {(call.name, call.arguments.strip()) for call in calls}
+        before, self.before = self.before, frozenset((call.name, call.arguments.strip()) for call in calls)
         return self.before <= before
 
     def pending(self) -> list[ToolCall]:

@@ -5,6 +5,7 @@ or after wrong arguments twice for one tool, the model is asked once more, witho
 """
 
 from collections.abc import Awaitable, Callable, Sequence
+from functools import cached_property
 from itertools import accumulate
 from secrets import token_hex
 from typing import Any
@@ -85,7 +86,7 @@ class ToolLoop:
         session: Session,
         exchange: Exchange,
         turn: Turn,
-        keep: Callable[[], Awaitable[None]],
+        keep: Callable[[Session, Exchange, Turn], Awaitable[None]],
     ) -> None:
         self._means = means
         self._limits = means.bench.limits
@@ -106,8 +107,13 @@ class ToolLoop:
         own = [] if self._must_call else [definition(tool) for tool in self._tools.values()]
         self._definitions = [*own, *self._apps.values()]
         self._names = [each["name"] for each in self._definitions]
+
+    @cached_property
+    def _runner(self) -> ToolRunner:
+        """What runs the calls; most turns have none."""
         limit = _result_limit(self._context_length)
-        self._runner = ToolRunner(means.bench, session, turn, self._tools, limit, exchange.depth)
+        bench, depth = self._means.bench, self._exchange.depth
+        return ToolRunner(bench, self._session, self._turn, self._tools, limit, depth)
 
     async def run(self) -> list[tuple[ToolCall, list[Need]]]:
         """Runs until the model has answered; the answer is the reply's transcript.
@@ -125,7 +131,7 @@ class ToolLoop:
         while True:
             # Before the next question, so that a crash costs no more than the round under way.
             if exchange.rounds:
-                await self._keep()
+                await self._keep(self._session, self._exchange, self._turn)
             result = await self._ask()
             # An answer that was stopped makes no calls.
             stopped = result.finish_reason in ("content_filter", "refusal")
@@ -149,7 +155,7 @@ class ToolLoop:
                         self._note_wrong(cut)
                         reply.say(CUT_OFF)
                     self._look_at_apps()
-                    await self._keep()
+                    await self._keep(self._session, self._exchange, self._turn)
                     if waiting := await self._run_calls(exchange.pending()):
                         return waiting
                 if exchange.handed_over():
@@ -217,7 +223,8 @@ class ToolLoop:
         """Calls of these tools could not be made as they were; the second time for a tool ends the rounds."""
         exchange = self._exchange
         exchange.last = exchange.last or bool(names & exchange.corrected)
-        exchange.corrected |= names
+        if names:
+            exchange.corrected |= names
 
     async def _run_call(
         self, call: ToolCall, approved: bool, waiting: list[tuple[ToolCall, list[Need]]], wrong: set[str]
@@ -312,35 +319,31 @@ class ToolLoop:
         )
         if span := turn.record.ask(attempt):
             request = replace(request, span=span)
+        reply = turn.reply
+        reply.asking()
+        written = (
+            TextCalls(reply, self._names) if self._names and not self._model.info().tells_calls else None
+        )
         try:
-            result = await self._answer_to(request)
-        except ModelError as error:
-            attempt.error = f"{error.code}: {error}"[:LONGEST_REASON]
+            result = await self._model.chat(request, reply if written is None else written)
+            if written is not None:
+                written.finish(cut=result.finish_reason == "length", server_tells=bool(result.tool_calls))
+            reply.answered(result, estimate_all(request.messages))
+        except (ModelError, CancelledError) as error:
+            if written is not None:
+                written.give_up()
+            if isinstance(error, ModelError):
+                attempt.error = f"{error.code}: {error}"[:LONGEST_REASON]
             raise
         finally:
             attempt.seconds = turn.since_start() - attempt.at
-            attempt.first = turn.reply.first_after
-            usage = turn.reply.usage
+            attempt.first = reply.first_after
+            usage = reply.usage
             attempt.prompt_tokens, attempt.completion_tokens = usage.prompt_tokens, usage.completion_tokens
         attempt.counted = result.usage is not None
-        return result
-
-    async def _answer_to(self, request: ModelRequest) -> ModelResult:
-        reply = self._turn.reply
-        reply.asking()
-        if not self._names or self._model.info().tells_calls:
-            result = await self._model.chat(request, reply)
-            reply.answered(result, estimate_all(request.messages))
-            return result if self._names else replace(result, tool_calls=())
-        written = TextCalls(reply, self._names)
-        try:
-            result = await self._model.chat(request, written)
-        except (ModelError, CancelledError):
-            written.give_up()
-            raise
-        written.finish(cut=result.finish_reason == "length", server_tells=bool(result.tool_calls))
-        reply.answered(result, estimate_all(request.messages))
-        return result if result.tool_calls else replace(result, tool_calls=tuple(written.calls))
+        if written is not None:
+            return result if result.tool_calls else replace(result, tool_calls=tuple(written.calls))
+        return result if self._names else replace(result, tool_calls=())
 
 
 def _result_limit(context_length: int) -> int:

@@ -106,6 +106,10 @@ def _text_of(chunk: _Chunk) -> str | None:
     return delta.content if isinstance(delta.content, str) else None
 
 
+def _text_in(data: bytes) -> str | None:
+    return _text_of(_decode(data))
+
+
 class ChunkDecoder:
     """The `streaming.Decoder` of this format. `back_end` is whose answer it is, see `Message.extra`."""
 
@@ -131,7 +135,7 @@ class ChunkDecoder:
         self._said = False
         self._who = who
         self._events = EventSplitter()
-        self._repeats = Repeats(lambda data: _text_of(_decode(data)))
+        self._repeats = Repeats(_text_in)
         self._calls = CallCollector()
         self._finish: Finish | None = None
         self._stop_sequence: str | None = None

@@ -6,7 +6,8 @@ is kept once the server has taken the request that was made by it; a wrong guess
 
 import re
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from functools import partial
+from typing import Any, Protocol
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -81,10 +82,18 @@ class Learned(Struct, frozen=True):
 
 # What a refusal (all that the server said of it) of a body teaches, if anything.
 Rule = Callable[[str, Body, Lessons], Learned | None]
-# Makes the body of a request.
-Maker = Callable[[ModelRequest, Lessons], Body]
 # Sends what it is given the maker of.
 Post = Callable[[Callable[[], bytes]], Awaitable[ModelResult]]
+
+
+class Requests(Protocol):
+    """How the requests of a format are written, for one entry."""
+
+    def body(self, request: ModelRequest, lessons: Lessons) -> Body:
+        """The body of a request."""
+
+    def read(self, result: ModelResult) -> ModelResult:
+        """The result in our own names."""
 
 
 class Pupil:
@@ -92,29 +101,30 @@ class Pupil:
 
     _log = Logger()
 
-    def __init__(self, who: str, rules: Sequence[Rule], lessons: Lessons) -> None:
+    def __init__(self, who: str, rules: Sequence[Rule], lessons: Lessons, requests: Requests) -> None:
         self.lessons = lessons
         self._who = who
         self._rules = rules
+        self._requests = requests
 
-    async def ask(self, request: ModelRequest, make: Maker, post: Post) -> ModelResult:
+    async def ask(self, request: ModelRequest, post: Post) -> ModelResult:
         """Has `post` send the request as it is made by what is known, and again as long as its refusal teaches more."""
-        attempt = _Attempt(self._rules, self.lessons)
+        attempt = _Attempt(self._rules, self.lessons, partial(self._requests.body, request))
         for left in range(MOST_REFUSALS, -1, -1):
             try:
-                result = await post(lambda: encode(make(request, attempt.lessons)))
+                result = await post(attempt.body)
             except ModelError as error:
                 if not error.refused or isinstance(error, ContextTooLong):
                     self._keep(attempt)
                     raise
-                if not left or not attempt.learn(error.said, lambda lessons: make(request, lessons)):
+                if not left or not attempt.learn(error.said):
                     raise
             except CancelledError:
                 self._keep(attempt)
                 raise
             else:
                 self._keep(attempt)
-                return result
+                return self._requests.read(result)
         raise AssertionError("the last attempt returns or raises")
 
     def _keep(self, attempt: "_Attempt") -> None:
@@ -131,14 +141,19 @@ class Pupil:
 class _Attempt:
     """One request on its way to a form that is taken; `notes` are those of the `lessons` that it is made by."""
 
-    def __init__(self, rules: Sequence[Rule], lessons: Lessons) -> None:
+    def __init__(self, rules: Sequence[Rule], lessons: Lessons, make: Callable[[Lessons], Body]) -> None:
         self.lessons = lessons
         self.notes: list[str] = []
         self._rules = rules
+        self._make = make
         self._said: str | None = None
         self._again = True
 
-    def learn(self, said: str, make: Callable[[Lessons], Body]) -> bool:
+    def body(self) -> bytes:
+        """The text of the request by the newest lessons."""
+        return encode(self._make(self.lessons))
+
+    def learn(self, said: str) -> bool:
         """Takes the next step against a refusal; whether there is one.
 
         While the refusal stays the same, a rule goes on as far as it can; if that is no help, what it taught is
@@ -150,9 +165,9 @@ class _Attempt:
         if said != self._said:
             self._said, self._before, self._known, self._place = said, self.lessons, len(self.notes), 0
         while self._place < len(self._rules):
-            body = make(self.lessons)
+            body = self._make(self.lessons)
             learned = self._rules[self._place](said, body, self.lessons)
-            if learned is not None and make(learned.lessons) != body:
+            if learned is not None and self._make(learned.lessons) != body:
                 self.lessons = learned.lessons
                 self.notes.append(learned.note)
                 return True

@@ -195,7 +195,7 @@ class DeltaStream(Protocol):
         Fires with how the completion ended. Fails with `ModelUnavailable` if the connection went before the
         first delta, with another `ModelError` later. Cancelling it closes the connection, held or not.
         """
-        ended = self._ended = Deferred(lambda _: self._close())
+        ended = self._ended = Deferred(self._close)
         self._clock = clock
         response.deliverBody(self)
         # deliverBody() ends by letting the socket run. If all of the body was there it is free for the next call.
@@ -316,7 +316,7 @@ class DeltaStream(Protocol):
             self._lingering = True
             self._watch.expect(self._linger, "")
 
-    def _close(self) -> None:
+    def _close(self, _: object = None) -> None:
         self._settle(self._decoder.result() if self._decoder.finished else None)
         # Not loseConnection(): under TLS that would wait for the other side to agree.
         self._socket.stopProducing()

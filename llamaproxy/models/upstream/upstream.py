@@ -94,16 +94,16 @@ class Upstream:
         self,
         request: ModelRequest,
         path: str,
-        body: Callable[[], bytes],
         decoder: Callable[[], Decoder],
         receiver: IDeltaReceiver,
+        body: Callable[[], bytes],
     ) -> Coroutine[Any, Any, ModelResult]:
         """Posts what `body` makes, the JSON text of `request`, to `path` under the base URL; streams the answer to
         `receiver`. The text is made for each attempt, since it may be long, and the answer takes long.
 
         Raises `ModelError`, or `CancelledError` if it was cancelled, with the connection closed either way.
         """
-        return self._twice("POST", path, body, self._streaming(decoder, receiver, None), request)
+        return self._twice("POST", path, body, partial(self._stream, decoder, receiver, None), request)
 
     def listen(
         self,
@@ -114,7 +114,7 @@ class Upstream:
         linger: float,
     ) -> Coroutine[Any, Any, ModelResult]:
         """Streams what is at `path` to `receiver`; for `linger` see `DeltaStream`. Raises as `ask` does."""
-        return self._twice("GET", path, bytes, self._streaming(decoder, receiver, linger), request)
+        return self._twice("GET", path, bytes, partial(self._stream, decoder, receiver, linger), request)
 
     def fetch(
         self, path: str, body: bytes, method: str = "POST", request: ModelRequest | None = None
@@ -129,14 +129,16 @@ class Upstream:
         asked = request.timeout if request else None
         return self._entry.llm_call_timeout if asked is None else asked
 
-    def _streaming(
-        self, decoder: Callable[[], Decoder], receiver: IDeltaReceiver, linger: float | None
-    ) -> TakeIn[ModelResult]:
-        def stream(response: Response, watch: Watch) -> Deferred[ModelResult]:
-            deltas = DeltaStream(self.who, decoder(), receiver, watch, self._entry.idle_timeout, linger)
-            return deltas.deliver(response, self._clock)
-
-        return stream
+    def _stream(
+        self,
+        decoder: Callable[[], Decoder],
+        receiver: IDeltaReceiver,
+        linger: float | None,
+        response: Response,
+        watch: Watch,
+    ) -> Deferred[ModelResult]:
+        deltas = DeltaStream(self.who, decoder(), receiver, watch, self._entry.idle_timeout, linger)
+        return deltas.deliver(response, self._clock)
 
     async def _twice(
         self,
