@@ -1,7 +1,7 @@
 """What a statement touches in MySQL and MariaDB beyond the tables that it names, held against the gates.
 
-These servers do not tell what they will touch, so it is read from what they keep: the definitions of views, triggers
-and routines, foreign keys, and tables that are made of others. Whatever a statement names is followed there.
+It is read from what the server keeps: the definitions of views, triggers and routines, foreign keys, and tables that
+are made of others. Whatever a statement names is followed there, so that what nobody may run is not even planned.
 """
 
 import re
@@ -56,18 +56,30 @@ class Definitions:
         self._leave = leave
         self._schema = schema
         self._seen: set[tuple[str, str, Side]] = set()
+        # The tables behind names that were let through, in lower case.
+        self.passed: set[str] = set()
 
     def hold(self, verdict: Verdict) -> None:
         """Looks at all that the statement may touch. Raises `ToolError`."""
         names = (*verdict.reads, *verdict.writes, *verdict.shows)
         if verdict.is_doubtful:
-            names = (*names, *_words(verdict.text))
-        for need in self._needs(names, set(verdict.writes), verdict.only_describes):
+            names = (*names, *words_of(verdict.text))
+        for need in self.behind(names, verdict.writes, verdict.only_describes):
             if need is not None:
                 raise GateClosed(need)
 
-    def _needs(
-        self, names: Iterable[str], written: set[str], only_shown: bool = False
+    def existing(self, names: Iterable[str]) -> list[str]:
+        """Those of the names that are tables or views."""
+        return [self._full(row[0], row[1]) for row in self._tables(names)]
+
+    def doubt(self) -> Iterator[Need | None]:
+        """The gates in the way of what may do anything."""
+        yield self._leave.closed(UNKNOWN, "write")
+        yield self._leave.shut(ALL, "read")
+        yield self._leave.shut(ALL, "write")
+
+    def behind(
+        self, names: Iterable[str], written: Iterable[str], only_shown: bool = False
     ) -> Iterator[Need | None]:
         """The gates in the way behind those names, of which some are written."""
         written = {name.lower() for name in written}
@@ -85,6 +97,10 @@ class Definitions:
             if side == "write":
                 yield from self._in_triggers(schema, table)
                 yield from self._in_keys(schema, table)
+
+    def _closed(self, table: str, side: Side) -> Need | None:
+        self.passed.add(table.lower())
+        return self._leave.closed(table, side)
 
     def _tables(self, names: Iterable[str]) -> list[Sequence[Any]]:
         """What there is of those names, as (schema, name, engine, definition of a view, type)."""
@@ -104,21 +120,21 @@ class Definitions:
     def _in_view(self, definition: str | None, side: Side, only_shown: bool) -> Iterator[Need | None]:
         verdict = classify(definition or "", "mysql", self._schema)
         if verdict.is_doubtful:
-            yield from self._doubt()
+            yield from self.doubt()
         for table in verdict.reads:
-            yield (self._leave.shut(table, "read") if only_shown else self._leave.closed(table, "read"))
+            yield (self._leave.shut(table, "read") if only_shown else self._closed(table, "read"))
             if side == "write":
-                yield self._leave.closed(table, side)
+                yield self._closed(table, side)
         for power in verdict.powers:
             yield self._leave.closed(power, "read")
-        yield from self._needs(verdict.reads, set(verdict.reads) if side == "write" else set(), only_shown)
+        yield from self.behind(verdict.reads, verdict.reads if side == "write" else (), only_shown)
 
     def _in_union(self, schema: str, table: str, side: Side) -> Iterator[Need | None]:
         quoted = ".".join(f"`{part.replace('`', '``')}`" for part in (schema, table))
         [[_, text]] = self._ask(f"SHOW CREATE TABLE {quoted}", ())
         union = _UNION.search(text)
-        for each in _words(union[1]) if union else ():
-            yield self._leave.closed(each, side)
+        for each in words_of(union[1]) if union else ():
+            yield self._closed(each, side)
 
     def _in_triggers(self, schema: str, table: str) -> Iterator[Need | None]:
         for (action,) in self._ask(_TRIGGERS, (schema, table)):
@@ -126,15 +142,15 @@ class Definitions:
 
     def _in_code(self, code: str | None) -> Iterator[Need | None]:
         """Of a trigger or a routine, whose language nobody here parses: what it names, and what it calls."""
-        words = _words(code or "")
+        words = words_of(code or "")
         if code is None or _DYNAMIC & set(words):
-            yield from self._doubt()
+            yield from self.doubt()
         written = {name.lower() for name in _TARGET.findall(code or "")}
         names = [self._full(row[0], row[1]) for row in self._tables(words)]
         targets = {name for name in names if name.rpartition(".")[2].lower() in written}
         for name in names:
-            yield self._leave.closed(name, "write" if name in targets else "read")
-        yield from self._needs(names, targets)
+            yield self._closed(name, "write" if name in targets else "read")
+        yield from self.behind(names, targets)
         for name, body in self._ask(_ROUTINES, (tuple(words),)) if words else ():
             if ("", name, "read") not in self._seen:
                 self._seen.add(("", name, "read"))
@@ -143,16 +159,11 @@ class Definitions:
     def _in_keys(self, schema: str, table: str) -> Iterator[Need | None]:
         children = [self._full(*row) for row in self._ask(_KEYS, (schema, table))]
         for child in children:
-            yield self._leave.closed(child, "write")
-        yield from self._needs(children, set(children))
-
-    def _doubt(self) -> Iterator[Need | None]:
-        yield self._leave.closed(UNKNOWN, "write")
-        yield self._leave.shut(ALL, "read")
-        yield self._leave.shut(ALL, "write")
+            yield self._closed(child, "write")
+        yield from self.behind(children, children)
 
 
-def _words(text: str) -> list[str]:
+def words_of(text: str) -> list[str]:
     """Whatever may be a name in a text, in lower case, with a schema as well as without."""
     bare = ((quoted.replace("``", "`") or plain).lower() for quoted, plain in _WORD.findall(text))
     full = (f"{schema}.{name}".lower() for schema, name in _QUALIFIED.findall(text))

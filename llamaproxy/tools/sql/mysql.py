@@ -13,6 +13,7 @@ from ...seams.errors import ToolError
 from ...seams.gates import Leave
 from ..threads import Abort
 from .definitions import Definitions
+from .plans import Plans
 from .server import Server
 from .statement import Bounds, Verdict
 from .table import Table, changed
@@ -61,10 +62,9 @@ class MysqlDatabase:
         )
         connection.connect(raw)
         # MySQL itself limits only SELECT.
-        mariadb = "mariadb" in connection.get_server_info().lower()
         limit = (
             f"max_statement_time = {bounds.seconds}"
-            if mariadb
+            if _is_mariadb(connection)
             else f"max_execution_time = {int(bounds.seconds * 1000)}"
         )
         connection.query(f"SET SESSION {limit}, innodb_lock_wait_timeout = {max(1, int(bounds.seconds))}")
@@ -73,18 +73,39 @@ class MysqlDatabase:
     def _run(
         self, connection: "Connection[_Rows]", verdict: Verdict, bounds: Bounds, leave: Leave | None
     ) -> str:
-        if leave is not None:
-            Definitions(partial(_rows, connection), leave, self._server.database).hold(verdict)
-        if not verdict.writes:
-            connection.query("START TRANSACTION READ ONLY")
-        cursor = connection.cursor()
-        try:
-            cursor.execute(verdict.text)
-            if cursor.description is None:
-                return changed(cursor.rowcount)
-            columns = [column[0] for column in cursor.description]
-            return Table(bounds.rows, bounds.bytes).fill(columns, cursor)
-        finally:
+        ask, schema = partial(_rows, connection), self._server.database
+        definitions = None if leave is None else Definitions(ask, leave, schema)
+        if definitions is not None:
+            definitions.hold(verdict)
+        if leave is None and verdict.writes:
+            return _done(connection, verdict.text, bounds)
+        # What is looked at stays locked until the statement has run.
+        connection.query(f"START TRANSACTION{'' if verdict.writes else ' READ ONLY'}")
+        if leave is not None and definitions is not None:
+            Plans(ask, leave, schema, definitions, _is_mariadb(connection)).hold(verdict)
+        result = _done(connection, verdict.text, bounds, to_end=bool(verdict.writes))
+        if verdict.writes:
+            connection.commit()
+        return result
+
+
+def _is_mariadb(connection: "Connection[_Rows]") -> bool:
+    return "mariadb" in connection.get_server_info().lower()
+
+
+def _done(connection: "Connection[_Rows]", text: str, bounds: Bounds, to_end: bool = False) -> str:
+    """Runs a statement; `to_end` reads also the rows that are not shown, without which nothing can follow."""
+    cursor = connection.cursor()
+    try:
+        cursor.execute(text)
+        if cursor.description is None:
+            return changed(cursor.rowcount)
+        columns = [column[0] for column in cursor.description]
+        return Table(bounds.rows, bounds.bytes).fill(columns, cursor)
+    finally:
+        if to_end:
+            cursor.close()
+        else:
             cursor.leave()
 
 

@@ -23,6 +23,11 @@ _CATALOGUE = {
 }
 
 
+def is_catalogue(name: str, dialect: str) -> bool:
+    """Whether a table only describes the database."""
+    return _CATALOGUE[dialect].fullmatch(name.lower()) is not None
+
+
 class Names:
     """How the database reads a table's name; `schema` is the one that a bare name belongs to."""
 
@@ -40,7 +45,7 @@ class Names:
         if self._dialect == "postgres" and not schema and name.startswith("pg_"):
             schema = "pg_catalog"  # it is searched first
         full = name if schema in ("", self._default) else f"{schema}.{name}"
-        return "" if _CATALOGUE[self._dialect].fullmatch(full.lower()) else full
+        return "" if is_catalogue(full, self._dialect) else full
 
     def short(self, name: str) -> str:
         """A name without the default schema."""

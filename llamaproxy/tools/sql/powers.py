@@ -77,10 +77,15 @@ def powers_of_table(name: str, dialect: str) -> tuple[str, ...]:
     return ()
 
 
+def begun(sql: str) -> str:
+    """A statement from its first word on."""
+    start = _COMMENTS.match(sql)
+    return sql[start.end() if start else 0 :]
+
+
 def powers_of_text(sql: str) -> tuple[str, ...]:
     """What a statement that cannot be judged seems to reach, by its words."""
-    start = _COMMENTS.match(sql)
-    lower = sql[start.end() if start else 0 :].lower()
+    lower = begun(sql).lower()
     words = _WORD.findall(lower)
     if _CODE_WORDS & set(words) or words[:1] in (["do"], ["begin"]) or _MADE_OF_CODE.match(lower):
         return EVERYTHING

@@ -17,7 +17,7 @@ from llamaproxy.tools.db_query import DbQueryTool
 from llamaproxy.tools.sql.statement import Dialect
 from llamaproxy.tools.threads import Workers
 
-from .servers import Missing, mariadb, postgres
+from .servers import MariaDb, Missing, Postgres, mariadb, postgres
 
 OPEN = {"read": True, "write": True}
 SHUT = {"read": False, "write": False}
@@ -129,20 +129,36 @@ class SqliteGated(GatedCase):
             return [connection.execute(query).fetchall() for query in queries]
 
 
-class PostgresGated(GatedCase):
-    dialect = "postgres"
+class ServerGated(GatedCase):
+    """On a server of its own; skipped where there is none."""
+
+    server: Any
+
+    def begin(self) -> Any:
+        """The server. Raises `Missing`."""
+        raise NotImplementedError
+
+    def clear(self) -> None:
+        """Leaves nothing behind: the server is that of other tests, too."""
+        raise NotImplementedError
 
     def setUp(self) -> None:
         try:
-            self.server = postgres()
+            self.server = self.begin()
         except Missing as missing:
             raise SkipTest(str(missing)) from None
         self.url = self.server.url
         self.addCleanup(self.clear)
         super().setUp()
 
+
+class PostgresGated(ServerGated):
+    dialect = "postgres"
+
+    def begin(self) -> Postgres:
+        return postgres()
+
     def clear(self) -> None:
-        """Leaves nothing behind: the server is that of other tests, too."""
         self.server.execute("DROP SCHEMA IF EXISTS public, hidden CASCADE", "CREATE SCHEMA public")
         self.server.execute("DROP SERVER IF EXISTS loop CASCADE", "DROP SERVER IF EXISTS files CASCADE")
 
@@ -159,20 +175,13 @@ class PostgresGated(GatedCase):
         )
 
 
-class MariaDbGated(GatedCase):
+class MariaDbGated(ServerGated):
     dialect = "mysql"
 
-    def setUp(self) -> None:
-        try:
-            self.server = mariadb()
-        except Missing as missing:
-            raise SkipTest(str(missing)) from None
-        self.url = self.server.url
-        self.addCleanup(self.clear)
-        super().setUp()
+    def begin(self) -> MariaDb:
+        return mariadb()
 
     def clear(self) -> None:
-        """Leaves nothing behind: the server is that of other tests, too."""
         self.server.execute("DROP DATABASE IF EXISTS shop", "CREATE DATABASE shop", database="")
 
     def prepare(self) -> None:

@@ -1,6 +1,12 @@
 """Tables that are shut by name, against every trick: neither a value nor a change gets past the gates."""
 
+from unittest import SkipTest
+
+from pymysql import MySQLError
+
 from llamaproxy.seams.errors import ToolError
+from llamaproxy.tools.sql import guard
+from llamaproxy.tools.sql.statement import Dialect, Verdict
 
 from .everyday import EVERYDAY
 from .gated import VALUE, Closed, GatedCase, MariaDbGated, PostgresGated, SqliteGated
@@ -31,6 +37,20 @@ class _Tricks(GatedCase):
                 wrong.append(f"{self.dialect}: {sql!r}: {found}")
         self.assertEqual(wrong, [], "\n".join(wrong))
 
+    def fool(self) -> None:
+        """Has the guard take every statement for a harmless one on `orders`."""
+        judged = guard.classify
+
+        def fooled(sql: str, dialect: Dialect, schema: str = "") -> Verdict:
+            verdict = judged(sql, dialect, schema)
+            if verdict.only_describes:
+                return verdict
+            if verdict.writes and not sql.lower().lstrip(" (").startswith(("select", "with")):
+                return Verdict(text=sql, writes=("orders",))
+            return Verdict(text=verdict.text, reads=("orders",))
+
+        self.patch(guard, "classify", fooled)
+
     async def _found(self, sql: str, only_database: bool) -> str:
         """What is wrong with the answer to a trick; `closed` for one that was not begun."""
         try:
@@ -54,6 +74,10 @@ class SqliteTricks(SqliteGated, _Tricks):
     async def test_the_database_holds_them_shut_where_the_guard_is_fooled(self) -> None:
         await self.hold(only_database=True)
 
+    async def test_the_database_holds_them_shut_whatever_the_guard_took_them_for(self) -> None:
+        self.fool()
+        await self.hold(only_database=True)
+
 
 class PostgresTricks(PostgresGated, _Tricks):
     async def test_values_that_are_stored_apart_are_those_of_their_table(self) -> None:
@@ -74,6 +98,10 @@ class PostgresTricks(PostgresGated, _Tricks):
     async def test_the_database_holds_them_shut_where_the_guard_is_fooled(self) -> None:
         await self.hold(only_database=True)
 
+    async def test_the_database_holds_them_shut_whatever_the_guard_took_them_for(self) -> None:
+        self.fool()
+        await self.hold(only_database=True)
+
 
 class MariaDbTricks(MariaDbGated, _Tricks):
     async def test_tables_that_are_shut_stay_shut(self) -> None:
@@ -81,3 +109,31 @@ class MariaDbTricks(MariaDbGated, _Tricks):
 
     async def test_everyday_statements_run(self) -> None:
         await self.run_all()
+
+    async def test_the_database_holds_them_shut_whatever_the_guard_took_them_for(self) -> None:
+        self.fool()
+        await self.hold(only_database=True)
+
+    async def test_the_locks_of_a_plan_tell_what_it_leaves_out(self) -> None:
+        self.show_locks()
+        await self.run_all()
+        self.prepare()
+        self.fool()
+        for sql in (
+            "INSERT INTO orders VALUES ('a') RETURNING (SELECT max(s.x) FROM secrets s)",
+            "INSERT INTO calls_secrets VALUES ('mine')",
+            "DELETE FROM parents",
+            "SELECT v.x FROM merged v",
+        ):
+            with self.assertRaisesRegex(
+                ToolError, "has not allowed to (read|write) table (secrets|kid|vault)"
+            ):
+                await self.ask(sql, only_database=True)
+
+    def show_locks(self) -> None:
+        """Has the server show its locks. Raises `SkipTest`."""
+        try:
+            self.server.execute("INSTALL SONAME 'metadata_lock_info'")
+        except MySQLError as error:
+            raise SkipTest(str(error)) from None
+        self.addCleanup(self.server.execute, "UNINSTALL SONAME 'metadata_lock_info'")
