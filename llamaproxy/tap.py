@@ -7,28 +7,33 @@ with one line and exit status 1.
 import os
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TextIO
 
 from twisted.application.service import IService
+from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ServerEndpoint, TCP6ServerEndpoint, serverFromString
 from twisted.internet.interfaces import IStreamServerEndpoint
-from twisted.logger import Logger
+from twisted.logger import Logger, globalLogPublisher
 from twisted.python import usage
 
 from .config import ConfigError, FrontDoor, Home, Occupancy, find_home, load_configuration
 from .config.advice import advice
 from .config.schema import MOST_WORKERS
+from .console.loglines import LogLines
 from .seams.errors import AgentError
-from .server.assembly import Plan, assemble
+from .server.assembly import Plan, Server, assemble
 from .server.logfiles import LogFiles
 from .server.service import Interrupts, Part, Stack, give_up
 from .sockets.steady import steady
-from .web.door import BACKLOG, place_of, port_problem, urls_at, welcome
+from .web.door import BACKLOG, place_of, port_problem, url_here, urls_at, welcome
 
 log = Logger()
+
+# Makes a link for a phone, to the server at an address; "" where there are no pages.
+Invite = Callable[[str], Awaitable[str]]
 
 _EXAMPLE = "tcp:11434 or ssl:443:privateKey=key.pem:certKey=cert.pem"
 
@@ -79,16 +84,16 @@ def makeService(options: Options) -> IService:
         home.ensure()
         occupancy = Occupancy(home.lock_file)
         occupancy.take()
-        stack = build(options, home, reactor)
         # The lock stands as long as somebody holds this.
-        Part(occupancy.sign).setServiceParent(stack)
-        return stack
+        return build(options, home, reactor, occupancy.sign)
     except (ConfigError, AgentError, OSError, ValueError) as error:
         give_up(str(error))
 
 
-def build(options: Options, home: Home, reactor: Any) -> Stack:
-    """The tree of services.
+def build(
+    options: Options, home: Home, reactor: Any, sign: Callable[[str], None] = lambda address: None
+) -> Stack:
+    """The tree of services; `sign` is told at which URL this machine reaches the server once it is up.
 
     Raises `ConfigError`, `AgentError`, `OSError` or `ValueError` with a line for the operator.
     """
@@ -111,8 +116,9 @@ def build(options: Options, home: Home, reactor: Any) -> Stack:
     place = _place(options, door, home, reactor)
     server = assemble(plan, place.endpoint, reactor)
     services: Sequence[IService] = server.services
-    reload: Callable[[], object] = server.reload
+    reload: Callable[[], object] = server.reloader.reload
     hurry = server.entrance.hurry
+    invite: Invite = partial(_invite, server)
     if (workers := options["workers"] or door.workers) > 1:
         if sys.platform != "linux":
             give_up("several processes can share a port only on Linux; let one serve with --workers 1")
@@ -123,23 +129,31 @@ def build(options: Options, home: Home, reactor: Any) -> Stack:
             )
         from .workers.supervisor import supervised
 
-        reload = partial(log.warn, "several workers read the files when they start; restart the server")
-        services, hurry = supervised(plan, server.back_ends, workers, place.address, reactor)
+        lines = LogLines(reactor)
+        globalLogPublisher.addObserver(lines)
+        supervisor = supervised(plan, server, workers, place.address, lines, reactor)
+        services, hurry = supervisor.services, supervisor.hurry
+        reload, invite = supervisor.reload, supervisor.invite
     stack = Stack(reactor)
-    chat = f"{place.urls[0]}/chat" if place.urls and door.console and door.recorder else ""
-    greeting = Part(partial(_greet, welcome(place.urls, plan.default_model, _let_in(door)), chat))
-    for service in (Interrupts(reactor, hurry, reload), LogFiles(reactor), *services, greeting):
+    base = place.urls[0] if place.urls and door.console and door.recorder else ""
+    greeting = Part(partial(_greet, welcome(place.urls, plan.default_model, _let_in(door)), base, invite))
+    signing = Part(partial(sign, place.here))
+    for service in (Interrupts(reactor, hurry, reload), LogFiles(reactor), *services, signing, greeting):
         service.setServiceParent(stack)
     return stack
 
 
 class _Place(NamedTuple):
-    """Where to listen, by what name, and the URLs under which apps reach it; `address` only of plain TCP."""
+    """Where to listen, by what name, and the URLs under which apps reach it; `address` only of plain TCP.
+
+    `here` is the URL for programs of this machine.
+    """
 
     endpoint: IStreamServerEndpoint
     name: str
     urls: list[str]
     address: tuple[str, int] | None
+    here: str = ""
 
 
 def at_home(listen: str | None, home: Home) -> str | None:
@@ -165,7 +179,8 @@ def _place(options: Options, door: FrontDoor, home: Home, reactor: Any) -> _Plac
     if problem := port_problem(host, port):
         give_up(f"{problem} with --port or agentctl port-set")
     kind = TCP6ServerEndpoint if ":" in host else TCP4ServerEndpoint
-    return _Place(kind(reactor, port, BACKLOG, host), "", urls_at("http", host, port), (host, port))
+    urls, here = urls_at("http", host, port), url_here("http", host, port)
+    return _Place(kind(reactor, port, BACKLOG, host), "", urls, (host, port), here)
 
 
 def _described_place(listen: str, reactor: Any) -> _Place:
@@ -175,7 +190,8 @@ def _described_place(listen: str, reactor: Any) -> _Place:
     scheme, host, port = place
     if problem := port_problem(host, port):
         give_up(f"{problem} in the endpoint {listen}")
-    return _Place(endpoint, listen, urls_at(*place), (host, port) if scheme == "http" else None)
+    address = (host, port) if scheme == "http" else None
+    return _Place(endpoint, listen, urls_at(*place), address, url_here(*place))
 
 
 def _endpoint(description: str, reactor: Any) -> IStreamServerEndpoint:
@@ -202,13 +218,27 @@ def _let_in(door: FrontDoor) -> str:
     return f"{where}{' and holders of an API key' if door.api_keys else ''} may come in."
 
 
-def _greet(lines: list[str], chat: str) -> None:
-    """`chat` is the address of the chat page, which somebody at a terminal also gets for a phone's camera."""
+async def _invite(server: Server, base: str) -> str:
+    return server.pages.arrivals.link(base) if server.pages is not None else ""
+
+
+def _greet(lines: list[str], base: str, invite: Invite) -> Deferred[None] | None:
+    """`base` is the address of the pages; somebody at a terminal also gets a link to them, for a phone's camera."""
     for line in lines:
         log.info("{line}", line=line)
-    if chat:
-        log.info("A phone without an app: {chat}. The operator's console: agentctl console", chat=chat)
-        if sys.__stdout__ is not None and sys.__stdout__.isatty():
-            from .console.qr import letters
+    if not base:
+        return None
+    log.info("A phone without an app: {base}/chat. The operator's console: agentctl console", base=base)
+    if sys.__stdout__ is None or not sys.__stdout__.isatty():
+        return None
+    return Deferred.fromCoroutine(_show_code(base, invite, sys.__stdout__))
 
-            print(letters(chat), end="", file=sys.__stdout__, flush=True)
+
+async def _show_code(base: str, invite: Invite, terminal: TextIO) -> None:
+    """Not through the log, which others may read: whoever opens the link first comes in."""
+    link = await invite(base)
+    if link:
+        from .console.qr import letters
+
+        words = "For a phone's camera, once and within ten minutes; agentctl qr makes another:"
+        print(words, letters(link), link, "", sep="\n", file=terminal, flush=True)

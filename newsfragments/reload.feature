@@ -1,1 +1,1 @@
-Models, gates, limits, prompts and tools take effect without a restart: `agentctl` tells the running server of its changes, `agentctl reload` and SIGHUP have the files read again. A mistake in them keeps what was.
+Callers, MCP servers and most of the front door's settings take effect while the server runs, with several workers as well; `agentctl` asks the running server and says what came of it, and a model whose entry is wrong now goes on as it was.

@@ -42,6 +42,7 @@ from .sessions.peers import Alone
 from .sessions.retention import INTERVAL
 
 REAPER_INTERVAL = 60.0
+PROMPT_TOOLS = (ReadSystemPrompt, UpdateSystemPrompt)
 
 
 class News(Struct, frozen=True, kw_only=True):
@@ -56,6 +57,7 @@ class News(Struct, frozen=True, kw_only=True):
     allowed: Mapping[str, bool]
     timeouts: Mapping[str, float]
     prompt_folders: Mapping[str, str]
+    prompt_tools: bool
 
 
 @implementer(IAgent, IPeer)
@@ -110,6 +112,7 @@ class Agent:
             self._embedders.values(),
             self.parts.peers,
             self.parts.inquiries,
+            self.parts.ledger,
             self.turn,
         )
         self._stopping = False
@@ -212,7 +215,7 @@ class Agent:
     def offer_prompt_tools(self) -> None:
         """Offers models the tools to read and change their own system prompt."""
         parts = self.parts
-        for tool in (ReadSystemPrompt, UpdateSystemPrompt):
+        for tool in PROMPT_TOOLS:
             parts.bench.toolbox.add(tool(parts.prompts, parts.sessions, parts.backends.default))
 
     def renew(self, news: News) -> None:
@@ -227,6 +230,11 @@ class Agent:
         parts.bench.toolbox.choose(news.choices)
         parts.delegation.renew(news.allowed, news.timeouts)
         parts.rules.offer()
+        if news.prompt_tools:
+            self.offer_prompt_tools()
+        else:
+            for tool in PROMPT_TOOLS:
+                parts.bench.toolbox.remove(tool.name)
         parts.prompts.renew(news.prompt_folders)
         # Others look into it, too.
         self._embedders.clear()

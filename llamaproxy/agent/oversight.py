@@ -9,12 +9,13 @@ from zope.interface import implementer
 from ..seams.gates import SIDES, Kind, Side
 from ..seams.interfaces import IEmbedder, IPeers, IReply, IReplyConsumer
 from ..seams.limits import Ruling
-from ..seams.oversight import Conversing, Decision, IOversight, Question, Stream, Switch
+from ..seams.oversight import Account, Conversing, Decision, IOversight, Question, Stream, Switch
 from ..seams.records import Record
 from ..seams.types import AgentEvent, Caller, ChatTurn, ModelInfo, ReplyEnd
 from .backends import Backends
 from .calls.gates import Gates, sides_of
 from .calls.runner import Workbench
+from .sessions.ledger import Ledger
 from .sessions.session import Session, Sessions
 from .sessions.turn import Turn
 from .turns.approvals import Parked, is_open, parked_turn, pending_lines
@@ -36,6 +37,7 @@ class Oversight:
         embedders: Iterable[IEmbedder],
         peers: IPeers,
         inquiries: Inquiries,
+        ledger: Ledger,
         take: Callable[[Caller, ChatTurn], Deferred[IReply]],
     ) -> None:
         self._turns = turns
@@ -45,6 +47,7 @@ class Oversight:
         self._embedders = embedders
         self._peers = peers
         self._inquiries = inquiries
+        self._ledger = ledger
         self._take = take
 
     def streams(self) -> Sequence[Stream]:
@@ -105,6 +108,15 @@ class Oversight:
         self._take(caller, asked).addCallbacks(lambda reply: reply.deliverTo(listener), listener.replyFailed)
         return succeed(True)
 
+    def stop(self, session_id: str) -> Deferred[bool]:
+        """See `IOversight`."""
+        session = self._sessions.get(session_id)
+        if session is None or session.running is None:
+            asked: Deferred[bool] = self._peers.stop_turn(session_id)
+            return asked
+        session.running.stop()
+        return succeed(True)
+
     def switches(self) -> Sequence[Switch]:
         """See `IOversight`."""
         gates = Gates({}, self._bench.gate_defaults)
@@ -128,10 +140,14 @@ class Oversight:
         """See `IOversight`."""
         return [*self._backends.infos(), *(embedder.info() for embedder in self._embedders)]
 
-    def processes(self) -> int:
+    def nodes(self) -> Sequence[str]:
         """See `IOversight`."""
-        processes: int = self._peers.processes
-        return processes
+        names: Sequence[str] = self._peers.names
+        return names
+
+    def accounts(self) -> Sequence[Account]:
+        """See `IOversight`."""
+        return self._ledger.accounts()
 
     def watch(self, present: bool) -> None:
         """See `IOversight`."""

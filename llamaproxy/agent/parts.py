@@ -45,6 +45,7 @@ class Parts(Struct, frozen=True, kw_only=True):
     commands: Commands
     runs: Runs
     errands: Errands
+    ledger: Ledger
     desk: Desk
 
 
@@ -107,5 +108,6 @@ def assemble(
         commands=commands,
         runs=runs,
         errands=Errands(backends, delegation, ledger),
+        ledger=ledger,
         desk=desk,
     )

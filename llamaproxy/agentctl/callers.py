@@ -8,10 +8,10 @@ from typing import Any
 from msgspec import to_builtins
 from msgspec.structs import fields
 
-from ..config import Home, JsonFile, Profile, load_registry, load_settings
-from ..config.callers import check_models, digest_of, find_callers, load_callers, load_profile
+from ..config import Home, JsonFile, Profile, load_settings
+from ..config.callers import digest_of
 from ..config.checks import section
-from ..config.schema import PLUGIN
+from ..config.newcomer import check_profile, profiles_in
 from .command import AS_JSON, Refused, UsageError, command, judged, option
 from .printer import Printer
 
@@ -40,7 +40,7 @@ def caller_add(home: Home, args: Namespace, printer: Printer) -> None:
         entry["from"] = _words(args.networks)
     entry |= {"commands": "all", "operator": True} if args.operator else {"commands": args.commands}
     with JsonFile(home.plugins_file).update() as content:
-        table = _table(home, content)
+        table = profiles_in(home, content)
         if args.name in table:
             raise Refused(
                 f"there is a profile {args.name}; agentctl caller-set {args.name} key new makes another key"
@@ -100,7 +100,7 @@ def caller_set(home: Home, args: Namespace, printer: Printer) -> None:
     else:
         value = digest_of(key) if key else _value(args.key, args.value)
     with JsonFile(home.plugins_file).update() as content:
-        table = _table(home, content)
+        table = profiles_in(home, content)
         if args.name not in table:
             raise Refused(_unknown(args.name, home))
         entry = section(table, home.plugins_file, args.name)
@@ -121,7 +121,7 @@ def caller_set(home: Home, args: Namespace, printer: Printer) -> None:
 def caller_remove(home: Home, args: Namespace, printer: Printer) -> None:
     """The conversations of its callers stay."""
     with JsonFile(home.plugins_file).update() as content:
-        table = _table(home, content)
+        table = profiles_in(home, content)
         if args.name not in table:
             raise Refused(_unknown(args.name, home))
         del table[args.name]
@@ -129,26 +129,10 @@ def caller_remove(home: Home, args: Namespace, printer: Printer) -> None:
     printer.restart()
 
 
-def _table(home: Home, content: dict[str, Any]) -> dict[str, Any]:
-    """The table where it stands, made at the top where there is none."""
-    where, _ = find_callers(content, home.plugins_file)
-    return section(content, home.plugins_file, *where.split("."))
-
-
 def _check(home: Home, content: dict[str, Any], name: str) -> None:
     """Whether a server would start with it. Raises `ConfigError` or `UsageError`."""
-    where, raw = find_callers(content, home.plugins_file)
     with judged():
-        load_profile(home.plugins_file, f"{where}.{name}", name, raw[name])
-        block = section(content, home.plugins_file, "plugin_config", PLUGIN)
-        keys, commands = block.get("api_keys"), block.get("key_commands")
-        profiles = load_callers(
-            content,
-            home.plugins_file,
-            keys if isinstance(keys, dict) else {},
-            frozenset(commands) if isinstance(commands, dict) else frozenset(),
-        )
-        check_models(profiles, load_registry(home), home.plugins_file)
+        check_profile(home, content, name)
 
 
 def _value(key: str, text: str | None) -> Any:

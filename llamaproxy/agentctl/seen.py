@@ -3,15 +3,15 @@
 import sys
 import time
 from argparse import Namespace
-from typing import Any
 from urllib.parse import quote
 
-from msgspec import DecodeError, json
+from msgspec import json
 
-from ..config import Home, load_settings, operator_key
+from ..config import Home, load_settings
+from ..config.occupancy import holder_of
 from .command import Refused, command, option
-from .doctor import address_of
 from .printer import Printer
+from .running import address_here, ask
 
 _JSON = option("--json", action="store_true", help="as JSON, a line for each")
 
@@ -23,7 +23,7 @@ _JSON = option("--json", action="store_true", help="as JSON, a line for each")
 )
 def trace(home: Home, args: Namespace, printer: Printer) -> None:
     """Ten lines for each turn, the newest last."""
-    found = _ask(home, "GET", f"trace?of={quote(args.of or '', safe='')}")["records"]
+    found = ask(home, "GET", f"trace?of={quote(args.of or '', safe='')}")["records"]
     if not found:
         raise Refused(f"no turn of {args.of} is on record" if args.of else "no turn is on record yet")
     for record in reversed(found):
@@ -45,7 +45,7 @@ def log(home: Home, args: Namespace, printer: Printer) -> None:
     while True:
         # The server answers this when there is something new.
         wait = "&wait=1" if newest and args.follow else ""
-        for line in _ask(home, "GET", f"log?after={newest}{wait}")["lines"]:
+        for line in ask(home, "GET", f"log?after={newest}{wait}")["lines"]:
             newest = line["number"]
             at = time.strftime("%H:%M:%S", time.localtime(line["at"]))
             printer.line(
@@ -59,8 +59,7 @@ def log(home: Home, args: Namespace, printer: Printer) -> None:
 @command("console", "open the running server's console, by a link that works once")
 def console(home: Home, args: Namespace, printer: Printer) -> None:
     """Shows the link in any case: the browser may be on another machine."""
-    address = address_of(load_settings(home).front_door)
-    link = f"{address}{_ask(home, 'POST', 'link')['path']}"
+    link = f"{address_here(home)}{ask(home, 'POST', 'link')['path']}"
     printer.line(link)
     if sys.stdout.isatty() and _has_browser():
         import webbrowser
@@ -69,42 +68,39 @@ def console(home: Home, args: Namespace, printer: Printer) -> None:
     printer.note("It works once, within ten minutes.")
 
 
-@command("qr", "show the address of the chat page as a QR code for a phone")
+@command(
+    "qr",
+    "show a QR code that brings a phone to the chat page, with a key of its own",
+    option(
+        "--commands", choices=("all", "safe", "none"), help="its chat commands, else those that everybody has"
+    ),
+    option("--plain", action="store_true", help="the address of the page alone, which makes nothing"),
+)
 def qr(home: Home, args: Namespace, printer: Printer) -> None:
-    """The code, and the address below it."""
-    # Drawn here, so that no server has to run.
+    """The code, and below it what it says. Without a server that runs there is the address alone."""
     from ..console.qr import letters
-    from ..web.door import reachable_addresses
 
-    door = load_settings(home).front_door
-    scheme, _, place = address_of(door).partition("://")
-    port = place.rpartition(":")[2]
-    host = reachable_addresses("0.0.0.0" if door.listen else door.llama_host)[0]
-    url = f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}/chat"
+    if args.plain or holder_of(home.lock_file) is None:
+        url = f"{_phones_address(home)}/chat"
+        words = "The address of the chat page. "
+        words += "" if args.plain else "A link that makes a key needs a server that runs."
+    else:
+        answer = ask(home, "POST", "pair", {"commands": args.commands})
+        url = answer["url"]
+        words = "It works once, within ten minutes, and makes a profile that caller-list shows."
     printer.line(letters(url).rstrip("\n"))
     printer.line(url)
+    printer.note(words.strip())
 
 
-def _ask(home: Home, method: str, path: str) -> Any:
-    """What the running server answers to its operator. Raises `Refused`."""
-    from ..doctor.decoders import Fault
-    from ..doctor.visit import server_at
+def _phones_address(home: Home) -> str:
+    """Drawn here, so that no server has to run."""
+    from ..web.door import bracketed, reachable_addresses
 
-    server = server_at(address_of(load_settings(home).front_door))
-    key = operator_key(home.operator_key_file)
-    try:
-        answer = server.ask(method, f"/console/{path}", {"Authorization": f"Bearer {key}"}, None)
-    except Fault as fault:
-        raise Refused(f"no server answers at {server}: {fault}") from None
-    try:
-        read = json.decode(answer.body)
-    except DecodeError:
-        raise Refused(f"what answers at {server} is no llamaproxy with a console") from None
-    if answer.status != 200:
-        raise Refused(
-            f"{server} says: {read.get('error', answer.status) if isinstance(read, dict) else read}"
-        )
-    return read
+    door = load_settings(home).front_door
+    scheme, _, place = address_here(home).partition("://")
+    host = reachable_addresses("0.0.0.0" if door.listen else door.llama_host)[0]
+    return f"{scheme}://{bracketed(host)}:{place.rpartition(':')[2]}"
 
 
 def _has_browser() -> bool:

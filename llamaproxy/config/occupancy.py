@@ -3,6 +3,7 @@
 import fcntl
 import os
 from pathlib import Path
+from typing import NamedTuple
 
 from .errors import ConfigError
 
@@ -24,9 +25,9 @@ class Occupancy:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            holder = os.read(handle, 20).decode("ascii", "replace").strip()
+            holder = _signed(handle)
             os.close(handle)
-            who = f"the server with process id {holder}" if holder.isdecimal() else "another server"
+            who = f"the server with process id {holder.pid}" if holder.pid else "another server"
             remedy = "End it first, or give this one a home of its own with --home."
             raise ConfigError(self._file.parent, "", f"is in use by {who}", remedy) from None
         except OSError:
@@ -42,15 +43,25 @@ class Occupancy:
             os.close(self._handle)
             self._handle = None
 
-    def sign(self) -> None:
-        """Says which process it is: after `twistd` has become a daemon that is another one."""
+    def sign(self, address: str = "") -> None:
+        """Says which process it is: after `twistd` has become a daemon that is another one.
+
+        `address` is the URL at which this machine reaches it.
+        """
         if self._handle is not None:
             os.ftruncate(self._handle, 0)
-            os.pwrite(self._handle, b"%d\n" % os.getpid(), 0)
+            os.pwrite(self._handle, f"{os.getpid()}\n{address}\n".encode(), 0)
 
 
-def holder_of(file: Path) -> int | None:
-    """The process of the server that has the home, as far as that can be told; None if none has it."""
+class Holder(NamedTuple):
+    """The server that has a home: its process, None if that is not told, and its URL, "" if that is not."""
+
+    pid: int | None
+    address: str
+
+
+def holder_of(file: Path) -> Holder | None:
+    """The server that has the home, as far as that can be told; None if none has it."""
     try:
         handle = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:
@@ -58,10 +69,15 @@ def holder_of(file: Path) -> int | None:
     try:
         fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
-        text = os.read(handle, 20).decode("ascii", "replace").strip()
-        return int(text) if text.isdecimal() and int(text) > 1 else None
+        return _signed(handle)
     except OSError:
         return None
     finally:
         os.close(handle)
     return None
+
+
+def _signed(handle: int) -> Holder:
+    pid, _, address = os.pread(handle, 1000, 0).decode("ascii", "replace").partition("\n")
+    is_one = pid.isdecimal() and len(pid) < 16 and int(pid) > 1
+    return Holder(int(pid) if is_one else None, address.strip())

@@ -8,6 +8,10 @@ from secrets import token_urlsafe
 from msgspec import Struct
 from twisted.web.iweb import IRequest
 
+from ..seams.errors import OverLimit
+from ..web.addresses import Address
+from ..web.guesses import Guesses
+
 COOKIE = b"llamaproxy_console"
 TOKEN_HEADER = b"x-console-token"
 # Seconds for which a link waits for its first use, and a browser may stay.
@@ -29,6 +33,7 @@ class ConsoleDoor:
 
     def __init__(self, seconds: Callable[[], float]) -> None:
         self._seconds = seconds
+        self._guesses = Guesses(seconds)
         self._links: dict[bytes, float] = {}
         self._visits: dict[bytes, Visit] = {}
 
@@ -39,9 +44,15 @@ class ConsoleDoor:
         _shorten(self._links)
         return code
 
-    def enter(self, code: str) -> str | None:
-        """Uses a link up; gives the cookie's value, None if the link is not good any more."""
-        until = self._links.pop(_digest(code.encode("utf-8", "replace")), 0.0)
+    def enter(self, code: str, address: Address) -> str | None:
+        """Uses a link up; gives the cookie's value, None if the link is not good any more.
+
+        Raises `OverLimit` for who tries many.
+        """
+        digest = _digest(code.encode("utf-8", "replace"))
+        if wait := self._guesses.wait(address, digest, digest in self._links):
+            raise OverLimit.of("The number of links that you may try", int(wait) + 1)
+        until = self._links.pop(digest, 0.0)
         if until <= self._seconds():
             return None
         secret = token_urlsafe(32)

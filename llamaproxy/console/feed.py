@@ -83,6 +83,7 @@ class Feed:
             self._request.unregisterProducer()
             self._over.callback(b"")
             return
+        self._snapshot.look_around()
         changed = {name: data for name, data in self._snapshot.sections() if self._sent.get(name) != data}
         self._sent.update(changed)
         frames = [b"event: %b\ndata: %b\n\n" % (name.encode(), data) for name, data in changed.items()]

@@ -2,13 +2,13 @@
 
 from collections import deque
 
-from msgspec import Struct
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEvent
 from zope.interface import implementer
 
+from ..seams.elsewhere import ILog, Log, LogLine
 from ..seams.visible import visible
 
 LINES = 500
@@ -19,20 +19,12 @@ PATIENCE = 20.0
 MOMENT = 0.2
 
 
-class LogLine(Struct, frozen=True, kw_only=True):
-    """One line; `at` is in Unix seconds."""
-
-    number: int
-    at: float
-    level: str
-    text: str
-
-
-@implementer(ILogObserver)
+@implementer(ILogObserver, ILog)
 class LogLines:
     """Keeps them. Only their text: what an event holds may be large, and should not live on here."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: IReactorTime) -> None:
+        self._clock = clock
         self._lines: deque[LogLine] = deque(maxlen=LINES)
         self._warnings: deque[LogLine] = deque(maxlen=WARNINGS)
         self._number = 0
@@ -55,11 +47,20 @@ class LogLines:
         """Those behind that one."""
         return [line for line in self._lines if line.number > number]
 
-    async def more(self, clock: IReactorTime) -> None:
+    def read(self, after: int, wait: bool) -> Deferred[Log]:
+        """See `ILog`."""
+        return Deferred.fromCoroutine(self._read(after, wait))
+
+    async def _read(self, after: int, wait: bool) -> Log:
+        if wait and not self.since(after):
+            await self._more()
+        return Log(lines=tuple(self.since(after)), warnings=tuple(self._warnings))
+
+    async def _more(self) -> None:
         """Returns a moment after the next line has come, or once it took too long."""
         coming: Deferred[None] = Deferred()
         self._waiting.append(coming)
-        patience = clock.callLater(PATIENCE, self._wake)
+        patience = self._clock.callLater(PATIENCE, self._wake)
         try:
             await coming
         finally:
@@ -68,7 +69,7 @@ class LogLines:
             if patience.active():
                 patience.cancel()
         # Not from within the logger; and what comes together is told together.
-        await deferLater(clock, MOMENT)
+        await deferLater(self._clock, MOMENT)
 
     def _wake(self) -> None:
         waiting, self._waiting = self._waiting, []

@@ -1,113 +1,124 @@
 """What the console shows at a moment, section by section, each ready to be sent."""
 
-import resource
-import sys
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from msgspec import json, to_builtins
+from twisted.internet.defer import Deferred
 
 from .. import __version__
-from ..seams.oversight import IOversight, IRecords
+from ..seams.elsewhere import Finding, IElsewhere, Log, LogLine, See, View
+from ..seams.oversight import IOversight, Written
 from ..seams.records import Record
 from ..seams.telling import lines_of
-from ..sockets.eager import waiting
-from ..web.site import FrontSite
 from .checkup import Checkup
 from .loglines import LogLines
+from .merging import accounts_of, callers_of, health_of, points_of, sessions_of
+from .news import News
+from .viewer import MOST_CALLERS, MOST_RECORDS, MOST_SESSIONS, Viewer
 
-MOST_STREAMS = 200
-MOST_SESSIONS = 100
-MOST_RECORDS = 50
-MOST_CALLERS = 50
-# Seconds over which a stream's rate is taken, at least.
-RATE_SPAN = 1.0
+# Of a log no line has a number like this one: only warnings are wanted.
+NO_LINES = 2**53
 
 
 class Snapshot:
-    """Makes the sections; `seconds` is the clock. Rates come from how far streams were at the last look."""
+    """Makes the sections, of this process and those `elsewhere`; each of theirs is what they told last."""
 
     def __init__(
         self,
-        site: FrontSite,
+        viewer: Viewer,
         oversight: IOversight,
-        records: IRecords,
         lines: LogLines,
         checkup: Checkup,
-        seconds: Callable[[], float],
+        elsewhere: IElsewhere | None = None,
+        written: Callable[[], Written] = Written,
     ) -> None:
-        self._site = site
+        self._viewer = viewer
         self._oversight = oversight
-        self._records = records
         self._lines = lines
         self._checkup = checkup
-        self._seconds = seconds
-        self._began = seconds()
-        self._seen: dict[str, tuple[float, int, float]] = {}
+        self._elsewhere = elsewhere
+        self._written = written
+        self._others: list[View] = []
+        self._warnings: Sequence[LogLine] = ()
+        self._is_asking = False
+        self._news = News()
+
+    def look_around(self) -> Deferred[None] | None:
+        """Asks the other processes, unless they are being asked, and there are none."""
+        if self._elsewhere is None or self._is_asking:
+            return None
+        self._is_asking = True
+        return Deferred.fromCoroutine(self._ask(self._elsewhere))
+
+    async def _ask(self, elsewhere: IElsewhere) -> None:
+        try:
+            found: list[Finding] = await elsewhere.ask(See(since=self._news.since))
+            log: Log = await elsewhere.read(NO_LINES, False)
+            self._others = [finding.view for finding in found if finding.view is not None]
+            self._news.take(self._others)
+            self._warnings = log.warnings
+        finally:
+            self._is_asking = False
 
     def sections(self) -> Iterator[tuple[str, bytes]]:
         """Every section but the records, by name."""
-        oversight, records = self._oversight, self._records
-        yield "server", json.encode(self._server())
-        yield "streams", json.encode(self._streams())
-        yield "sessions", json.encode(oversight.sessions(MOST_SESSIONS))
-        yield "questions", json.encode(oversight.questions())
-        yield "models", json.encode([self._model(info) for info in oversight.models()])
+        oversight = self._oversight
+        own = self._viewer.view(self._news.since.get(self._viewer.number, 0))
+        self._news.take([own])
+        views = [own, *self._others]
+        yield "server", json.encode(self._server(views))
+        yield "streams", json.encode([stream for view in views for stream in view.streams])
+        yield "sessions", json.encode(sessions_of(views, MOST_SESSIONS))
+        yield "questions", json.encode([question for view in views for question in view.questions])
+        yield "models", json.encode([_model(info, views) for info in oversight.models()])
         yield "switches", json.encode(oversight.switches())
-        yield "callers", json.encode(list(records.callers())[-MOST_CALLERS:])
-        yield "warnings", json.encode(self._lines.warnings())
-        yield "listened", json.encode(records.listened())
+        yield "written", json.encode(self._written())
+        yield "callers", json.encode(callers_of(views, MOST_CALLERS))
+        yield "accounts", json.encode(accounts_of(views))
+        yield "warnings", json.encode(self._warnings if self._elsewhere else self._lines.warnings())
+        yield (
+            "listened",
+            json.encode({name: until for view in views for name, until in view.listened.items()}),
+        )
         yield "checkup", json.encode(self._checkup.rows)
-        yield "hour", json.encode(records.points())
+        yield "hour", json.encode(points_of(views))
 
     def news(self, number: int) -> tuple[int, bytes]:
         """The records of turns that ended behind that one; "" if there are none."""
-        newest, found = self._records.since(number, MOST_RECORDS)
+        newest, found = self._news.behind(number, MOST_RECORDS)
         return newest, json.encode([shown(record) for record in found]) if found else b""
 
-    def look(self) -> None:
-        """Notes streams and memory for the charts."""
-        self._records.look(self._site.meters.live, memory())
-
-    def _server(self) -> dict[str, Any]:
-        meters, site = self._site.meters, self._site
+    def _server(self, views: Sequence[View]) -> dict[str, Any]:
+        names = ("uptime", "connections", "answering", "paused", "unsent", "memory")
+        rows = [
+            {"number": view.number + 1, "pid": view.pid, "sessions": len(view.sessions)}
+            | {name: getattr(view, name) for name in names}
+            for view in sorted(views, key=lambda view: view.number)
+        ]
+        sums = {name: sum(row[name] for row in rows) for name in names}
         return {
+            **sums,
             "version": __version__,
-            "uptime": int(self._seconds() - self._began),
-            "processes": self._oversight.processes(),
-            "connections": len(site.connections),
-            "live": meters.live,
-            "paused": meters.paused,
-            "unsent": sum(waiting(connection.transport) for connection in site.connections),
-            "memory": memory(),
+            "uptime": max(row["uptime"] for row in rows),
+            "workers": rows if self._elsewhere else [],
+            "nodes": self._oversight.nodes(),
         }
 
-    def _streams(self) -> list[dict[str, Any]]:
-        now, shown_streams, seen = self._seconds(), [], {}
-        for stream in self._oversight.streams()[:MOST_STREAMS]:
-            then, pieces, rate = self._seen.get(stream.request_id, (now, stream.pieces, 0.0))
-            if now - then >= RATE_SPAN:
-                rate = max(0.0, (stream.pieces - pieces) / (now - then))
-                then, pieces = now, stream.pieces
-            seen[stream.request_id] = then, pieces, rate
-            shown_streams.append({**to_builtins(stream), "rate": round(rate, 1)})
-        self._seen = seen
-        return shown_streams
 
-    def _model(self, info: Any) -> dict[str, Any]:
-        health = self._records.health(info.key)
-        return {
-            "key": info.key,
-            "model_id": info.model_id,
-            "kind": info.kind,
-            "loaded": info.loaded,
-            "embedding": info.embedding,
-            "vision": info.vision,
-            "context": info.context_length,
-            "is_well": health.is_well,
-            **to_builtins(health),
-        }
+def _model(info: Any, views: Sequence[View]) -> dict[str, Any]:
+    health = health_of(views, info.key)
+    return {
+        "key": info.key,
+        "model_id": info.model_id,
+        "kind": info.kind,
+        "loaded": info.loaded,
+        "embedding": info.embedding,
+        "vision": info.vision,
+        "context": info.context_length,
+        "is_well": health.is_well,
+        **to_builtins(health),
+    }
 
 
 def shown(record: Record) -> dict[str, Any]:
@@ -121,13 +132,3 @@ def shown(record: Record) -> dict[str, Any]:
         "rate": record.rate,
         "lines": lines_of(record),
     }
-
-
-def memory() -> int:
-    """Bytes of memory that the process takes now, or where that is not told, has taken at most."""
-    try:
-        pages = int(Path("/proc/self/statm").read_bytes().split()[1])
-    except (OSError, ValueError, IndexError):
-        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return most if sys.platform == "darwin" else most * 1024
-    return pages * resource.getpagesize()

@@ -35,7 +35,9 @@ class Hour:
         minute = self._minute(now)
         minute.turns += 1
         minute.failed += record.end == "failed"
-        for values, value in ((minute.firsts, record.first), (minute.rates, record.rate)):
+        # What a command answers at once says nothing of models.
+        first = record.first if record.attempts else None
+        for values, value in ((minute.firsts, first), (minute.rates, record.rate)):
             if value is not None and len(values) < MOST_VALUES:
                 values.append(value)
 

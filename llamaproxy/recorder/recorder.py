@@ -38,7 +38,7 @@ class Recorder:
         rings: Rings | None = None,
         span_of: Callable[[Span | None], Span] | None = None,
     ) -> None:
-        self._lines = lines
+        self.lines = lines
         self._span_of = span_of
         self._now = now
         self._rings = rings or Rings()
@@ -76,9 +76,9 @@ class Recorder:
             elif attempt.seconds is not None:
                 health.answered_at, health.first = now, attempt.first
                 health.rate = attempt.rate or health.rate
-        if self._lines == "line":
+        if self.lines == "line":
             self.log.info("{line}", line=line_of(record))
-        elif self._lines == "json":
+        elif self.lines == "json":
             self.log.info("{line}", line=json.encode(record).decode())
         for listener in self.listeners:
             listener(record)

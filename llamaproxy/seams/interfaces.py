@@ -298,6 +298,7 @@ class IPeers(Interface):
     """
 
     processes = Attribute("How many there are, this one included.")
+    names = Attribute("What the others are called, where they are servers by themselves.")
 
     def join(peer: IPeer) -> None:
         """Makes this process known to the others; called once, before its first turn."""

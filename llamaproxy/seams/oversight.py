@@ -9,13 +9,14 @@ from zope.interface import Interface
 
 from .gates import Kind, Side
 from .records import Record
-from .types import ModelInfo
+from .types import ModelInfo, Rights
 
 Decision = Literal["yes", "no", "always"]
+ModelChange = Literal["on", "off", "default"]
 
 
 class Stream(Struct, frozen=True, kw_only=True):
-    """A turn under way; `pieces` of its newest answer have come so far."""
+    """A turn under way; `pieces` of its newest answer have come so far, `rate` of them a second lately."""
 
     request_id: str
     session_id: str
@@ -27,6 +28,7 @@ class Stream(Struct, frozen=True, kw_only=True):
     is_paused: bool
     pauses: int
     waits: bool
+    rate: float = 0.0
 
 
 class Conversing(Struct, frozen=True, kw_only=True):
@@ -89,6 +91,36 @@ class CallerTally(Struct, kw_only=True):
     seen: float = 0.0
 
 
+class Account(Struct, frozen=True, kw_only=True):
+    """What a caller has used of what their profile grants; a limit of 0 is none."""
+
+    caller: str
+    profile: str
+    hour: int = 0
+    per_hour: int = 0
+    day: int = 0
+    per_day: int = 0
+
+
+class Person(Struct, frozen=True, kw_only=True):
+    """A profile of callers: `by` a key or a network; `commands` is "" for those that everybody may use."""
+
+    name: str
+    by: str
+    commands: str = ""
+    operator: bool = False
+    per_hour: int = 0
+    per_day: int = 0
+
+
+class Written(Struct, frozen=True, kw_only=True):
+    """What the operator's files say: the model that sessions begin with, those that are off, the profiles."""
+
+    default: str = ""
+    off: tuple[str, ...] = ()
+    people: tuple[Person, ...] = ()
+
+
 class Point(Struct, frozen=True, kw_only=True):
     """One minute of the last hour; None where there was nothing to measure. `at` is in Unix seconds."""
 
@@ -99,6 +131,13 @@ class Point(Struct, frozen=True, kw_only=True):
     rate: float | None
     live: int
     memory: int
+
+
+class Reloaded(Struct, frozen=True, kw_only=True):
+    """What came of reading the operator's files again: whether they hold now, and lines that tell about it."""
+
+    taken: bool
+    lines: tuple[str, ...] = ()
 
 
 class IOversight(Interface):
@@ -116,6 +155,9 @@ class IOversight(Interface):
     def decide(session_id: str, code: str, decision: Decision) -> Deferred[bool]:
         """Answers a question; fires with whether it was open. The turn goes on in the reply that asked, if it waits."""
 
+    def stop(session_id: str) -> Deferred[bool]:
+        """Ends the turn that runs in a session; fires with whether there was one."""
+
     def switches() -> Sequence[Switch]:
         """The gates of tools, and of what the operator has set by name."""
 
@@ -125,11 +167,33 @@ class IOversight(Interface):
     def models() -> Sequence[ModelInfo]:
         """All models, those that make embeddings too."""
 
-    def processes() -> int:
-        """How many processes the server has."""
+    def nodes() -> Sequence[str]:
+        """What the other servers are called that share the store."""
+
+    def accounts() -> Sequence[Account]:
+        """What those have used whose profile has a limit."""
 
     def watch(present: bool) -> None:
         """Somebody looks, or looks no more: a reply that asks for leave waits while somebody may give it."""
+
+
+class IFiles(Interface):
+    """The operator's files, as far as the console writes into them."""
+
+    def operator_key() -> str:
+        """The key that makes its holder the operator."""
+
+    def keep_gate(kind: Kind, name: str, side: Side, allowed: bool) -> Deferred[None]:
+        """Writes down how a gate stands for everybody."""
+
+    def set_model(key: str, to: ModelChange) -> Deferred[None]:
+        """Writes it into a model's entry. Fails with `BadRequest` where that cannot be."""
+
+    def add_caller(name: str, key: str, commands: Rights | None) -> Deferred[str]:
+        """Makes a profile for the holder of a key, by a name like that one; fires with its name."""
+
+    def written() -> Written:
+        """What the server goes by now, as far as the console shows it."""
 
 
 class IRecords(Interface):

@@ -12,44 +12,34 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 from twisted.application.service import IService
-from twisted.internet.defer import Deferred, gatherResults, succeed
+from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.interfaces import IStreamServerEndpoint
 from twisted.internet.threads import deferToThread
-from twisted.logger import Logger, globalLogPublisher
+from twisted.logger import Logger
 
 from ..agent.agent import Agent
 from ..agent.calls.delegation import Delegation
 from ..agent.calls.outbound import Outbound
 from ..agent.calls.toolbox import Toolbox
 from ..agent.prompts import PromptFiles
-from ..config import Configuration, Home, JsonFile, operator_key
-from ..config.callers import with_keys
-from ..config.home import create
-from ..console.checkup import Checkup
-from ..console.loglines import LogLines
-from ..console.looker import Looker
-from ..console.pages import Pages
-from ..console.places import chat_address
-from ..console.snapshot import Snapshot
+from ..config import Configuration, Home, JsonFile
 from ..models.embedded.keeper import AnyKeeper
 from ..models.registry import build_embedders, build_models, model_context
 from ..recorder.recorder import Recorder
 from ..seams.errors import AgentError
-from ..seams.gates import Kind, Side
 from ..seams.interfaces import IBackEnd, IEmbedder, IModel, INotifier, IPeers, IRecorder
 from ..sockets.stalls import StallDetector
 from ..tools.registry import Workshop, load_tools
-from ..web.allowances import allowance_of
 from ..web.bodies import InThreads
-from ..web.cors import Cors, ollama_origins
 from ..web.door import Door
-from ..web.guard import Guard
 from ..web.health import Health
-from ..web.naming import Naming
 from ..web.routes import Routes
 from ..web.site import FrontSite
+from .files import OperatorFiles
+from .front import Front, new_cors, new_guard
 from .limits import limits_of
 from .notifier import Notifier
+from .overlook import Overlook, Worker, overlook
 from .readiness import model_check, store_check
 from .recording import recording
 from .reload import Reloader
@@ -83,7 +73,8 @@ class Server(Struct, frozen=True, kw_only=True):
     entrance: Door
     back_ends: Mapping[str, IBackEnd]
     services: list[IService]
-    reload: Callable[[], Deferred[None]] = lambda: succeed(None)
+    reloader: Reloader
+    pages: Overlook | None
 
 
 def assemble(
@@ -92,11 +83,12 @@ def assemble(
     reactor: Any,
     peers: IPeers | None = None,
     keepers: Callable[[str], AnyKeeper | None] = lambda key: None,
+    worker: Worker | None = None,
 ) -> Server:
     """The parts, none of them started.
 
-    `peers` and `keepers` are those of a worker. Raises `ConfigError`, `AgentError`, `OSError` or `ValueError` with a
-    line for the operator.
+    `peers`, `keepers` and `worker` are those of a worker. Raises `ConfigError`, `AgentError`, `OSError` or
+    `ValueError` with a line for the operator.
     """
     home, config, default = Home(Path(plan.home)), plan.config, plan.default_model
     settings, registry, door = config.settings, config.registry, config.settings.front_door
@@ -127,19 +119,7 @@ def assemble(
     )
     if settings.prompt_tools:
         agent.offer_prompt_tools()
-    guard = Guard(
-        door.allow_from,
-        door.api_keys,
-        door.trusted_proxies,
-        door.commands,
-        door.key_commands,
-        door.llama_hosts,
-        Naming(door),
-        operator_key(home.operator_key_file),
-        allowance_of(door),
-        with_keys(door.callers, environ.get, home.plugins_file),
-        reactor.seconds,
-    )
+    guard = new_guard(home, door, environ, reactor)
     reader = InThreads(reactor)
     health = Health(reactor, [store_check(stored.store), model_check(default, entry, reactor)])
     routes = Routes(
@@ -153,32 +133,16 @@ def assemble(
         recorder=recorder,
         health=health,
     )
-    lines = LogLines()
-    pages: list[IService] = []
-    cors = Cors(ollama_origins(environ) if door.llama_origins is None else door.llama_origins)
+    cors = new_cors(door, environ)
     site = FrontSite(routes, guard, reactor, door.max_body_bytes, door.request_timeout, cors)
+    front = Front(home, site, routes, recorder, notifier)
+    reloader = Reloader(home, config, default, environ, agent, context, back_ends, tools, toolbox, front)
+    own_pages: Overlook | None = None
     if door.console and isinstance(recorder, Recorder):
-        snapshot = Snapshot(site, agent.oversight, recorder, lines, checkup := Checkup(), reactor.seconds)
-        routes.pages = Pages(
-            guard,
-            agent.oversight,
-            recorder,
-            snapshot,
-            lines,
-            checkup,
-            reactor,
-            chat_address,
-            partial(_keep_gate, JsonFile(home.gate_defaults_file)),
-            operator_key(home.operator_key_file),
-        )
+        files = OperatorFiles(home, lambda: reloader.config)
+        own_pages = overlook(site, agent.oversight, recorder, files, reloader.reload, reactor, worker)
+        routes.pages = own_pages.pages
         site.has_pages = True
-        pages = [
-            Part(
-                partial(globalLogPublisher.addObserver, lines),
-                partial(globalLogPublisher.removeObserver, lines),
-            ),
-            Looker(snapshot.look, reactor),
-        ]
     entrance = Door(endpoint, site, reactor, door.shutdown_grace, health)
     services: list[IService] = [
         Part(lambda: None, context.close),
@@ -188,22 +152,23 @@ def assemble(
         Part(reader.start),
         Part(lambda: None, notifier.stop),
         *records.services,
+        Part(lambda: None, reloader.retired.stop),
         Part(agent.start, lambda: Deferred.fromCoroutine(agent.stop())),
         entrance,
         Part(site.meters.watch_reactor, site.meters.rest),
-        *pages,
+        *(own_pages.services if own_pages is not None else ()),
         Part(_settle, lambda: None),
     ]
     if plan.debug:
         services.insert(0, StallDetector(reactor))
-    reloader = Reloader(home, config, default, environ, agent, context, back_ends, tools, toolbox)
     return Server(
         agent=agent,
         site=site,
         entrance=entrance,
         back_ends=back_ends,
         services=services,
-        reload=reloader.reload,
+        reloader=reloader,
+        pages=own_pages,
     )
 
 
@@ -256,17 +221,6 @@ def _keep(file: JsonFile, key: str, field: str, value: Any) -> None:
     """Sets one field of a model's entry in the operator's file."""
     with file.update() as content:
         content["models"][key][field] = value
-
-
-def _keep_gate(file: JsonFile, kind: Kind, name: str, side: Side, allowed: bool) -> Deferred[None]:
-    """Writes a gate that was switched into the operator's file."""
-
-    def write() -> None:
-        create(file.path, {})
-        with file.update() as content:
-            content.setdefault(kind, {}).setdefault(name, {})[side] = allowed
-
-    return deferToThread(write)
 
 
 def _check_weights(key: str, weights: Path, home: Home) -> None:

@@ -32,10 +32,14 @@ class Notifier:
         self, post: Callable[..., Deferred[Any]], hosts: Collection[str], link: str, clock: IReactorTime
     ) -> None:
         self._post = post
-        self._hosts = frozenset(host.lower() for host in hosts)
-        self._link = link
         self._clock = clock
         self._under_way: set[Deferred[None]] = set()
+        self.renew(hosts, link)
+
+    def renew(self, hosts: Collection[str], link: str) -> None:
+        """Goes by these from the next notification on."""
+        self._hosts = frozenset(host.lower() for host in hosts)
+        self._link = link
 
     def notify(self, address: str, words: str, asks: bool) -> None:
         """See `INotifier`."""

@@ -1,32 +1,49 @@
 """Reads the operator's files again while the server runs: all of what they say takes effect, or nothing does."""
 
 import os
-from typing import cast
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, cast
 
 import msgspec
+from msgspec import Struct
 from twisted.internet.defer import Deferred, DeferredLock
 from twisted.logger import Logger
 
 from ..agent.agent import Agent, News
 from ..agent.calls.toolbox import Toolbox
-from ..config import ConfigError, Configuration, Home, ModelRegistry, load_configuration
+from ..config import ConfigError, Configuration, Home, ModelEntry, ModelRegistry, load_configuration
 from ..config.advice import advice
 from ..config.tools import unchanged
 from ..models.registry import ModelContext, build_embedders, build_models
 from ..seams.errors import AgentError
 from ..seams.interfaces import IBackEnd, IEmbedder, IModel
+from ..seams.oversight import Reloaded
 from ..tools.registry import Tools, Workshop, load_tools
+from .front import AT_START, Front
 from .limits import limits_of
+from .retired import Retired
+
+log = Logger()
+# Of the operator's, who is told.
+MISTAKES = (ConfigError, AgentError, OSError, ValueError)
+
+
+class Fresh(Struct, frozen=True, kw_only=True):
+    """What is made of the files before anything is taken over; `front` takes the web room's part over."""
+
+    config: Configuration
+    default: str
+    back_ends: dict[str, IBackEnd]
+    tools: Tools
+    front: Callable[[], None]
 
 
 class Reloader:
-    """Takes over models, gates, limits, prompts and tools. Where to listen and who may come in waits for a restart.
+    """Takes over models, gates, limits, callers, prompts and tools, and all that the front door can go by meanwhile.
 
-    `back_ends` are those that are stopped with the server; what they were before stays among them, since turns that
-    run go on with them.
+    `back_ends` are those that are stopped with the server. What they were before stays among them as long as turns
+    run that began with them.
     """
-
-    log = Logger()
 
     def __init__(
         self,
@@ -39,81 +56,102 @@ class Reloader:
         back_ends: dict[str, IBackEnd],
         tools: Tools,
         toolbox: Toolbox,
+        front: Front,
     ) -> None:
-        self._home, self.config, self._environ = home, config, environ
+        self._home, self._environ = home, environ
+        # What holds now.
+        self.config = config
         # A flag beats the files as long as the server runs.
         self._flag = default if default != config.registry.default_model else ""
         self._agent, self._context, self._back_ends = agent, context, back_ends
-        self._tools, self._toolbox = tools, toolbox
-        self._current = dict(back_ends)
-        self._retired = 0
+        self._tools, self._toolbox, self._front = tools, toolbox, front
+        self.current = dict(back_ends)
+        # By which each of the current ones was made.
+        self._entries = dict(config.registry.models)
+        self.retired = Retired(back_ends, agent.parts.runs, context.reactor)
         self._one_at_a_time = DeferredLock()
 
-    def reload(self) -> Deferred[None]:
-        """Reads the files; a mistake in them is told, and all stays as it was."""
-        return self._one_at_a_time.run(lambda: Deferred.fromCoroutine(self._reload()))
+    def reload(self) -> Deferred[Reloaded]:
+        """Reads the files; after a mistake all stays as it was. The log says what came of it, too."""
+        return self.go_by(None).addCallback(told)
 
-    async def _reload(self) -> None:
+    def go_by(self, config: Configuration | None) -> Deferred[Reloaded]:
+        """Takes over what another process has read, or with None the files."""
+        return self._one_at_a_time.run(lambda: Deferred.fromCoroutine(self._reload(config)))
+
+    def note(self, fresh: Fresh) -> dict[str, IBackEnd]:
+        """Has it hold in a process that serves nobody; gives the back ends that are left over."""
+        left, _ = self._succeed(fresh, self._kept(fresh, {}))
+        self.config = fresh.config
+        return left
+
+    async def _reload(self, config: Configuration | None) -> Reloaded:
+        before = dict(self._environ)
         try:
-            config = load_configuration(self._home)
-            self._environ.update({**config.env, **os.environ})
-            default = self._flag or config.registry.default_model
-            fresh = self._fresh(config, default)
-            for key, back_end in fresh.items():
-                await self._started(key, back_end, needed=key == default)
-        except (ConfigError, AgentError, OSError, ValueError) as error:
-            self.log.error("the files were not taken over, all stays as it was: {error}", error=str(error))
-            return
-        self._take_over(config, default, fresh)
-        for line in advice(self._home, os.environ):
-            self.log.warn("{line}", line=line)
-        if self._needs_restart(config):
-            self.log.warn("what was changed about the server itself, or its tools of MCP waits for a restart")
-        self.config = config
-        self.log.info(
-            "the files were read again; {count} models, default {key}", count=len(self._current), key=default
-        )
+            fresh = self.prepare(config or load_configuration(self._home))
+            broken = {key: problem async for key, problem in self._unstarted(fresh)}
+        except MISTAKES as error:
+            self._set_environ(before)
+            return Reloaded(taken=False, lines=(str(error),))
+        lines = [f"model '{key}': {problem}" for key, problem in fresh.config.registry.broken.items()]
+        lines += [f"model '{key}' cannot be used: {problem}" for key, problem in broken.items()]
+        kept = self._kept(fresh, broken)
+        lines += [f"model '{key}' goes on as it was" for key in kept]
+        if later := at_next_start(self.config, fresh.config):
+            lines.append(f"waits for the next start of the server: {', '.join(later)}")
+        self._take_over(fresh, kept)
+        self.config = fresh.config
+        first = f"the files were read again; {len(self.current)} models, default {fresh.default}"
+        return Reloaded(taken=True, lines=(first, *lines, *advice(self._home, os.environ)))
 
-    def _fresh(self, config: Configuration, default: str) -> dict[str, IBackEnd]:
-        """Back ends for the entries that are new or changed. Raises `ConfigError`."""
-        old = self.config.registry.models
-        changed = {key: entry for key, entry in config.registry.models.items() if old.get(key) != entry}
+    def prepare(self, config: Configuration) -> Fresh:
+        """Makes all that is new or changed, and takes nothing over. Raises `ConfigError`, `OSError` or `ValueError`."""
+        self._set_environ({**config.env, **os.environ})
+        default = self._flag or config.registry.default_model
+        entries = config.registry.models
+        changed = {key: entry for key, entry in entries.items() if self._entries.get(key) != entry}
         registry = ModelRegistry(default_model=default, models=changed)
-        kept = {key for key in self._current if key in config.registry.models and key not in changed}
-        fresh: dict[str, IBackEnd] = {
+        back_ends: dict[str, IBackEnd] = {
             **build_models(registry, self._context, default),
             **build_embedders(registry, self._context, default),
         }
-        if default not in fresh and default not in kept:
+        if default not in back_ends and not (default in self.current and default in entries):
             raise ConfigError(
                 self._home.models_file, "default_model", f"{default} cannot be used", "Correct it."
             )
-        return fresh
+        workshop = Workshop(reactor=self._context.reactor, environ=self._environ.get, home=self._home.path)
+        return Fresh(
+            config=config,
+            default=default,
+            back_ends=back_ends,
+            tools=load_tools(config.tools, workshop),
+            front=self._front.prepare(config.settings.front_door, self._environ, self._context.reactor),
+        )
 
-    async def _started(self, key: str, back_end: IBackEnd, needed: bool) -> None:
-        try:
-            await back_end.start()
-        except AgentError as error:
-            if needed:
-                raise
-            self.log.warn("model '{key}' cannot be used: {error}", key=key, error=str(error))
+    async def _unstarted(self, fresh: Fresh) -> Any:
+        """Starts the new back ends; gives those that cannot be, but fails for the one that is needed."""
+        for key, back_end in fresh.back_ends.items():
+            try:
+                await back_end.start()
+            except AgentError as error:
+                if key == fresh.default:
+                    raise
+                yield key, str(error)
 
-    def _take_over(self, config: Configuration, default: str, fresh: dict[str, IBackEnd]) -> None:
-        entries = config.registry.models
-        current: dict[str, IBackEnd] = {}
-        for key, entry in entries.items():
-            if key in fresh:
-                current[key] = fresh[key]
-            elif key in self._current and entry == self.config.registry.models.get(key):
-                current[key] = self._current[key]
-        for key, back_end in self._current.items():
-            if current.get(key) is not back_end:
-                self._retired += 1
-                self._back_ends[f"{key} (before change {self._retired})"] = back_end
-                self._back_ends.pop(key, None)
+    def _kept(self, fresh: Fresh, broken: Mapping[str, str]) -> list[str]:
+        """Models whose entry is wrong now, and was right when they were made."""
+        wrong = [*fresh.config.registry.broken, *broken]
+        return [key for key in wrong if key in self.current]
+
+    def _take_over(self, fresh: Fresh, kept: list[str]) -> None:
+        config = fresh.config
+        left, entries = self._succeed(fresh, kept)
+        for key, back_end in left.items():
+            self.retired.add(key, back_end)
+        current = self.current
         self._back_ends.update(current)
-        self._current = current
-        self._renew_tools(config)
+        self._tools.renew(fresh.tools, self._toolbox, unchanged(self.config.tools, config.tools))
+        fresh.front()
         self._agent.renew(
             News(
                 models=cast(
@@ -123,7 +161,7 @@ class Reloader:
                 embedders=cast(
                     dict[str, IEmbedder], {key: one for key, one in current.items() if entries[key].embedding}
                 ),
-                default=default,
+                default=fresh.default,
                 limits=limits_of(config),
                 gate_defaults=msgspec.to_builtins(config.gates),
                 choices={key: e.llm_tools if e.tool_call_available else () for key, e in entries.items()},
@@ -132,18 +170,49 @@ class Reloader:
                 prompt_folders={
                     key: f for key, entry in entries.items() if (f := entry.system_prompt_folder)
                 },
+                prompt_tools=config.settings.prompt_tools,
             )
         )
 
-    def _renew_tools(self, config: Configuration) -> None:
-        workshop = Workshop(reactor=self._context.reactor, environ=self._environ.get, home=self._home.path)
-        kept = unchanged(self.config.tools, config.tools)
-        self._tools.renew(load_tools(config.tools, workshop), self._toolbox, kept)
+    def _succeed(self, fresh: Fresh, kept: list[str]) -> tuple[dict[str, IBackEnd], dict[str, ModelEntry]]:
+        """Goes over to new back ends; gives those that are left, and the entries that hold."""
+        entries, old = dict(self._succession(fresh, kept)), self.current
+        self.current = {
+            key: fresh.back_ends[key] if key in fresh.back_ends and key not in kept else old[key]
+            for key in entries
+        }
+        self._entries = entries
+        left = {key: each for key, each in old.items() if self.current.get(key) is not each}
+        return left, entries
 
-    def _needs_restart(self, config: Configuration) -> bool:
-        old = self.config
-        return (
-            old.settings.front_door != config.settings.front_door
-            or old.settings.prompt_tools != config.settings.prompt_tools
-            or old.tools.mcp != config.tools.mcp
-        )
+    def _succession(self, fresh: Fresh, kept: list[str]) -> Iterator[tuple[str, ModelEntry]]:
+        """The entries that hold from now on, in the file's order, those that are kept at the end."""
+        for key, entry in fresh.config.registry.models.items():
+            same = key in self.current and self._entries.get(key) == entry
+            if key not in kept and (key in fresh.back_ends or same):
+                yield key, entry
+        for key in kept:
+            yield key, self._entries[key]
+
+    def _set_environ(self, environ: Mapping[str, str]) -> None:
+        # Others look into it, too.
+        self._environ.clear()
+        self._environ.update(environ)
+
+
+def at_next_start(old: Configuration, new: Configuration) -> list[str]:
+    """The settings that were changed and that a running server cannot go by."""
+    before, now = old.settings.front_door, new.settings.front_door
+    return [name for name in AT_START if getattr(before, name) != getattr(now, name)]
+
+
+def told(outcome: Reloaded) -> Reloaded:
+    """Has the log say what came of it, too."""
+    if not outcome.taken:
+        log.error("the files were not taken over, all stays as it was: {line}", line=outcome.lines[0])
+        return outcome
+    first, *others = outcome.lines
+    log.info("{line}", line=first)
+    for line in others:
+        log.warn("{line}", line=line)
+    return outcome

@@ -40,23 +40,33 @@ class Tools:
     def __init__(self, fixed: list[ITool], mcp: McpServers) -> None:
         self.fixed = fixed
         self._mcp = mcp
+        # Of which calls may still run.
+        self._former: list[BuiltIn] = []
 
     def renew(self, other: "Tools", shelf: Shelf, kept: Collection[str]) -> None:
         """Takes over another one's tools, but for those of the names in `kept`, which stay as they are.
 
-        The servers of the Model Context Protocol stay; calls that run go on.
+        Calls that run go on.
         """
         mine = {tool.name: tool for tool in self.fixed}
         theirs = {tool.name: tool for tool in other.fixed}
         for name in mine.keys() - theirs.keys():
             shelf.remove(name)
+            self._leave(mine[name])
         for name, tool in theirs.items():
             if name not in mine or name not in kept:
                 if isinstance(tool, BuiltIn):
                     tool.start()
+                if name in mine:
+                    self._leave(mine[name])
                 shelf.add(tool)
                 mine[name] = tool
         self.fixed = [mine[name] for name in theirs]
+        self._mcp.renew(other._mcp, shelf)
+
+    def _leave(self, tool: ITool) -> None:
+        if isinstance(tool, BuiltIn):
+            self._former.append(tool)
 
     def start(self, shelf: Shelf) -> None:
         """Lets the tools load what they need; those that come later are put on the `shelf`."""
@@ -67,7 +77,7 @@ class Tools:
 
     def stop(self) -> Deferred[None]:
         """Ends what is under way."""
-        for tool in self.fixed:
+        for tool in (*self.fixed, *self._former):
             if isinstance(tool, BuiltIn):
                 tool.stop()
         return Deferred.fromCoroutine(self._mcp.stop())

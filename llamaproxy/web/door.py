@@ -3,6 +3,7 @@
 import errno
 import socket
 from collections.abc import Sequence
+from contextlib import suppress
 
 import ifaddr
 from twisted.application.service import Service
@@ -19,6 +20,8 @@ from .site import FrontSite
 KERNEL_BUFFER = 16 * 1024
 # Connections that may wait to be accepted; beyond them a client hears nothing for a second and tries again.
 BACKLOG = 1024
+# Where this machine finds what listens everywhere.
+_HERE = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
 class Door(Service):
@@ -114,7 +117,23 @@ def reachable_addresses(host: str) -> list[str]:
         each for each in found if not each.is_loopback and (each.version == 4 or not each.is_link_local)
     ]
     versions = (4, 6) if host == "::" else (4,)
+    usual = _usual_address()
+    # Bridges of containers and virtual machines are addresses, too; few phones can use them.
+    outside.sort(key=lambda address: str(address) != usual)
     return [str(each) for each in outside if each.version in versions] or ["127.0.0.1"]
+
+
+def _usual_address() -> str:
+    """From which address this machine speaks to the world; nothing is sent to find out."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe, suppress(OSError):
+        probe.connect(("192.0.2.1", 9))
+        return str(probe.getsockname()[0])
+    return ""
+
+
+def bracketed(host: str) -> str:
+    """An address as it stands in a URL."""
+    return f"[{host}]" if ":" in host else host
 
 
 def place_of(endpoint: str) -> tuple[str, str, int] | None:
@@ -130,7 +149,12 @@ def place_of(endpoint: str) -> tuple[str, str, int] | None:
 
 def urls_at(scheme: str, host: str, port: int) -> list[str]:
     """The URLs of a listener on `host`."""
-    return [f"{scheme}://{f'[{each}]' if ':' in each else each}:{port}" for each in reachable_addresses(host)]
+    return [f"{scheme}://{bracketed(each)}:{port}" for each in reachable_addresses(host)]
+
+
+def url_here(scheme: str, host: str, port: int) -> str:
+    """The URL of a listener on `host` for programs of this machine."""
+    return f"{scheme}://{bracketed(_HERE.get(host, host))}:{port}"
 
 
 def welcome(urls: Sequence[str], model: str, let_in: str) -> list[str]:

@@ -77,6 +77,11 @@ class Endpoints:
         self._notices = Notices(now)
         self._recorder = recorder or Unrecorded()
 
+    def renew(self, stall_timeout: float, heartbeat: float, housekeeping: Housekeeping) -> None:
+        """Goes by these from the next request on."""
+        self._stall_timeout, self._heartbeat = stall_timeout, heartbeat
+        self._housekeeper = Housekeeper(self._agent, housekeeping)
+
     def resource(self) -> KleinResource:
         """Where requests come in."""
         return self.app.resource()

@@ -65,6 +65,12 @@ class Guard:
         self._allowance = allowance
         self._naming = naming or Naming(FrontDoor(api_keys=dict(api_keys), callers=dict(callers)))
 
+    def adopt(self, other: "Guard") -> None:
+        """Decides as another one would from here on; what was guessed of keys is remembered."""
+        self._is_allowed, self._is_proxy, self._hosts = other._is_allowed, other._is_proxy, other._hosts
+        self._profiles, self._naming = other._profiles, other._naming
+        self._commands, self._allowance = other._commands, other._allowance
+
     def refusal(self, request: IRequest, is_probe: bool) -> AgentError | None:
         """Why this request may not come in, or None.
 

@@ -35,7 +35,8 @@ class Routes(Resource):
         self._health = health
         self.pages: IResource | None = None
         kinds: tuple[type[Endpoints], ...] = (OllamaEndpoints, OpenAIEndpoints, AnthropicEndpoints)
-        self._resources = {kind.dialect: PlainRoutes(kind(*args, **kwargs)) for kind in kinds}
+        self.endpoints = [kind(*args, **kwargs) for kind in kinds]
+        self._resources = {each.dialect: PlainRoutes(each) for each in self.endpoints}
 
     def render(self, request: IRequest) -> Any:
         """Hands the request on."""

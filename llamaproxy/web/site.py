@@ -33,11 +33,13 @@ ALIVE = b"Ollama is running"
 # How much of a body that is over the limit is read and thrown away for the sake of a clean answer.
 PATIENCE = 4
 LINGER_SECONDS = 2.0
+# How the paths of the server's own pages begin.
+OWN = ("console", "chat", "pair")
 
 
 def is_page(path: str) -> bool:
     """Whether a plain path is one of the server's own pages."""
-    return path.startswith(("/console", "/chat")) and path.split("/")[1] in ("console", "chat")
+    return path.startswith(("/console", "/chat", "/pair")) and path.split("/")[1] in OWN
 
 
 class Intake(PlacedRequest):

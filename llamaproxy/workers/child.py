@@ -35,12 +35,13 @@ def _serve(setup: "Setup", reactor: Any) -> None:
     from twisted.internet.endpoints import AdoptedStreamServerEndpoint
 
     from ..server.assembly import assemble
+    from ..server.overlook import Worker
     from ..server.service import Part, Stack
     from ..sockets.steady import steady
     from ..web.metrics import families
     from .handover import Handover
     from .logs import begin_logging
-    from .peers import DistantKeeper, Link, Peers
+    from .peers import Colleagues, DistantKeeper, Link, Peers
     from .process import Single
     from .setup import FIRST_WAY, INBOX, LINK, LISTENER, LOG, TALLY
     from .tally import Tally
@@ -51,11 +52,15 @@ def _serve(setup: "Setup", reactor: Any) -> None:
     peers = Peers(link, Tally(TALLY, setup.workers), setup.worker, setup.workers)
     listener = socket.socket(fileno=LISTENER)
     endpoint = AdoptedStreamServerEndpoint(reactor, listener.detach(), listener.family)
-    server = assemble(setup.plan, endpoint, reactor, peers, partial(DistantKeeper, link))
+    here = Worker(number=setup.worker, elsewhere=Colleagues(link))
+    server = assemble(setup.plan, endpoint, reactor, peers, partial(DistantKeeper, link), here)
     ways = [socket.socket(fileno=FIRST_WAY + worker) for worker in range(setup.workers)]
     handover = Handover(reactor, setup.worker, socket.socket(fileno=INBOX), ways)
     link.samples = partial(families, server.site)
     link.stop, link.hurry = partial(_stop, reactor), server.entrance.hurry
+    link.go_by = server.reloader.go_by
+    if server.pages is not None:
+        link.answer, link.invite = server.pages.witness.answer, server.pages.arrivals.link
     server.site.exposition = link.metrics
 
     services = server.services

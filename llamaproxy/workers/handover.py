@@ -175,8 +175,8 @@ class Handover:
         Whatever takes a turn in a session is a POST; what is asked in another way can be answered by any worker.
         """
         channel = request.channel
-        if channel._path.startswith(b"/console"):
-            # Who has come in there, and the door's links, are in one worker.
+        if channel._path.startswith((b"/console", b"/pair")):
+            # Who has come in there, and the links, are in one worker.
             return self._outboxes[0] if self._here else None
         if channel._command != b"POST":
             return None

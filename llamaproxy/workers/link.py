@@ -25,8 +25,11 @@ from twisted.protocols.amp import (
 )
 from twisted.python.failure import Failure
 
+from ..config import Configuration
+from ..seams.elsewhere import Errand, Finding, Log
 from ..seams.errors import AgentError, ModelError
 from ..seams.limits import Ruling
+from ..seams.oversight import Reloaded
 from ..seams.types import SessionCard
 from ..web.metrics import Family
 
@@ -92,6 +95,26 @@ class Remove(Command):
     errors = {AgentError: b"AGENT"}
 
 
+class Everywhere(Command):
+    """Has all other workers do an errand of the console's."""
+
+    arguments = [(b"errand", Json(Errand))]
+    response = [(b"findings", Json(list[Finding]))]
+
+
+class ReadLog(Command):
+    """Lines of the server's log behind `after`; with `wait` answered once there is one."""
+
+    arguments = [(b"after", Integer()), (b"wait", Boolean())]
+    response = [(b"log", Json(Log))]
+
+
+class ReadFiles(Command):
+    """Has all workers go by the operator's files as they are now."""
+
+    response = [(b"outcome", Json(Reloaded))]
+
+
 class Metrics(Command):
     """The text of `/metrics` for the whole server."""
 
@@ -111,6 +134,27 @@ class Samples(Command):
     """What the worker has counted."""
 
     response = [(b"families", Json(list[Family]))]
+
+
+class Answer(Command):
+    """An errand of the console in another worker."""
+
+    arguments = [(b"errand", Json(Errand))]
+    response = [(b"finding", Json(Finding))]
+
+
+class GoBy(Command):
+    """The operator's files say something else now."""
+
+    arguments = [(b"config", Json(Configuration))]
+    response = [(b"outcome", Json(Reloaded))]
+
+
+class Invite(Command):
+    """Makes a link for a phone, to the server at `base`; "" where there are no pages."""
+
+    arguments = [(b"base", Unicode())]
+    response = [(b"link", Unicode())]
 
 
 class Loaded(Command):

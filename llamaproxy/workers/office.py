@@ -10,21 +10,31 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 
+from ..config import Configuration
 from ..models.embedded.keeper import Keeper
 from ..models.upstream.upstream import Server
+from ..seams.elsewhere import Errand, Finding, ILog
+from ..seams.errors import ModelError
 from ..seams.limits import Ruling
+from ..seams.oversight import Reloaded
 from ..seams.types import SessionCard
 from .handover import WorkerAway
 from .ledger import Ledger
 from .link import (
+    Answer,
     Cards,
+    Everywhere,
+    GoBy,
     Hurry,
+    Invite,
     LinkEnd,
     Loaded,
     Metrics,
     Obey,
     OtherCards,
     Ping,
+    ReadFiles,
+    ReadLog,
     Ready,
     Remove,
     Rule,
@@ -35,6 +45,8 @@ from .link import (
 
 # Seconds that a worker gets for an answer; one that hangs must not hold the others up.
 TIME_TO_ANSWER = 5.0
+# And to take over what the operator has changed.
+TIME_TO_GO_BY = 60.0
 
 
 class Desk(LinkEnd):
@@ -86,6 +98,21 @@ class Desk(LinkEnd):
         """See `link`."""
         return {"removed": await self._office.remove(session_id, worker)}
 
+    @Everywhere.responder
+    async def everywhere(self, errand: Errand) -> dict[str, Any]:
+        """See `link`."""
+        return {"findings": await self._office.findings(errand, self)}
+
+    @ReadLog.responder
+    async def read_log(self, after: int, wait: bool) -> dict[str, Any]:
+        """See `link`."""
+        return {"log": await self._office.log.read(after, wait)}
+
+    @ReadFiles.responder
+    async def read_files(self) -> dict[str, Any]:
+        """See `link`."""
+        return {"outcome": await self._office.reload()}
+
     @Metrics.responder
     async def metrics(self) -> dict[str, Any]:
         """See `link`."""
@@ -95,14 +122,27 @@ class Desk(LinkEnd):
 class Office:
     """Knows the limits that commands have set, has the embedded models' keepers, and asks around."""
 
-    def __init__(self, embedded: Mapping[str, Keeper], clock: IReactorTime) -> None:
-        self._embedded = embedded
+    def __init__(self, embedded: Mapping[str, Keeper], clock: IReactorTime, log: ILog) -> None:
+        self._embedded: dict[str, Keeper] = {}
         self._clock = clock
+        self.log = log
+        # Set by who reads the operator's files.
+        self.reload: Callable[[], Deferred[Reloaded]]
         self._desks: dict[int, Desk] = {}
         self._rulings: dict[tuple[str, str], Ruling] = {}
         self._ledger = Ledger()
-        for key, keeper in embedded.items():
-            keeper.watch(partial(self._tell_loaded, key))
+        self.embed(embedded)
+
+    def embed(self, keepers: Mapping[str, Keeper]) -> None:
+        """From now on those keep the embedded models of these keys, and nobody else keeps any."""
+        for key, keeper in self._embedded.items():
+            if keepers.get(key) is not keeper:
+                keeper.watch(lambda running: None)
+        for key, keeper in keepers.items():
+            if self._embedded.get(key) is not keeper:
+                keeper.watch(partial(self._tell_loaded, key))
+                self._tell_loaded(key, keeper.running)
+        self._embedded = dict(keepers)
 
     def desk(self, worker: int, ready: Callable[[], None]) -> Desk:
         """A new desk for a new worker."""
@@ -138,7 +178,10 @@ class Office:
 
     async def serve(self, key: str) -> Server:
         """Where an embedded model answers. Raises `ModelError`."""
-        return await self._embedded[key].serving()
+        keeper = self._embedded.get(key)
+        if keeper is None:
+            raise ModelError(f"The embedded model '{key}' is not there any more.")
+        return await keeper.serving()
 
     async def rule(self, ruling: Ruling) -> None:
         """All workers obey, in the same order as to all other rulings; one that comes later will, too."""
@@ -149,6 +192,31 @@ class Office:
         """The sessions of all workers but one."""
         asked = [self._call(desk, Cards) for desk in self._ready() if desk is not but]
         return [card for _, answer in await DeferredList(asked) for card in (answer or {}).get("cards", ())]
+
+    async def findings(self, errand: Errand, but: Desk) -> list[Finding]:
+        """What all workers but one find that answer in time."""
+        asked = [self._call(desk, Answer, errand=errand) for desk in self._ready() if desk is not but]
+        return [answer["finding"] for _, answer in await DeferredList(asked) if answer]
+
+    async def go_by(self, config: Configuration) -> list[tuple[int, Reloaded]]:
+        """Has all workers go by the operator's files; what came of it in each, by its number.
+
+        The files' word is the newest one about limits and gates.
+        """
+        self._rulings.clear()
+        desks = list(self._ready())
+        asked = [self._call(desk, GoBy, TIME_TO_GO_BY, config=config) for desk in desks]
+        away = Reloaded(taken=False, lines=("it did not answer, and goes by the files when it starts again",))
+        return [
+            (desk.worker, answer["outcome"] if answer else away)
+            for desk, (_, answer) in zip(desks, await DeferredList(asked), strict=True)
+        ]
+
+    async def invite(self, base: str) -> str:
+        """A link for a phone, made by the worker that has the pages; "" if there is none."""
+        desk = self._desks.get(0)
+        answer = None if desk is None else await self._call(desk, Invite, base=base)
+        return answer["link"] if answer else ""
 
     async def remove(self, session_id: str, worker: int) -> str:
         """Has a worker delete a session of its own. Raises what that raises, or `WorkerAway`."""
@@ -181,11 +249,13 @@ class Office:
     def _tell(self, command: type, **arguments: Any) -> Sequence[Deferred[Any]]:
         return [self._call(desk, command, **arguments) for desk in list(self._desks.values())]
 
-    def _call(self, desk: Desk, command: type, **arguments: Any) -> Deferred[Any]:
+    def _call(
+        self, desk: Desk, command: type, seconds: float = TIME_TO_ANSWER, **arguments: Any
+    ) -> Deferred[Any]:
         """Asks one worker; fires with None if it does not answer."""
         return (
             desk.callRemote(command, **arguments)
-            .addTimeout(TIME_TO_ANSWER, self._clock)
+            .addTimeout(seconds, self._clock)
             .addErrback(lambda failure: None)
         )
 

@@ -1,7 +1,8 @@
 """What a worker's agent and models ask of the rest of the server, over the link to the supervisor."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from itertools import count
+from operator import itemgetter
 from typing import Any, cast
 
 from twisted.internet.defer import Deferred, succeed
@@ -9,22 +10,31 @@ from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from ..config import Configuration
 from ..models.upstream.upstream import Server
+from ..seams.elsewhere import Errand, Finding, IElsewhere, Log
 from ..seams.interfaces import IPeer, IPeers
 from ..seams.limits import Ruling
 from ..seams.names import FIRST_SHORT_ID
+from ..seams.oversight import Reloaded
 from ..seams.types import SessionCard
 from ..web.metrics import Family
 from .handover import owner_of
 from .link import (
+    Answer,
     Cards,
+    Everywhere,
+    GoBy,
     Hurry,
+    Invite,
     LinkEnd,
     Loaded,
     Metrics,
     Obey,
     OtherCards,
     Ping,
+    ReadFiles,
+    ReadLog,
     Ready,
     Remove,
     Rule,
@@ -44,6 +54,9 @@ class Link(LinkEnd):
         self.samples: Callable[[], list[Family]]
         self.stop: Callable[[], None]
         self.hurry: Callable[[], None]
+        self.answer: Callable[[Errand], Awaitable[Finding]]
+        self.go_by: Callable[[Configuration], Deferred[Reloaded]]
+        self.invite: Callable[[str], str]
         self.loaded: dict[str, bool] = {}
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
@@ -84,6 +97,18 @@ class Link(LinkEnd):
     async def _remove(self, session_id: str, worker: int) -> dict[str, Any]:
         return {"removed": await self.peer.remove(session_id)}
 
+    @Answer.responder
+    async def _answer(self, errand: Errand) -> dict[str, Any]:
+        return {"finding": await self.answer(errand)}
+
+    @GoBy.responder
+    async def _go_by(self, config: Configuration) -> dict[str, Any]:
+        return {"outcome": await self.go_by(config)}
+
+    @Invite.responder
+    def _invite(self, base: str) -> dict[str, Any]:
+        return {"link": self.invite(base)}
+
     @Samples.responder
     def _samples(self) -> dict[str, Any]:
         return {"families": self.samples()}
@@ -105,6 +130,8 @@ class Link(LinkEnd):
 @implementer(IPeers)
 class Peers:
     """The other workers; this one is `worker`, counted from 0, of `workers`."""
+
+    names = ()
 
     def __init__(self, link: Link, tally: Tally, worker: int, workers: int) -> None:
         self._link = link
@@ -166,6 +193,26 @@ class Peers:
         if session_id.isdecimal() and len(session_id) < 10:
             return (int(session_id) - FIRST_SHORT_ID) % self._workers
         return owner_of(session_id, self._workers)
+
+
+@implementer(IElsewhere)
+class Colleagues:
+    """The other workers, as the console in this one asks them."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+
+    def ask(self, errand: Errand) -> Deferred[list[Finding]]:
+        """See `IElsewhere`."""
+        return self._link.callRemote(Everywhere, errand=errand).addCallback(itemgetter("findings"))
+
+    def read(self, after: int, wait: bool) -> Deferred[Log]:
+        """See `ILog`."""
+        return self._link.callRemote(ReadLog, after=after, wait=wait).addCallback(itemgetter("log"))
+
+    def reload(self) -> Deferred[Reloaded]:
+        """See `IElsewhere`."""
+        return self._link.callRemote(ReadFiles).addCallback(itemgetter("outcome"))
 
 
 class DistantKeeper:

@@ -5,27 +5,29 @@ embedded models, and the limits that commands have set.
 """
 
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from msgspec import Struct
 from twisted.application.service import IService, Service
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
-from ..models.embedded.keeper import Keeper
 from ..models.embedded.local import Local
+from ..seams.elsewhere import ILog
 from ..seams.errors import AgentError
-from ..seams.interfaces import IBackEnd
-from ..server.assembly import Plan, start_models, stop_models
+from ..seams.oversight import Reloaded
+from ..server.assembly import Plan, Server, start_models, stop_models
 from ..server.service import Part, end_program
 from ..web.door import BACKLOG
 from .handover import inbox_pair
 from .office import Office
 from .process import WorkerProcess
 from .pulse import INTERVAL, PATIENCE, Pulse
+from .renewal import Renewal, keepers_of
 from .setup import FIRST_WAY, INBOX, LISTENER, TALLY, Setup
 from .tally import Tally, new_tally
 
@@ -67,7 +69,7 @@ class Post:
 
 
 class Supervisor(Service):
-    """Keeps `count` workers at the address. `embedded` are the models that run here on behalf of them."""
+    """Keeps `count` workers at the address, each with a desk in the `office`."""
 
     log = Logger()
 
@@ -76,16 +78,17 @@ class Supervisor(Service):
         plan: Plan,
         count: int,
         address: tuple[str, int],
-        embedded: Mapping[str, Keeper],
+        office: Office,
         reactor: Any,
     ) -> None:
+        # By which the next worker starts.
         self._plan = plan
         self._address = address
         self._reactor = reactor
         self._posts = [Post(worker) for worker in range(count)]
         self._memory = new_tally(count)
         self._tally = Tally(self._memory, count)
-        self._office = Office(embedded, reactor)
+        self._office = office
         self._starting: Deferred[None] = Deferred()
         self._problem: OSError | None = None
         self._stopping = False
@@ -120,6 +123,10 @@ class Supervisor(Service):
                 post.restart.cancel()
                 post.restart = None
         return DeferredList([self._end(post) for post in self._posts if post.process is not None])
+
+    def adopt(self, plan: Plan) -> None:
+        """Workers that start from here on go by this plan."""
+        self._plan = plan
 
     def hurry(self) -> None:
         """The workers hang up on everybody now; one that hangs itself is not waited for as long as replies are."""
@@ -223,16 +230,31 @@ class Supervisor(Service):
         return gone.addCallback(lambda _: overdue.cancel() if overdue.active() else None)
 
 
+class Supervised(Struct, frozen=True, kw_only=True):
+    """The services of the supervisor, and what they are told to do: hurry, read the files, invite a phone."""
+
+    services: Sequence[IService]
+    hurry: Callable[[], None]
+    reload: Callable[[], Deferred[Reloaded]]
+    invite: Callable[[str], Awaitable[str]]
+
+
 def supervised(
-    plan: Plan, back_ends: Mapping[str, IBackEnd], count: int, address: tuple[str, int], reactor: Any
-) -> tuple[Sequence[IService], Callable[[], None]]:
-    """The services of the supervisor, and what has it hurry."""
-    embedded = {key: model for key, model in back_ends.items() if isinstance(model, Local)}
-    keepers = {key: model.keeper for key, model in embedded.items() if isinstance(model.keeper, Keeper)}
-    supervisor = Supervisor(plan, count, address, keepers, reactor)
+    plan: Plan, server: Server, count: int, address: tuple[str, int], log: ILog, reactor: Any
+) -> Supervised:
+    """What the process does that serves nothing itself; of `server` it runs the embedded models alone."""
+    embedded: dict[str, Local] = {
+        key: model for key, model in server.back_ends.items() if isinstance(model, Local)
+    }
+    office = Office(dict(keepers_of(embedded)), reactor, log)
+    supervisor = Supervisor(plan, count, address, office, reactor)
+    renewal = Renewal(plan, server.reloader, embedded, office, supervisor.adopt, reactor)
+    office.reload = renewal.reload
     models: Mapping[str, Any] = embedded
     keeping = Part(partial(start_models, models, plan.default_model), partial(stop_models, models))
-    return [keeping, supervisor], supervisor.hurry
+    return Supervised(
+        services=[keeping, supervisor], hurry=supervisor.hurry, reload=renewal.reload, invite=office.invite
+    )
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -39,8 +39,26 @@ class ReloadTests(AgentctlCase):
         self.assertIn("needs a restart", self.met("port-set", PLUGIN, "12345"))
         self.assertEqual(self.kill.call_count, 1)
 
-    def test_several_workers_need_a_restart(self) -> None:
+    def test_server_that_answers_its_operator_says_what_came_of_it(self) -> None:
         self.occupancy.take()
-        self.met("workers", "4")
-        self.assertIn("needs a restart", self.met("max-users", "7"))
+        rows: list[tuple[bool, list[str], str]] = [
+            (True, ["read again", "waits for the next start: workers"], "waits for the next"),
+            (True, ["read again"], "goes by it now"),
+            (False, ["llm-models.json: no"], "stays as it was: llm-models.json: no"),
+        ]
+        for users, (taken, lines, words) in enumerate(rows, 7):
+            outcome = {"taken": taken, "lines": lines}
+            with mock.patch("llamaproxy.agentctl.reload.ask", return_value=outcome) as asked:
+                self.assertIn(words, self.met("max-users", str(users)))
+                asked.assert_called_once_with(self.home, "POST", "reload", {})
+                self.assertIn(words, self.met("reload") if taken else self.refused("reload"))
         self.kill.assert_not_called()
+
+    def test_profiles_and_the_operators_key_are_told_too(self) -> None:
+        self.occupancy.take()
+        with mock.patch(
+            "llamaproxy.agentctl.reload.ask", return_value={"taken": True, "lines": ["read"]}
+        ) as asked:
+            self.assertIn("goes by it now", self.met("caller-add", "anna"))
+            self.met("caller-remove", "anna")
+            self.assertEqual(asked.call_count, 2)

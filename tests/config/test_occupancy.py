@@ -8,6 +8,7 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from llamaproxy.config import ConfigError, Home, Occupancy
+from llamaproxy.config.occupancy import holder_of
 
 _HOLD = (
     "import sys; from pathlib import Path; from llamaproxy.config import Occupancy;"
@@ -38,6 +39,22 @@ class OccupancyTests(SynchronousTestCase):
             self.assertIn(str(holder.pid), refusal)
             holder.kill()
         Occupancy(self.home.lock_file).take()
+
+    def test_holder_says_which_process_it_is_and_where_it_is_reached(self) -> None:
+        self.assertIsNone(holder_of(self.home.lock_file))
+        occupancy = Occupancy(self.home.lock_file)
+        occupancy.take()
+        self.assertEqual(holder_of(self.home.lock_file), (os.getpid(), ""))
+        occupancy.sign("http://127.0.0.1:4711")
+        self.assertEqual(holder_of(self.home.lock_file), (os.getpid(), "http://127.0.0.1:4711"))
+        for text, holder in (
+            ("", (None, "")),
+            ("1\nx\n", (None, "x")),
+            ("²\n", (None, "")),
+            ("9" * 50, (None, "")),
+        ):
+            self.home.lock_file.write_text(text)
+            self.assertEqual(holder_of(self.home.lock_file), holder)
 
     def test_homes_do_not_stand_in_each_others_way(self) -> None:
         other = Home(Path(self.mktemp()).absolute())

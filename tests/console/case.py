@@ -2,13 +2,12 @@
 
 from typing import Any
 
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.testing import StringTransport
+from zope.interface import implementer
 
-from llamaproxy.console.checkup import Checkup
-from llamaproxy.console.loglines import LogLines
-from llamaproxy.console.pages import Pages
-from llamaproxy.console.snapshot import Snapshot
+from llamaproxy.seams.oversight import IFiles, Reloaded, Written
+from llamaproxy.server.overlook import Worker, overlook
 from llamaproxy.web.guard import Guard
 from llamaproxy.web.routes import Routes
 from tests.support import Front, Response, Wire
@@ -17,8 +16,41 @@ from tests.web.test_routes import WebCase
 KEY = "k" * 40
 
 
+@implementer(IFiles)
+class FakeFiles:
+    """The operator's files: notes what is written into them."""
+
+    def __init__(self) -> None:
+        self.kept: list[tuple[Any, ...]] = []
+        self.failure: Exception | None = None
+        self.says = Written()
+
+    def operator_key(self) -> str:
+        return KEY
+
+    def written(self) -> Written:
+        return self.says
+
+    def keep_gate(self, *what: Any) -> Deferred[None]:
+        return self._keep(None, *what)
+
+    def set_model(self, *what: Any) -> Deferred[None]:
+        return self._keep(None, *what)
+
+    def add_caller(self, name: str, key: str, commands: Any) -> Deferred[str]:
+        return self._keep(name or "phone", name, key, commands)
+
+    def _keep(self, result: Any, *what: Any) -> Deferred[Any]:
+        if self.failure is not None:
+            return fail(self.failure)
+        self.kept.append(what)
+        return succeed(result)
+
+
 class PagesCase(WebCase):
     """`visit` comes in by a link; `read` and `change` are what the page does then."""
+
+    worker: Worker | None = None
 
     def setUp(self) -> None:
         super().setUp()
@@ -29,32 +61,23 @@ class PagesCase(WebCase):
         self.house = house
         guard = Guard(operator_key=KEY)
         self.front = Front(house, guard)
-        self.lines = LogLines()
-        self.kept: list[tuple[Any, ...]] = []
+        self.files = FakeFiles()
         site, clock = self.front.site, house.clock
-        oversight, records = house.agent.oversight, house.recorder
-        checkup = Checkup(run=lambda *_: Deferred())
-        snapshot = Snapshot(site, oversight, records, self.lines, checkup, clock.seconds)
+        self.outcome = Reloaded(taken=True, lines=("the files were read again",))
         routes = site.resource
         assert isinstance(routes, Routes)
-        routes.pages = Pages(
-            guard,
-            oversight,
-            records,
-            snapshot,
-            self.lines,
-            checkup,
+        made = overlook(
+            site,
+            house.agent.oversight,
+            house.recorder,
+            self.files,
+            lambda: succeed(self.outcome),
             clock,
-            lambda request: "http://192.168.1.2:11434/chat",
-            self.keep,
-            KEY,
+            self.worker,
         )
+        self.witness = made.witness
+        routes.pages = made.pages
         site.has_pages = True
-
-    def keep(self, *what: Any) -> Deferred[None]:
-        """Stands in for writing a switch into the operator's file."""
-        self.kept.append(what)
-        return succeed(None)
 
     def link(self) -> str:
         """A code, as `agentctl console` gets it."""

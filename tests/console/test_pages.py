@@ -7,11 +7,15 @@ from llamaproxy.seams.errors import ModelUnavailable
 
 from .case import KEY, PagesCase, heard
 
-VIEWS = ("/console/me", "/console/live", "/console/trace", "/console/log", "/console/qr.svg")
+VIEWS = ("/console/me", "/console/live", "/console/trace", "/console/log")
 CHANGES: dict[str, dict[str, Any]] = {
     "/console/decide": {"session_id": "s", "code": "ABCD", "decision": "yes"},
     "/console/switch": {"kind": "tools", "name": "files", "side": "read", "allowed": True},
     "/console/words": {"session_id": "s", "minutes": 5},
+    "/console/stop": {"session_id": "s"},
+    "/console/model": {"key": "main", "to": "off"},
+    "/console/reload": {},
+    "/console/pair": {},
     "/console/checkup": {},
     "/console/leave": {},
 }
@@ -136,7 +140,7 @@ class ChangeTests(PagesCase):
 
     def test_switch_holds_at_once_and_is_kept_in_the_file(self) -> None:
         self.change("/console/switch", CHANGES["/console/switch"])
-        self.assertEqual(self.kept, [("tools", "files", "read", True)])
+        self.assertEqual(self.files.kept, [("tools", "files", "read", True)])
         self.assertEqual(self.house.agent.parts.bench.gate_defaults["tools"]["files"], {"read": True})
 
     def test_words_are_kept_for_a_session_and_a_time(self) -> None:

@@ -1,21 +1,29 @@
 """What workers ask of each other, over links in memory."""
 
+from functools import partial
+from pathlib import Path
 from typing import Any
 from zlib import crc32
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
+from twisted.logger import LogLevel
 from twisted.protocols.amp import UnknownRemoteError
 from twisted.test.iosim import IOPump, connectedServerAndClient
 from twisted.trial.unittest import SynchronousTestCase
 
+from llamaproxy.agent.sessions.limits import Limits
+from llamaproxy.config import Home, load_configuration
+from llamaproxy.console.loglines import LogLines
 from llamaproxy.models.upstream.upstream import Server
+from llamaproxy.seams.elsewhere import Decide, End, Errand, Find, Finding, KeepWords, See, View
 from llamaproxy.seams.errors import AgentError, ModelError
 from llamaproxy.seams.limits import Rate, Ruling
+from llamaproxy.seams.oversight import Reloaded
 from llamaproxy.seams.types import Caller
 from llamaproxy.workers.handover import owner_of
-from llamaproxy.workers.office import Office
-from llamaproxy.workers.peers import DistantKeeper, Link, Peers
+from llamaproxy.workers.office import TIME_TO_ANSWER, Office
+from llamaproxy.workers.peers import Colleagues, DistantKeeper, Link, Peers
 from llamaproxy.workers.tally import Tally, new_tally
 from tests.support import House
 
@@ -43,20 +51,28 @@ class OfficeCase(SynchronousTestCase):
         self.clock = Clock()
         self.keeper = FakeKeeper()
         keepers: Any = {"local": self.keeper}
-        self.office = Office(keepers, self.clock)
+        self.log = LogLines(self.clock)
+        self.office = Office(keepers, self.clock, self.log)
         self.memory = new_tally(2)
         self.ready: list[int] = []
+        self.gone_by: list[tuple[int, Any]] = []
         self.pumps: list[IOPump] = []
         self.links: dict[int, Link] = {}
         self.houses: dict[int, House] = {}
         for worker in (0, 1):
             self.start(worker)
 
+    def went_by(self, worker: int, config: Any) -> Deferred[Reloaded]:
+        """Stands in for a worker that takes the files over."""
+        self.gone_by.append((worker, config))
+        return succeed(Reloaded(taken=True, lines=("the files were read again",)))
+
     def start(self, worker: int) -> IOPump:
         """A worker, or the next one in the same place."""
         link = self.links[worker] = Link()
         link.stop = link.hurry = lambda: None
         link.samples = list
+        link.go_by = partial(self.went_by, worker)
         house = self.houses[worker] = House(folder=self.mktemp())
         peers = Peers(link, Tally(self.memory, 2), worker, 2)
         house.agent = house.new_agent(peers)
@@ -216,3 +232,84 @@ class EmbeddedTests(OfficeCase):
         for link in self.links.values():
             self.assertTrue(DistantKeeper(link, "local").running)
         self.successResultOf(DistantKeeper(self.links[0], "local").stop().addCallback(succeed))
+
+
+class ConsoleTests(OfficeCase):
+    """What the console in one worker asks of the others."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.colleagues = Colleagues(self.links[0])
+        self.links[1].answer = self.found
+        self.errands: list[Any] = []
+
+    async def found(self, errand: Errand) -> Finding:
+        self.errands.append(errand)
+        if isinstance(errand, End):
+            raise ValueError("something unforeseen")
+        return Finding(view=View(number=1, streams=()), done=True)
+
+    def test_errand_goes_to_all_others(self) -> None:
+        for errand in (See({0: 1, 1: 2}), Decide("s", "ABCD", "yes"), KeepWords("s", 3.0), Find("s", 9)):
+            (finding,) = self.result(self.colleagues.ask(errand))
+            self.assertTrue(finding.done)
+            self.assertEqual(self.errands.pop(), errand)
+
+    def test_worker_that_fails_or_hangs_is_left_out(self) -> None:
+        self.assertEqual(self.result(self.colleagues.ask(End("s"))), [])
+        self.flushLoggedErrors(ValueError)
+        self.pumps.pop()
+        asked = self.colleagues.ask(Find("s"))
+        self.flush()
+        self.assertNoResult(asked)
+        self.clock.advance(TIME_TO_ANSWER)
+        self.assertEqual(self.result(asked), [])
+
+    def test_log_is_the_one_of_the_server(self) -> None:
+        self.log({"log_level": LogLevel.warn, "log_format": "from {who}", "who": "worker 2", "log_time": 5.0})
+        log = self.result(self.colleagues.read(0, False))
+        self.assertEqual([line.text for line in log.lines], ["from worker 2"])
+        waiting = self.colleagues.read(log.lines[-1].number, True)
+        self.flush()
+        self.assertNoResult(waiting)
+        self.log({"log_level": LogLevel.info, "log_format": "later", "log_time": 6.0})
+        self.clock.advance(1)
+        self.assertEqual([line.text for line in self.result(waiting).lines], ["later"])
+
+    def test_files_are_read_once_and_gone_by_in_all_workers(self) -> None:
+        home = Home(Path(self.mktemp()).absolute())
+        home.ensure()
+        config = load_configuration(home)
+        self.office.reload = lambda: succeed(Reloaded(taken=False, lines=("a mistake",)))
+        self.assertEqual(self.result(self.colleagues.reload()).lines, ("a mistake",))
+        outcomes = self.result(Deferred.fromCoroutine(self.office.go_by(config)))
+        self.assertEqual([(worker, outcome.taken) for worker, outcome in outcomes], [(0, True), (1, True)])
+        self.assertEqual(self.gone_by, [(0, config), (1, config)])
+
+    def test_words_of_the_files_are_newer_than_those_of_commands(self) -> None:
+        home = Home(Path(self.mktemp()).absolute())
+        home.ensure()
+        self.result(self.houses[0].agent.parts.peers.rule(Ruling("max_users", 7)))
+        self.result(Deferred.fromCoroutine(self.office.go_by(load_configuration(home))))
+        self.start(1)
+        self.assertEqual(self.houses[1].agent.parts.bench.limits.max_users, Limits().max_users)
+
+    def test_phone_is_invited_by_the_worker_that_has_the_pages(self) -> None:
+        self.links[0].invite = lambda base: f"{base}/pair#code"
+        invited = self.result(Deferred.fromCoroutine(self.office.invite("http://x")))
+        self.assertEqual(invited, "http://x/pair#code")
+
+
+class KeeperTests(OfficeCase):
+    def test_embedded_models_may_be_others_later(self) -> None:
+        other: Any = FakeKeeper()
+        self.office.embed({"new": other})
+        other.tell(True)
+        self.flush()
+        self.assertTrue(self.links[0].loaded["new"])
+        self.keeper.tell(True)
+        self.flush()
+        self.assertFalse(self.links[0].loaded["local"])
+        gone = Deferred.fromCoroutine(self.links[0].serving("local"))
+        self.flush()
+        self.failureResultOf(gone, ModelError)

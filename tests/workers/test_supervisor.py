@@ -13,7 +13,9 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from llamaproxy.config import Configuration, Home, load_configuration
+from llamaproxy.console.loglines import LogLines
 from llamaproxy.server.assembly import Plan
+from llamaproxy.workers.office import Office
 from llamaproxy.workers.pulse import INTERVAL, PATIENCE
 from llamaproxy.workers.supervisor import HEALTHY, CannotServe, Supervisor
 from tests.machine import free_port
@@ -73,7 +75,9 @@ class SupervisorCase(SynchronousTestCase):
         config: Configuration = load_configuration(home)
         plan = Plan(config=config, home=str(home.path), default_model="smollm2")
         self.address = ("127.0.0.1", free_port("127.0.0.1"))
-        self.supervisor = Supervisor(plan, 2, self.address, {}, self.reactor)
+        self.supervisor = Supervisor(
+            plan, 2, self.address, Office({}, self.reactor, LogLines(self.reactor)), self.reactor
+        )
 
     def start(self) -> Deferred[None]:
         started = self.supervisor.startService()

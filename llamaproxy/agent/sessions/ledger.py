@@ -9,6 +9,7 @@ from math import ceil
 
 from ...seams.errors import OverLimit
 from ...seams.limits import Rate
+from ...seams.oversight import Account
 from ...seams.types import Caller, Usage
 
 HOUR, DAY = 3600.0, 86_400.0
@@ -19,9 +20,13 @@ MOST_SOURCES = 10_000
 
 
 class _Account:
-    """Of one source: when its messages came, and the tokens by the minute that they were counted in."""
+    """Of one source: when its messages came, and the tokens by the minute that they were counted in.
 
-    def __init__(self) -> None:
+    `caller` is the last one who came from there.
+    """
+
+    def __init__(self, caller: Caller) -> None:
+        self.caller = caller
         self.turns: deque[float] = deque()
         self.tokens: deque[tuple[float, int]] = deque()
 
@@ -54,6 +59,25 @@ class Ledger:
             spent += tokens.pop()[1]
         tokens.append((minute, spent))
 
+    def accounts(self) -> list[Account]:
+        """What each source has used lately, those that were heard of last at the end."""
+        return [self._told(source, account) for source, account in self._accounts.items()]
+
+    def _told(self, source: str, account: _Account) -> Account:
+        now, grants = self._seconds(), account.caller.grants
+
+        def used(seconds: float) -> int:
+            return sum(spent for minute, spent in account.tokens if minute + GRAIN > now - seconds)
+
+        return Account(
+            caller=source,
+            profile=account.caller.profile,
+            hour=used(HOUR),
+            per_hour=grants.tokens_per_hour,
+            day=used(DAY),
+            per_day=grants.tokens_per_day,
+        )
+
     def _count(self, caller: Caller, rate: Rate) -> None:
         now, turns = self._seconds(), self._account(caller).turns
         while turns and turns[0] <= now - rate.seconds:
@@ -81,7 +105,8 @@ class Ledger:
         return 0.0
 
     def _account(self, caller: Caller) -> _Account:
-        account = self._accounts.setdefault(caller.source or caller.address, _Account())
+        account = self._accounts.setdefault(caller.source or caller.address, _Account(caller))
+        account.caller = caller
         self._accounts.move_to_end(caller.source or caller.address)
         if len(self._accounts) > MOST_SOURCES:
             self._accounts.popitem(last=False)

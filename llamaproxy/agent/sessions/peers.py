@@ -17,6 +17,7 @@ class Alone:
     """There are none."""
 
     processes = 1
+    names = ()
     _live = 0
 
     def join(self, peer: IPeer) -> None:

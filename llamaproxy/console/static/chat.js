@@ -77,6 +77,19 @@ function paint(item, message) {
   parts.push(message.text ? markdown(message.text) : make("span", {class: running ? "dots" : ""}));
   if (message.error) parts.push(make("p", {class: "bad"}, message.error));
   item.replaceChildren(...parts);
+  item.querySelectorAll("pre").forEach(copyable);
+}
+
+// A button beside a piece of code. Without TLS browsers offer no other way to the clipboard.
+function copyable(code) {
+  const button = make("button", {type: "button", class: "copy", onclick: () => {
+    getSelection().selectAllChildren(code);
+    button.textContent = document.execCommand("copy") ? "Copied" : "Select it";
+    getSelection().removeAllRanges();
+  }}, "Copy");
+  const box = make("div", {class: "code"});
+  code.replaceWith(box);
+  box.append(code, button);
 }
 
 // Buttons for a question for leave; what they send is what anybody could type.
@@ -238,7 +251,7 @@ addEventListener("keydown", (event) => {
   if (!$("#sheet").hidden) { sheet(false); $("#commands").focus(); } else if (!$("#side").hidden && innerWidth <= 720) { side(false); $("#open-side").focus(); } else running?.abort();
 });
 
-// A pairing link carries the key behind the #, which no log sees.
+// A link may carry the key behind the #, which no log sees.
 const paired = /^#key=([!-~]+)$/.exec(location.hash);
 if (paired) { keep("key", decodeURIComponent(paired[1])); history.replaceState(null, "", "/chat"); }
 $("#key").value = read("key", "");

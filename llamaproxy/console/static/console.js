@@ -3,7 +3,7 @@
 
 const $ = (selector) => document.querySelector(selector);
 const turns = new Map();
-let token = "";
+let token = "", asking = new Set(), streams = [], models = [], callers = [], accounts = [], written = {default: "", off: [], people: []};
 
 function make(name, attributes = {}, ...children) {
   const element = document.createElement(name);
@@ -30,7 +30,7 @@ const quiet = (text) => make("p", {class: "quiet"}, text);
 const badge = (text, kind = "") => make("span", {class: `badge ${kind}`}, text);
 
 function table(heads, rows, label) {
-  const cell = (tag, value, head) => make(tag, {class: `${head.num ? "num" : ""} ${head.hide ? "hide" : ""}`, scope: tag === "th" ? "col" : null}, value);
+  const cell = (tag, value, head) => make(tag, {class: `${head.num ? "num" : ""} ${head.hide ? "hide" : ""}`, scope: tag === "th" ? "col" : null, "aria-label": tag === "th" ? head.label || null : null}, value);
   return make("div", {class: "scroll", tabindex: "0", role: "region", "aria-label": `Table: ${label}`},
     make("table", {},
       make("thead", {}, make("tr", {}, ...heads.map((head) => cell("th", head.name, head)))),
@@ -51,7 +51,8 @@ const rate = (value) => (value ? `${value.toFixed(1)}/s` : "–");
 
 function tell(text) { $("#told").textContent = text; }
 
-async function change(path, body) {
+// Has the server do something; gives whether it did, or where that is `wanted` what it says.
+async function change(path, body, wanted = false) {
   try {
     const answer = await fetch(`/console/${path}`, {
       method: "POST",
@@ -60,7 +61,7 @@ async function change(path, body) {
     });
     if (answer.status === 401) location.reload();
     if (!answer.ok) tell((await answer.json()).error);
-    return answer.ok;
+    return answer.ok && (wanted ? await answer.json() : true);
   } catch { tell("The server cannot be reached."); return false; }
 }
 
@@ -68,7 +69,13 @@ const ENDS = {running: ["runs", ""], done: ["done", "good"], cut: ["cut short", 
 
 const draw = {
   server(s) {
-    $("#server").textContent = `llamaproxy ${s.version} · ${s.processes === 1 ? "one process" : `${s.processes} workers; this is what the first one sees`} · ${s.connections} connections · ${size(s.memory)} · ${s.unsent} bytes wait for clients`;
+    const away = s.nodes.length ? ` · ${s.nodes.length + 1} nodes` : "";
+    $("#server").textContent = `llamaproxy ${s.version} · ${s.workers.length ? `${s.workers.length} workers` : "one process"}${away} · up ${time(s.uptime)} · ${s.connections} connections · ${size(s.memory)} · ${s.unsent} bytes wait for clients`;
+    $("#workers").hidden = !s.workers.length && !s.nodes.length;
+    const heads = [{name: "Worker"}, {name: "Process", num: true, hide: true}, {name: "Up", num: true}, {name: "Sessions", num: true}, {name: "Streams", num: true}, {name: "Paused", num: true, hide: true}, {name: "Connections", num: true, hide: true}, {name: "Memory", num: true}];
+    show("workers",
+      s.workers.length ? table(heads, s.workers.map((w) => [String(w.number), String(w.pid), time(w.uptime), String(w.sessions), String(w.answering), String(w.paused), String(w.connections), size(w.memory)]), "Workers") : "",
+      s.nodes.length ? quiet(`Other nodes with the same store: ${s.nodes.join("; ")}. Each has a console of its own, which shows its own streams and sessions.`) : "");
   },
 
   hour(points) {
@@ -90,12 +97,13 @@ const draw = {
   },
 
   streams(list) {
-    const heads = [{name: "Session"}, {name: "Model"}, {name: "Client", hide: true}, {name: "Since", num: true}, {name: "Pieces", num: true}, {name: "Rate", num: true}, {name: "State"}];
-    const state = (s) => (s.is_paused ? badge("paused by reader", "warm") : s.waits ? badge("waits") : s.first === null ? badge("thinks") : badge("streams", "good"));
-    show("streams", list.length ? table(heads, list.map((s) => [s.session_id, s.model || "–", program(s.client) || "–", time(s.seconds), String(s.pieces), rate(s.rate), state(s)]), "Live streams") : quiet("Nobody is being answered right now."));
+    streams = list;
+    drawStreams();
   },
 
   questions(list) {
+    asking = new Set(list.filter((q) => q.is_heard).map((q) => q.session_id));
+    drawStreams();
     $("#questions").hidden = !list.length;
     tell(list.length ? `${list.length} question${list.length > 1 ? "s" : ""} for leave` : "");
     show("questions", ...list.map((q) => {
@@ -117,10 +125,14 @@ const draw = {
   },
 
   models(list) {
-    show("models", make("ul", {class: "list"}, ...list.map((m) => make("li", {},
-      make("div", {class: "row"}, make("span", {}, m.key), m.is_well ? badge(m.asked ? "well" : m.loaded ? "ready" : "not asked yet", m.asked ? "good" : "") : badge("fails", "bad"), m.embedding ? badge("embeddings") : null, m.vision ? badge("sees") : null),
-      quiet(`${m.kind} ${m.model_id} · ${m.asked} asked, ${m.failed} failed · first token ${time(m.first)} · ${rate(m.rate)}`),
-      m.error ? make("p", {class: m.is_well ? "quiet" : "bad"}, `Last error, ${clock(m.failed_at)}: ${m.error}`) : null))));
+    models = list;
+    drawModels();
+  },
+
+  written(w) {
+    written = w;
+    drawModels();
+    drawCallers();
   },
 
   switches(list) {
@@ -134,8 +146,13 @@ const draw = {
   },
 
   callers(list) {
-    const heads = [{name: "Caller"}, {name: "Turns", num: true}, {name: "Tokens in", num: true}, {name: "out", num: true}, {name: "Seen", num: true, hide: true}];
-    show("callers", list.length ? table(heads, [...list].reverse().map((c) => [c.caller || "–", String(c.turns), count(c.prompt_tokens), count(c.completion_tokens), clock(c.seen)]), "Callers") : quiet("Nobody yet."));
+    callers = list;
+    drawCallers();
+  },
+
+  accounts(list) {
+    accounts = list;
+    drawCallers();
   },
 
   warnings(list) {
@@ -165,6 +182,48 @@ const draw = {
       r.session_id, r.model || (r.commands || []).map((name) => `!${name}`).join(" ") || "–", time(r.first ?? null), time(r.seconds || 0), rate(r.rate), badge(...ENDS[r.end])]), "Turns"));
   },
 };
+
+function drawStreams() {
+  const heads = [{name: "Session"}, {name: "Model", hide: true}, {name: "Client", hide: true}, {name: "Since", num: true, hide: true}, {name: "Pieces", num: true, hide: true}, {name: "Rate", num: true}, {name: "State"}, {name: "", label: "Stop"}];
+  const stop = (s) => make("button", {type: "button", class: "small danger", "data-key": `stop ${s.request_id}`, "aria-label": `Stop the answer in ${s.session_id}`, onclick: () => change("stop", {session_id: s.session_id})}, "Stop");
+  const state = (s) => (asking.has(s.session_id) ? badge("asks for leave", "warm") : s.is_paused ? badge("paused by reader", "warm") : s.waits ? badge("waits") : s.first === null ? badge("thinks") : badge("streams", "good"));
+  show("streams", streams.length ? table(heads, streams.map((s) => [s.session_id, s.model || "–", program(s.client) || "–", time(s.seconds), String(s.pieces), rate(s.rate), state(s), stop(s)]), "Live streams") : quiet("Nobody is being answered right now."));
+}
+
+function drawModels() {
+  const act = (key, to, words) => make("button", {type: "button", class: "small", "data-key": `${key} ${to}`, "aria-label": `${words}: ${key}`, onclick: () => change("model", {key, to}).then((ok) => ok && tell(`${key}: ${words.toLowerCase()}.`))}, words);
+  const row = (m) => make("li", {},
+    make("div", {class: "row"}, make("span", {}, m.key), m.is_well ? badge(m.asked ? "well" : m.loaded ? "ready" : "not asked yet", m.asked ? "good" : "") : badge("fails", "bad"), m.key === written.default ? badge("default") : null, m.embedding ? badge("embeddings") : null, m.vision ? badge("sees") : null,
+      make("span", {class: "grow"}), m.key === written.default || m.embedding ? null : act(m.key, "default", "Make default"), m.key === written.default ? null : act(m.key, "off", "Switch off")),
+    quiet(`${m.kind} ${m.model_id} · ${m.asked} asked, ${m.failed} failed · first token ${time(m.first)} · ${rate(m.rate)}`),
+    m.error ? make("p", {class: m.is_well ? "quiet" : "bad"}, `Last error, ${clock(m.failed_at)}: ${m.error}`) : null);
+  const off = (key) => make("li", {}, make("div", {class: "row"}, make("span", {class: "quiet"}, key), badge("off"), make("span", {class: "grow"}), act(key, "on", "Switch on")));
+  show("models", make("ul", {class: "list"}, ...models.map(row), ...written.off.map(off)));
+}
+
+function drawCallers() {
+  const heads = [{name: "Caller"}, {name: "Turns", num: true}, {name: "Tokens in", num: true}, {name: "out", num: true}, {name: "Seen", num: true, hide: true}];
+  const seen = callers.length ? table(heads, [...callers].reverse().map((c) => [c.caller || "–", String(c.turns), count(c.prompt_tokens), count(c.completion_tokens), clock(c.seen)]), "Callers") : quiet("Nobody has asked yet.");
+  const budget = (used, most, span, name) => (most ? make("div", {class: "budget"}, make("span", {}, `${count(used)} of ${count(most)} tokens ${span}`), make("meter", {min: "0", max: String(most), value: String(Math.min(used, most)), high: String(most * 0.8), optimum: "0", "aria-label": `${name}: tokens ${span}`})) : null);
+  const used = (a) => make("li", {}, make("span", {}, a.caller), budget(a.hour, a.per_hour, "this hour", a.caller), budget(a.day, a.per_day, "this day", a.caller));
+  const limit = (p) => [p.per_hour ? `${count(p.per_hour)} tokens an hour` : "", p.per_day ? `${count(p.per_day)} a day` : ""].filter(Boolean).join(", ");
+  const person = (p) => make("li", {}, make("div", {class: "row"}, make("span", {}, p.name), badge(`by ${p.by}`), p.operator ? badge("operator", "warm") : p.commands ? badge(`commands: ${p.commands}`) : null, make("span", {class: "quiet"}, limit(p))));
+  const limited = accounts.filter((a) => a.per_hour || a.per_day);
+  show("callers", seen,
+    written.people.length ? make("h3", {}, "Profiles") : "", make("ul", {class: "list"}, ...written.people.map(person)),
+    limited.length ? make("h3", {}, "Budgets") : "", make("ul", {class: "list"}, ...limited.map(used)));
+}
+
+async function invite() {
+  $("#pair-said").textContent = "";
+  const answer = await change("pair", {commands: $("#rights").value || null}, true);
+  if (!answer) { $("#pair-said").textContent = $("#told").textContent; return; }
+  $("#pair .qr").src = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(answer.svg)}`;
+  $("#pair .qr").hidden = false;
+  $("#pair-url").textContent = answer.url;
+  const until = new Date(Date.now() + answer.seconds * 1000).toLocaleTimeString([], {hour: "2-digit", minute: "2-digit"});
+  $("#pair-said").textContent = `Works once, until ${until}.`;
+}
 
 function openTurn(record) {
   const total = Math.max(record.seconds || 0, 0.001);
@@ -204,7 +263,14 @@ function listen() {
 
 $("#examine").addEventListener("click", () => change("checkup"));
 $("#leave").addEventListener("click", async () => { if (await change("leave")) location.reload(); });
-$("#phone").addEventListener("click", () => $("#qr").showModal());
+$("#phone").addEventListener("click", () => { $("#pair").showModal(); invite(); });
+$("#pair-again").addEventListener("click", invite);
+$("#rights").addEventListener("change", invite);
+$("#pair").addEventListener("close", () => { $("#pair .qr").hidden = true; $("#pair-url").textContent = ""; });
+$("#reload").addEventListener("click", async () => {
+  const outcome = await change("reload", {}, true);
+  if (outcome) tell(`${outcome.taken ? "" : "All stays as it was: "}${outcome.lines.join(" · ")}`);
+});
 fetch("/console/me").then((answer) => answer.json()).then((me) => {
   token = me.token;
   $("#chat").textContent = $("#chat").href = me.chat;

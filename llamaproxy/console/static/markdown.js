@@ -2,6 +2,10 @@
 // Markdown as nodes: what a model writes becomes text and a few known elements, never HTML. Each look goes forward
 // through the text once, so that no answer costs more than its length.
 
+const ITEM = /^( *)([-*+]|\d{1,9}[.)]) +/;
+// Lists within lists that are told apart.
+const DEEPEST = 6;
+
 function markdown(text) {
   const root = document.createElement("div");
   root.className = "md";
@@ -52,24 +56,38 @@ function markdown(text) {
       for (at += 2; at < lines.length && lines[at].includes("|"); at += 1) cells(lines[at], add("tr", body), "td");
       continue;
     }
-    const item = /^ *([-*+]|\d{1,9}[.)]) +/;
-    if (item.test(line)) {
-      const ordered = /^ *\d/.test(line);
-      const list = add(ordered ? "ol" : "ul");
-      if (ordered) list.start = parseInt(line, 10);
-      while (at < lines.length && item.test(lines[at])) {
-        const words = [lines[at].replace(item, "")];
-        for (at += 1; at < lines.length && lines[at].trim() && !item.test(lines[at]) && !/^ {0,3}(`{3}|~{3}|#)/.test(lines[at]); at += 1) words.push(lines[at].trim());
-        inline(words.join("\n"), add("li", list));
-      }
-      continue;
-    }
+    if (ITEM.test(line)) { at = list(lines, at, root); continue; }
     const words = [];
-    for (; at < lines.length && lines[at].trim() && !/^ {0,3}(`{3}|~{3}|#{1,6} |>)/.test(lines[at]) && !(words.length && item.test(lines[at])); at += 1) words.push(lines[at]);
+    for (; at < lines.length && lines[at].trim() && !/^ {0,3}(`{3}|~{3}|#{1,6} |>)/.test(lines[at]) && !(words.length && ITEM.test(lines[at])); at += 1) words.push(lines[at]);
     if (!words.length) { words.push(lines[at]); at += 1; }
     inline(words.join("\n"), add("p"));
   }
   return root;
+}
+
+// A list and those within it, by how far their items are indented; gives the line behind it.
+function list(lines, from, root) {
+  const open = [];
+  let at = from;
+  while (at < lines.length) {
+    const found = ITEM.exec(lines[at]);
+    if (!found) break;
+    const depth = found[1].length, ordered = /\d/.test(found[2]);
+    while (open.length > 1 && depth < open[open.length - 1].depth) open.pop();
+    let last = open[open.length - 1];
+    if (!last || (depth > last.depth + 1 && open.length < DEEPEST)) {
+      const parent = last?.node.lastElementChild || root;
+      last = {depth, node: parent.appendChild(document.createElement(ordered ? "ol" : "ul"))};
+      if (ordered) last.node.start = parseInt(found[2], 10);
+      open.push(last);
+    }
+    const words = [lines[at].slice(found[0].length)];
+    for (at += 1; at < lines.length && lines[at].trim() && !ITEM.test(lines[at]) && !/^ {0,3}(`{3}|~{3}|#)/.test(lines[at]); at += 1) words.push(lines[at].trim());
+    inline(words.join("\n"), last.node.appendChild(document.createElement("li")));
+    // Models leave lines between the items of a list.
+    if (at + 1 < lines.length && !lines[at].trim() && ITEM.test(lines[at + 1]) && /\d/.test(ITEM.exec(lines[at + 1])[2]) === /\d/.test(found[2])) at += 1;
+  }
+  return at;
 }
 
 function cells(line, row, name) {

@@ -55,6 +55,7 @@ class Nodes:
         # The users here, and of the other nodes that live.
         self._live = 0
         self._others: dict[int, int] = {}
+        self.names: Sequence[str] = ()
         self._questions: dict[str, _Question] = {}
         # The first number of this process, which its short ids keep.
         self._number = 0
@@ -244,21 +245,23 @@ class Nodes:
         if node is None:
             return succeed(None)
 
-        def count(database: Database) -> list[tuple[int, int]]:
+        def count(database: Database) -> list[tuple[int, int, str]]:
             connection = database.connection
             connection.execute(
                 "UPDATE nodes SET users = ? WHERE node = ? AND users <> ?", (users, node, users)
             )
             living = turns.living(connection)
-            self._store.line.bury_dead(database, {number for number, _ in living})
+            self._store.line.bury_dead(database, {number for number, *_ in living})
             connection.execute("DELETE FROM answers WHERE at < now() - interval '1 minute'")
             return living
 
         counted = self._store.threads.write(count, Phase.AFTER)
         return counted.addCallbacks(self._counted, self._not_done)
 
-    def _counted(self, living: Sequence[tuple[int, int]]) -> None:
-        self._others = {node: users for node, users in living if node != self._store.node}
+    def _counted(self, living: Sequence[tuple[int, int, str]]) -> None:
+        others = [each for each in living if each[0] != self._store.node]
+        self._others = {node: users for node, users, _ in others}
+        self.names = tuple(name for *_, name in others)
         # Of one that is gone there will be no answer.
         for name, question in list(self._questions.items()):
             question.missing &= self._others.keys()

@@ -105,18 +105,18 @@ def holders(connection: Connection, session_id: str) -> set[int]:
     return {node for (node,) in rows}
 
 
-def living(connection: Connection) -> list[tuple[int, int]]:
-    """The nodes that live, each with how many users it has."""
+def living(connection: Connection) -> list[tuple[int, int, str]]:
+    """The nodes that live, each with how many users it has, and its name."""
     rows = connection.execute(
         """
-        SELECT node, users FROM nodes WHERE node IN (
+        SELECT node, users, name FROM nodes WHERE node IN (
             SELECT objid::bigint FROM pg_locks WHERE locktype = 'advisory' AND granted AND classid = ?::oid
                 AND objsubid = 2 AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
         )
         """,
         (NODE_LOCK,),
     )
-    return [(int(node), int(users)) for node, users in rows]
+    return [(int(node), int(users), str(name)) for node, users, name in rows]
 
 
 def is_dead(connection: Connection, node: int) -> bool:

@@ -1,7 +1,7 @@
 """The reactor's side: the configured servers, and their tools as ours."""
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from twisted.internet.defer import CancelledError, Deferred, DeferredList, succeed
 from twisted.logger import Logger
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from mcp_types import Tool
 
     from .client import Connection
+
+T = TypeVar("T")
 
 
 class Shelf(Protocol):
@@ -83,6 +85,11 @@ class Server:
         self._connection: Connection | None = None
         self._keeping: Deferred[None] | None = None
         self._offered: set[str] = set()
+        self._calls = 0
+        self._is_retired = False
+        self.is_over = False
+        # All by which it is what it is; the variables may have other values when it is asked again.
+        self.nature = (self.settings, self._rivals, self._variables(), self._token())
 
     def start(self, shelf: Shelf) -> None:
         """Begins to connect."""
@@ -114,6 +121,15 @@ class Server:
             self._keeping.cancel()
         return succeed(None)
 
+    def retire(self, shelf: Shelf) -> None:
+        """Offers nothing any more, and ends with the last call that runs."""
+        self._is_retired = True
+        for name in self._offered:
+            shelf.remove(name)
+        self._offered = set()
+        if not self._calls:
+            self._end()
+
     def call(self, tool: str, arguments: dict[str, Any], context: ToolContext) -> Deferred[str | ToolAnswer]:
         """Calls a tool; fails with `ToolError`."""
         connection = self._connection
@@ -130,7 +146,20 @@ class Server:
                 tool, arguments, Caller(context.session_id, tell, context.asks, context.answer)
             )
 
-        return self._thread.run(call)
+        self._calls += 1
+        return self._thread.run(call).addBoth(self._called)
+
+    def _called(self, result: T) -> T:
+        self._calls -= 1
+        if self._is_retired and not self._calls:
+            self._end()
+        return result
+
+    def _end(self) -> None:
+        self.stop().addErrback(self._gave_up).addBoth(self._ended)
+
+    def _ended(self, _: None) -> None:
+        self.is_over = True
 
     def _variables(self) -> dict[str, str]:
         named = {name: value for name in self.settings.env_from if (value := self._environ(name)) is not None}
@@ -140,6 +169,8 @@ class Server:
         return (self._environ(self.settings.token_env) or "") if self.settings.token_env else ""
 
     def _ready(self, shelf: Shelf, tools: "Sequence[Tool]") -> None:
+        if self._is_retired:
+            return
         wanted = self.settings.tools
         taken = [tool for tool in tools if wanted is None or tool.name in wanted]
         named = dict(zip(tool_names(self.group, [tool.name for tool in taken]), taken, strict=True))
@@ -176,10 +207,38 @@ class McpServers:
     """All configured servers, in one thread of asyncio."""
 
     def __init__(self, settings: Mcp, environ: Callable[[str], str | None], reactor: Any) -> None:
+        self._settings = settings
+        self._environ = environ
+        self._reactor = reactor
         self._thread = AsyncioThread(reactor)
+        self._servers = self._made(settings)
+        # Of which calls may still run.
+        self._former: list[Server] = []
+
+    def renew(self, other: "McpServers", shelf: Shelf) -> None:
+        """Goes by another one's settings: servers that are as they were stay, and so do calls that run."""
+        self._settings = other._settings
+        known = {server.name: server for server in self._servers}
+        wanted = [self._same(known, server) for server in self._made(self._settings)]
+        leaving = [server for server in self._servers if server not in wanted]
+        # First, since a successor may have tools of the same names.
+        for server in leaving:
+            server.retire(shelf)
+        for server in wanted:
+            if server is not known.get(server.name):
+                server.start(shelf)
+        self._former = [server for server in (*self._former, *leaving) if not server.is_over]
+        self._servers = wanted
+
+    def _same(self, known: Mapping[str, Server], server: Server) -> Server:
+        """The one that runs already, if nothing about it is new."""
+        old = known.get(server.name)
+        return old if old is not None and old.nature == server.nature else server
+
+    def _made(self, settings: Mcp) -> list[Server]:
         groups = [group_of(name) for name in settings.servers]
-        self._servers = [
-            Server(name, server, groups, environ, self._thread, reactor)
+        return [
+            Server(name, server, groups, self._environ, self._thread, self._reactor)
             for name, server in settings.servers.items()
             if server.enabled
         ]
@@ -191,5 +250,6 @@ class McpServers:
 
     async def stop(self) -> None:
         """Ends them all, and the thread."""
-        await DeferredList([server.stop() for server in self._servers], consumeErrors=True)
+        servers = (*self._servers, *self._former)
+        await DeferredList([server.stop() for server in servers], consumeErrors=True)
         self._thread.stop()

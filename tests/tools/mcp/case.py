@@ -31,13 +31,17 @@ class McpCase(TestCase):
         self.patch(client, "LONGEST_WAIT", 0.5)
         self.patch(client, "SETTLE_SECONDS", 0.05)
         self.shelf = Toolbox()
+        self.environ = {"MOOD": "fine mood", "TOKEN": "t0ken"}
 
     def start(self, **servers: McpServer) -> McpServers:
-        environ = {"MOOD": "fine mood", "TOKEN": "t0ken"}
-        started = McpServers(Mcp(servers=servers), environ.get, reactor)
+        started = McpServers(Mcp(servers=servers), self.environ.get, reactor)
         started.start(self.shelf)
         self.addCleanup(lambda: Deferred.fromCoroutine(started.stop()))
         return started
+
+    def renew(self, started: McpServers, **servers: McpServer) -> None:
+        """What the files say is new."""
+        started.renew(McpServers(Mcp(servers=servers), self.environ.get, reactor), self.shelf)
 
     async def tool(self, name: str) -> ITool:
         """The tool of that name, once it is there."""

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from twisted.internet import reactor
 from twisted.internet.defer import CancelledError, Deferred, gatherResults
 from twisted.internet.task import deferLater
@@ -152,6 +153,43 @@ class StdioTests(McpCase):
         os.kill(pid, 0)
         await started.stop()
         self.assertRaises(ProcessLookupError, os.kill, pid, 0)
+
+    async def test_new_settings_start_and_end_servers_and_leave_the_others_alone(self) -> None:
+        plain = msgspec.structs.replace(self.server, env_from=())
+        started = self.start(t=plain, u=self.server)
+        pids = [int(await self.do(f"mcp_{name}_pid")) for name in "tu"]
+        # Of a variable that one of them gets, too.
+        self.environ["MOOD"] = "another mood"
+        self.renew(started, t=plain, u=self.server)
+        self.assertIsNone(self.shelf.get("mcp_u_pid"))
+        self.assertEqual(int(await self.do("mcp_t_pid")), pids[0])
+        self.assertNotEqual(int(await self.do("mcp_u_pid")), pids[1])
+        self.renew(started)
+        self.assertEqual(list(self.shelf), [])
+
+    async def test_call_that_runs_goes_on_when_its_server_is_taken_out(self) -> None:
+        started = self.start(t=self.server)
+        tool, pid = await self.tool("mcp_t_hang"), int(await self.do("mcp_t_pid"))
+        running = call(tool, reactor)
+        self.renew(started)
+        self.assertIsNone(self.shelf.get("mcp_t_hang"))
+        # Nothing has ended it yet: it hangs, as it would have before.
+        await deferLater(reactor, 0.1)
+        self.assertNoResult(running)
+        os.kill(pid, 0)
+        running.cancel()
+        await self.assertFailure(running, CancelledError)
+        while is_alive(pid):
+            await deferLater(reactor, 0.02)
+
+
+def is_alive(pid: int) -> bool:
+    """Whether there is such a process."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 PICTURE = base64.b64encode(b"x" * 30).decode()

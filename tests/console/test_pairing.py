@@ -1,0 +1,100 @@
+"""Links that bring a phone a key of its own."""
+
+from typing import Any
+
+from llamaproxy.console.pairing import LINK_LASTS
+from llamaproxy.seams.errors import AgentError
+from llamaproxy.seams.oversight import Reloaded
+from llamaproxy.web.guesses import FREE
+from tests.support import Response
+
+from .case import KEY, PagesCase
+
+
+class PairingTests(PagesCase):
+    def invite(self, **how: Any) -> str:
+        """The code of a link, as `agentctl qr` gets it."""
+        answer = self.front.ask("POST", "/console/pair", how, Authorization=f"Bearer {KEY}")
+        url: str = answer.json()["url"]
+        base, _, code = url.partition("/pair#")
+        self.assertEqual(base, "http://phone")
+        return code
+
+    def arrive(self, code: str, name: str = "phone", **headers: str) -> Response:
+        return self.front.ask("POST", "/pair", {"code": code, "name": name}, **headers)
+
+    def test_link_makes_a_key_and_a_profile_once(self) -> None:
+        code = self.invite(commands="safe")
+        answer = self.arrive(code, "Anna").json()
+        self.assertEqual((answer["name"], answer["base"]), ("Anna", "http://phone"))
+        self.assertEqual(self.files.kept, [("Anna", answer["key"], "safe")])
+        self.assertGreater(len(answer["key"]), 40)
+        again = self.arrive(code)
+        self.assertEqual(again.code, 403)
+        self.assertIn("has been used, 0 seconds ago, from the address 192.168.1.20", again.json()["error"])
+        self.assertEqual(len(self.files.kept), 1)
+
+    def test_opening_the_page_uses_nothing_up(self) -> None:
+        code = self.invite()
+        for method in ("GET", "HEAD"):
+            self.assertEqual(self.front.ask(method, "/pair").code, 200)
+        self.assertEqual(self.arrive(code).code, 200)
+
+    def test_link_is_not_good_for_long(self) -> None:
+        code = self.invite()
+        self.house.clock.advance(LINK_LASTS + 1)
+        answer = self.arrive(code)
+        self.assertEqual(answer.code, 403)
+        self.assertIn("too old", answer.json()["error"])
+
+    def test_nobody_but_the_operator_makes_links(self) -> None:
+        cookie, _ = self.visit()
+        for headers in ({}, {"Authorization": "Bearer wrong"}, {"Cookie": cookie}):
+            answer = self.front.ask("POST", "/console/pair", {}, **headers)
+            self.assertIn(answer.code, (401, 403))
+        self.assertEqual(self.change("/console/pair", {}).code, 200)
+        self.assertEqual(self.change("/console/pair", {"commands": "root"}).code, 400)
+
+    def test_who_guesses_has_to_wait_and_then_even_a_right_one_does(self) -> None:
+        code = self.invite()
+        codes = [self.arrive(f"guess{number}").code for number in range(FREE + 5)]
+        self.assertEqual(codes, [403] * FREE + [429] * 5)
+        late = self.arrive(code)
+        self.assertEqual(late.code, 429)
+        self.assertIn("retry-after", late.headers)
+        self.house.clock.advance(10)
+        self.assertEqual(self.arrive(code).code, 200)
+
+    def test_guesses_of_the_consoles_links_wait_as_well(self) -> None:
+        ask = self.front.ask
+        codes = [ask("POST", "/console/enter", {"code": f"guess{n}"}).code for n in range(FREE + 2)]
+        self.assertEqual(codes, [401] * FREE + [429] * 2)
+
+    def test_link_is_good_again_where_nothing_came_of_it(self) -> None:
+        code = self.invite()
+        self.files.failure = AgentError("The operator's files have a mistake.")
+        self.assertEqual(self.arrive(code).code, 500)
+        self.files.failure = None
+        self.outcome = Reloaded(taken=False, lines=("/home/anna/llm-models.json: is no JSON",))
+        answer = self.arrive(code)
+        self.assertEqual(answer.code, 500)
+        self.assertNotIn("/home/anna", answer.json()["error"])
+        self.outcome = Reloaded(taken=True, lines=("read again",))
+        self.assertEqual(self.arrive(code).code, 200)
+
+    def test_pages_of_other_origins_cannot_use_it(self) -> None:
+        code = self.invite()
+        for headers in (
+            {"Origin": "http://evil.example"},
+            {"Origin": "null"},
+            {"Sec_Fetch_Site": "cross-site"},
+        ):
+            self.assertEqual(self.arrive(code, **headers).code, 403, headers)
+        self.assertEqual(self.arrive(code, Origin="http://phone").code, 200)
+
+    def test_what_is_no_code_is_told(self) -> None:
+        for body in (b"", b"[]", b'{"code": 1}', b'{"name": "x"}', b'{"code": "\\ud83d"}', b"\xff"):
+            self.assertEqual(self.front.ask("POST", "/pair", body).code, 400, body)
+        for code in ("", "x" * 100_000):
+            self.assertEqual(self.arrive(code).code, 403)
+        self.assertEqual(self.arrive(self.invite(), "n" * 1000).code, 400)
