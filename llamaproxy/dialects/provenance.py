@@ -150,7 +150,7 @@ MOST_LAYERS = 16
 
 _OPENINGS = tuple(row.opens for row in TABLE)
 _CLOSINGS = tuple(row.closes for row in TABLE if row.form in ("block", "inmost"))
-_TAILS = tuple(f"\n{row.opens}" for row in TABLE if row.form in ("tail", "rest"))
+_TAIL = re.compile(f"\n(?:{'|'.join(re.escape(row.opens) for row in TABLE if row.form in ('tail', 'rest'))})")
 
 
 def sort(pieces: Sequence[str]) -> tuple[list[str], list[Material]]:
@@ -219,7 +219,7 @@ def _may_be_wrapped(piece: str) -> bool:
     return (
         bare.startswith(_OPENINGS)
         or bare.endswith(_CLOSINGS)
-        or any(mark in bare for mark in _TAILS)
+        or _TAIL.search(bare) is not None
         or _RESULT.match(bare) is not None
     )
 

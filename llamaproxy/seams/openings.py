@@ -1,6 +1,8 @@
 """How an answer begins, whatever an app made of it: how one that was given is known again where it is shown."""
 
 import re
+from collections.abc import Iterator
+from itertools import islice
 
 # Letters and digits that count.
 LENGTH = 64
@@ -17,13 +19,13 @@ _ENDS = {
 
 def opening_of(text: str) -> str:
     """The first letters and digits outside what apps fold away; of a text without any, its other characters."""
-    found, others = "", ""
+    found = ""
     for stretch in _stretches(text):
-        found += "".join([char for char in stretch if char.isalnum()])
-        others += "".join(stretch.split())
+        # The rest of a long answer is not looked at: an app shows dozens of them with each message.
+        found += "".join(islice(filter(str.isalnum, stretch), LENGTH))
         if len(found) >= LENGTH:
             break
-    return (found.casefold() or others)[:LENGTH]
+    return (found.casefold() or "".join("".join(_stretches(text)).split()))[:LENGTH]
 
 
 def agree(given: str, shown: str) -> bool:
@@ -31,16 +33,14 @@ def agree(given: str, shown: str) -> bool:
     return bool(given and shown) and (given.startswith(shown) or shown.startswith(given))
 
 
-def _stretches(text: str) -> list[str]:
+def _stretches(text: str) -> Iterator[str]:
     """The beginnings of what stands outside folded blocks; a block without an end is text."""
-    stretches: list[str] = []
     start = 0
-    while (block := _FOLDED.search(text, start)) is not None:
-        end = _ENDS[block[1].lower()].search(text, block.end())
-        if end is None:
+    for _ in range(LENGTH + 1):
+        block = _FOLDED.search(text, start)
+        end = block and _ENDS[block[1].lower()].search(text, block.end())
+        if block is None or end is None:
+            yield text[start : start + REACH]
             break
-        stretches.append(text[start : min(block.start(), start + REACH)])
+        yield text[start : min(block.start(), start + REACH)]
         start = end.end()
-        if len(stretches) > LENGTH:
-            return stretches
-    return [*stretches, text[start : start + REACH]]
