@@ -182,11 +182,11 @@ class Reply:
         self.usage = Usage()
         self._asked = self._last = self._clock.seconds()
 
-    def answered(self, result: ModelResult, prompt_tokens: int) -> None:
-        """The model has ended its answer. `prompt_tokens` is an estimate, for a `result` without counts."""
+    def answered(self, result: ModelResult, estimate: Callable[[], int]) -> None:
+        """The model has ended its answer. `estimate` counts the prompt's tokens, for a `result` without counts."""
         # What a filter on the way held back to the end.
         self._pass_on(self._halves.rest())
-        self.usage = usage = result.usage or Usage(prompt_tokens, self._tokens)
+        self.usage = usage = result.usage or Usage(estimate(), self._tokens)
         first = self._last if self._first is None else self._first
         load = min(result.load_seconds, first - self._asked)
         so_far = self._end

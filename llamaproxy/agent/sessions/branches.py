@@ -57,17 +57,17 @@ class Branches:
 
         A message that came `late`, while the turn before it ran, says nothing about that turn.
         """
-        start = retry_point(session.messages, asked, text)
+        start = retry_point(session.kept, asked, text)
         if start is not None:
             return self._again(session, start, with_rounds=True)
         separate, follow = self._limits.separate_chats, self._limits.follow_edits
         chosen: dict[str, int] = session.settings.get(CHOSEN, {})
         shown = since(asked, chosen)
-        here, note = course(session.messages, shown), ""
+        here, note = course(session.kept, shown), ""
         if separate or follow:
             other = await self._elsewhere(session, shown, here, late)
             if other is not None and await self.take_up(session, other):
-                here, note = course(session.messages, shown), OTHER.format(branch=other)
+                here, note = course(session.kept, shown), OTHER.format(branch=other)
         match here.kind:
             case "unknown" if separate:
                 if shown is asked:
@@ -78,7 +78,7 @@ class Branches:
                 return Place(note=NEW_CHAT if _is_news(session, asked) else "")
             case "back" if follow and not late:
                 self._tell_models(session)
-                after = Spot(session.branch, session.unseen + here.start)
+                after = Spot(session.branch, here.start)
                 return Place(after, (), True, note + BACK.format(branch=session.branch))
             case "again" if follow and not late:
                 return self._again(session, here.start, note=note)
@@ -115,10 +115,10 @@ class Branches:
 
     def _again(self, session: Session, start: int, with_rounds: bool = False, note: str = "") -> Place:
         """The place behind the message at `start`, or behind what its tools have done, so that none runs twice."""
-        turn = session.messages[start:]
+        turn = session.kept.since(start)
         stored = (turn[0], *(rounds_of(turn) if with_rounds else ()))
         self._tell_models(session)
-        after = Spot(session.branch, session.unseen + start + len(stored))
+        after = Spot(session.branch, start + len(stored))
         if after.length == session.message_count:
             # There was no answer yet.
             return Place(after, stored, note=note)
@@ -146,7 +146,7 @@ class Branches:
 
     async def _apart(self, session: Session, asked: ChatTurn) -> Place:
         """The place of a message whose chat is not that of the active branch: another branch, or a new one."""
-        if goes_on_with(session.messages, asked):
+        if goes_on_with(session.kept, asked):
             return Place()
         if (answer := telling_answer(asked)) is not None:
             branches = await self._store.branches(session.session_id)
@@ -164,8 +164,8 @@ def _is_news(session: Session, asked: ChatTurn) -> bool:
 
     A program that never sends a history is told once, and one that repeats itself not at all.
     """
-    marks = [message.mark for message in session.messages if message.role == "user"]
-    if not marks or not is_first(asked):
+    turns = session.kept.turns
+    if not turns or not is_first(asked):
         return False
-    last = marks[-1]
-    return last is None or (last.after != asked.trail[-1] and (len(marks) == 1 or last.before != ""))
+    last = session.kept.since(turns[-1].start)[0].mark
+    return last is None or (last.after != asked.trail[-1] and (len(turns) == 1 or last.before != ""))

@@ -12,22 +12,12 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ...seams.openings import agree, opening_of
-from ...seams.types import ChatTurn, Given, Mark, Message
-from .history import last_turn_start
+from ...seams.openings import agree
+from ...seams.types import ChatTurn, Mark, Message
+from .kept import Kept, Told, is_of_a_round
 
 # Letters and digits of an answer that is known again without its place.
 TELLING = 16
-
-
-class Told(Struct, frozen=True):
-    """A turn in the history: from the message at `start` up to the one before `end`."""
-
-    start: int
-    end: int
-    mark: Mark
-    given: Given
-    interrupted: bool
 
 
 class Course(Struct, frozen=True):
@@ -45,8 +35,6 @@ class Course(Struct, frozen=True):
 
 
 ON = Course("on")
-# Of a message whose app showed no history.
-_NOWHERE = Mark(before="", after="")
 
 
 def mark_of(asked: ChatTurn, linked: bool) -> Mark | None:
@@ -55,19 +43,17 @@ def mark_of(asked: ChatTurn, linked: bool) -> Mark | None:
     return Mark(before=trail[-2], after=trail[-1], linked=linked) if len(trail) > 1 else None
 
 
-def retry_point(messages: Sequence[Message], asked: ChatTurn, text: str) -> int | None:
+def retry_point(kept: Kept, asked: ChatTurn, text: str) -> int | None:
     """Where the last turn begins if `asked`, whose prompt is `text`, is its message once more; None if it is not.
 
     The client says so itself where it counts its tries, or sends along what it got of the answer. For a message that
     shows no other before it, that is sure only if the turn was cut short: programs ask the same question once an hour.
     """
-    if not messages:
-        return None
-    last = _last_of(messages)
-    if last is None or not (asked.attempt or _goes_on(asked) or is_unfinished(messages)):
+    last = _last_of(kept)
+    if last is None or not (asked.attempt or _goes_on(asked) or is_unfinished(kept.messages)):
         return None
     if len(asked.trail) < 2:
-        question = messages[last.start]
+        question = kept.since(last.start)[0]
         return last.start if question.mark is None and question.content == text and last.interrupted else None
     if last.mark.after != asked.trail[-1]:
         return None
@@ -77,19 +63,19 @@ def retry_point(messages: Sequence[Message], asked: ChatTurn, text: str) -> int 
     return last.start if agree(last.given.opening, tail or "") else None
 
 
-def course(messages: Sequence[Message], asked: ChatTurn) -> Course:
-    """Where the message belongs in the branch that ends with `messages`."""
+def course(kept: Kept, asked: ChatTurn) -> Course:
+    """Where the message belongs in the branch that ends with what is `kept` of it."""
     trail, shown = asked.trail, asked.shown
     if len(trail) < 2:
         return ON
-    turns = turns_of(messages)
+    turns = kept.turns
     if turns and turns[-1].mark.after == trail[-1]:
         # Neither a new chat's nor a program's that never sends a history: it was cut short, or the app sends one.
         sends = asked.shows_history or any(turn.mark.before for turn in turns)
         if turns[-1].interrupted or (is_first(asked) and sends):
             return Course("again", turns[-1].start)
     tail = shown[-1] or ""
-    for turn in reversed(turns):
+    for turn in reversed(turns) if tail else ():
         if turn.given.place == trail[-1] and agree(turn.given.opening, tail):
             return Course("again", turn.start)
     # The app shows no answer to what it shows last, but there is one here.
@@ -98,7 +84,7 @@ def course(messages: Sequence[Message], asked: ChatTurn) -> Course:
     places = {place: index for index, place in enumerate(trail[:-1]) if place}
     proven = [
         places[turn.given.place]
-        for turn in turns
+        for turn in (turns if places else ())
         if turn.given.place in places and agree(turn.given.opening, shown[places[turn.given.place]] or "")
     ]
     newest = max(proven, default=-1)
@@ -114,13 +100,16 @@ def course(messages: Sequence[Message], asked: ChatTurn) -> Course:
         return Course("again", same.start, newer=newer)
     # The user may have changed the words of an answer, too, but not the messages around it.
     there = {*places, *(each.place for each in asked.unanswered)}
-    known = max(number for number, turn in enumerate(turns) if _is_shown(turn, there))
-    left = turns[known + 1 :]
+    left: list[Told] = []
+    for turn in reversed(turns):
+        if _is_shown(turn, there):
+            break
+        left.append(turn)
     if not left:
         return Course("on", linked=True, newer=newer)
     if not all(turn.mark.linked for turn in left):
         return Course("on", newer=newer)
-    return Course("back", left[0].start, newer=newer)
+    return Course("back", left[-1].start, newer=newer)
 
 
 def is_first(asked: ChatTurn) -> bool:
@@ -130,23 +119,25 @@ def is_first(asked: ChatTurn) -> bool:
 
 def unheard(messages: Sequence[Message], asked: ChatTurn) -> list[str]:
     """What stands unanswered before the message in the app, and is not part of the conversation yet."""
+    if not asked.unanswered:
+        return []
     places = {message.mark.after for message in messages if message.mark is not None}
     known = max((index for index, each in enumerate(asked.unanswered) if each.place in places), default=-1)
     return [each.text for each in asked.unanswered[known + 1 :]]
 
 
-def was_answered(messages: Sequence[Message], asked: ChatTurn) -> bool:
+def was_answered(kept: Kept, asked: ChatTurn) -> bool:
     """Whether the message stands in the history at its very place, with a whole answer."""
     place = asked.trail[-1] if asked.trail else None
-    return any(turn.mark.after == place and not turn.interrupted for turn in turns_of(messages))
+    return any(turn.mark.after == place and not turn.interrupted for turn in kept.turns)
 
 
-def goes_on_with(messages: Sequence[Message], asked: ChatTurn) -> bool:
-    """Whether the last answer that the app shows is the one that `messages` end with, at whatever place.
+def goes_on_with(kept: Kept, asked: ChatTurn) -> bool:
+    """Whether the last answer that the app shows is the one that the branch ends with, at whatever place.
 
     Apps that send only the end of a long chat show no places that are known here.
     """
-    last = _last_of(messages)
+    last = _last_of(kept)
     return last is not None and last.given.opening == telling_answer(asked)
 
 
@@ -166,35 +157,16 @@ def since(asked: ChatTurn, places: Container[str]) -> ChatTurn:
 
 def is_unfinished(messages: Sequence[Message]) -> bool:
     """Whether they end in the middle of a turn, as a crash leaves it."""
-    return bool(messages) and _is_of_a_round(messages[-1])
+    return bool(messages) and is_of_a_round(messages[-1])
 
 
 def rounds_of(turn: Sequence[Message]) -> list[Message]:
     """The rounds of tools in the messages of a turn."""
-    return [message for message in turn if _is_of_a_round(message)]
+    return [message for message in turn if is_of_a_round(message)]
 
 
-def _is_of_a_round(message: Message) -> bool:
-    return message.role == "tool" or bool(message.tool_calls)
-
-
-def turns_of(messages: Sequence[Message]) -> list[Told]:
-    """The turns that begin in these messages."""
-    starts = [index for index, message in enumerate(messages) if message.role == "user"]
-    ends = [*starts[1:], len(messages)]
-    return [_told(messages, start, end) for start, end in zip(starts, ends, strict=False)]
-
-
-def _told(messages: Sequence[Message], start: int, end: int) -> Told:
-    last, mark = messages[end - 1], messages[start].mark or _NOWHERE
-    # Before it was written down what the app got, it was the answer's text.
-    given = last.given or Given(place=mark.after, opening=opening_of(last.content) if mark.after else "")
-    return Told(start, end, mark, given, last.interrupted or _is_of_a_round(last))
-
-
-def _last_of(messages: Sequence[Message]) -> Told | None:
-    start = last_turn_start(messages)
-    return _told(messages, start, len(messages)) if messages and messages[start].role == "user" else None
+def _last_of(kept: Kept) -> Told | None:
+    return kept.turns[-1] if kept.turns else None
 
 
 def _goes_on(asked: ChatTurn) -> bool:

@@ -20,7 +20,8 @@ def estimate_tokens(message: Message) -> int:
     English text runs at about 4, Chinese and Japanese at about 3. Pictures cost what the common vision models
     charge for one.
     """
-    size = len(message.content.encode("utf-8", "replace"))
+    text = message.content
+    size = len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
     size += sum(len(call.name) + len(call.arguments) for call in message.tool_calls)
     return size // 3 + MESSAGE_OVERHEAD + 1024 * len(message.images)
 
@@ -57,6 +58,8 @@ def last_turn_start(history: Sequence[Message]) -> int:
 
 def with_short_results(messages: Sequence[Message], max_tokens: int) -> list[Message]:
     """The messages with the oldest tool results cut to a few words, as many of them as it takes to fit."""
+    if all(message.role != "tool" for message in messages):
+        return list(messages)
     over = estimate_all(messages) - max_tokens
     kept: list[Message] = []
     for message in messages:

@@ -9,7 +9,6 @@ from msgspec import ValidationError
 from msgspec.structs import replace
 
 from ...seams.types import Caller, ChatTurn
-from .edits import turns_of
 from .job import Job
 from .session import Session
 
@@ -59,12 +58,11 @@ def drop_jobs(session: Session, *numbers: int) -> None:
 
 def answer_given(session: Session, job: Job) -> str | None:
     """What the history has as the answer to a job; None if it has none, or one that was cut short."""
-    turns = turns_of(session.messages)
+    turns = session.kept.turns
     if not turns or session.message_count <= job.before:
         return None
     last = turns[-1]
     place = job.asked.trail[-1] if job.asked.trail else ""
-    same = (
-        last.mark.after == place if place else session.messages[last.start].content == job.asked.text.strip()
-    )
+    question = session.kept.since(last.start)[0]
+    same = last.mark.after == place if place else question.content == job.asked.text.strip()
     return session.messages[-1].content if same and not last.interrupted else None

@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred, DeferredLock
 from ...seams.errors import Busy
 from ...seams.interfaces import IPeers, ISessionStore
 from ...seams.types import Caller, ChatTurn, Message, SessionCard, StoredSession
-from .history import without_old_images
+from .kept import Kept
 from .rates import Meter
 from .repeats import Repeats
 from .shelf import Shelf
@@ -22,7 +22,7 @@ class Session:
     """One conversation.
 
     `lock` is held by the turn that may touch the history, `running` is that turn and `latest` the last that was;
-    `turns` are those that run or wait, in the order in which they came. `messages` are the newest ones of the active
+    `turns` are those that run or wait, in the order in which they came. `kept` are the newest messages of the active
     `branch`, at most the agent's ceiling; `message_count` is the whole of it. `meter` counts its tool calls, `repeats`
     its messages. `source` is the caller's; `is_user` says whether somebody has talked here, and not only sent commands.
     """
@@ -36,8 +36,7 @@ class Session:
         self.created_at = self.last_active = seconds()
         self.model = ""
         self.settings: dict[str, Any] = {}
-        self.messages: list[Message] = []
-        self.message_count = 0
+        self.kept = Kept()
         self.branch = 1
         self.meter = Meter(seconds)
         self.repeats = Repeats(seconds)
@@ -83,18 +82,27 @@ class Session:
 
     def follow(self, stored: StoredSession) -> None:
         """Takes over the active branch as the store has it."""
-        self.messages = without_old_images(list(stored.messages))
-        self.message_count = stored.message_count
+        self.kept = Kept(stored.messages, stored.message_count - len(stored.messages))
         self.branch = stored.branch
 
-    def until(self, length: int) -> list[Message]:
-        """Those of `messages` that are among the first `length` of the branch."""
-        return self.messages[: max(0, length - self.unseen)]
+    @property
+    def messages(self) -> list[Message]:
+        """Those of the branch that are in memory."""
+        return self.kept.messages
 
     @property
-    def unseen(self) -> int:
-        """How many messages of the branch come before those in memory."""
-        return self.message_count - len(self.messages)
+    def message_count(self) -> int:
+        """How many messages the branch has."""
+        return self.kept.end
+
+    @property
+    def weight(self) -> int:
+        """About what its messages take in memory, in bytes."""
+        return self.kept.weight
+
+    def unload(self) -> None:
+        """Lets the messages go from memory; the store has them."""
+        self.kept = Kept(begins=self.message_count)
 
     def enter(self, turn: "Turn") -> None:
         """Takes `turn` in, and ends those that went on only in case that their clients come again."""
@@ -137,13 +145,15 @@ class Session:
 
         Drops from memory what no prompt can use any more.
         """
-        kept = [*self.until(length), *messages]
-        self.branch, self.message_count = branch, length + len(messages)
-        self.messages = without_old_images(kept[-ceiling:] if ceiling else kept)
+        kept = self.kept
+        if length != kept.end:
+            before = kept.until(length)
+            kept = Kept(before, length - len(before))
+        self.branch, self.kept = branch, kept.with_more(messages, ceiling)
 
     def forget(self) -> None:
         """Empties the history."""
-        self.messages, self.message_count, self.branch = [], 0, 1
+        self.kept, self.branch = Kept(), 1
 
     def begin_anew(self, model: str) -> None:
         """Becomes a session that the store knows nothing of."""

@@ -6,11 +6,8 @@ Those that rest longest go first; the next turn reads its history again.
 from collections.abc import Iterator
 from typing import Protocol
 
-from ...seams.types import Message
-
-# Of all histories together, and what a message takes beside its text.
+# Of all histories together.
 MOST_BYTES = 32 * 1024 * 1024
-OVERHEAD = 500
 # What is left of the bound once it was reached, so that not every turn has to make room.
 REST = 0.9
 
@@ -18,7 +15,12 @@ REST = 0.9
 class History(Protocol):
     """What is kept: the part of a session that the shelf looks at."""
 
-    messages: list[Message]
+    @property
+    def weight(self) -> int:
+        """About what its messages take in memory, in bytes."""
+
+    def unload(self) -> None:
+        """Lets them go."""
 
     @property
     def is_at_rest(self) -> bool:
@@ -36,11 +38,11 @@ class Shelf:
     def use(self, history: History) -> None:
         """It has grown. Makes room if all of them together are too much."""
         self.forget(history)
-        weight = self._weights[history] = weigh(history)
+        weight = self._weights[history] = history.weight
         self._total += weight
         if self._total > self._most:
             for each in list(self._resting()):
-                each.messages = []
+                each.unload()
                 self.forget(each)
                 if self._total <= self._most * REST:
                     break
@@ -51,12 +53,3 @@ class Shelf:
 
     def _resting(self) -> Iterator[History]:
         return (history for history in self._weights if history.is_at_rest)
-
-
-def weigh(history: History) -> int:
-    """About what it takes in memory, in bytes; pictures count with theirs."""
-    messages = history.messages
-    weight = sum([len(message.content) for message in messages]) + OVERHEAD * len(messages)
-    return weight + sum(
-        [len(image.data) for message in messages if message.images for image in message.images]
-    )

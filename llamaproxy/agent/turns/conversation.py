@@ -83,7 +83,7 @@ class Conversation:
             )
             turn.reply.finish()
             return None
-        if turn.deserted and was_answered(session.messages, asked):
+        if turn.deserted and was_answered(session.kept, asked):
             # It lay about in a process that stood still, or on the way, and was sent again meanwhile.
             raise CancelledError
         place = await self._branches.place(session, asked, text, turn.late)
@@ -95,7 +95,7 @@ class Conversation:
         if place.stored:
             text = place.stored[0].content
         else:
-            before = session.messages if place.after is None else session.until(place.after.length)
+            before = session.messages if place.after is None else session.kept.until(place.after.length)
             text = "\n\n".join(filter(None, [*unheard(before, asked), text]))
         user = Message(role="user", content=text, material=asked.material, images=asked.images, mark=mark)
         stored = len(place.stored)

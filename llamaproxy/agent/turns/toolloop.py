@@ -5,7 +5,7 @@ or after wrong arguments twice for one tool, the model is asked once more, witho
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import accumulate
 from secrets import token_hex
 from typing import Any
@@ -285,21 +285,21 @@ class ToolLoop:
         if self._must_call:
             system = replace(system, content=f"{system.content}\n\n{MUST_CALL}")
         most = self._limits.messages(key)
-        history = [shown(message) for message in (*self._before(), *self._exchange.messages)]
+        history = [shown(message) for message in window([*self._before(), *self._exchange.messages], most)]
         if not self._model.info().vision:
             # Of a picture that was sent to another model, say.
             history = without_images(history)
         if not length:
-            return [system, *window(history, most)]
+            return [system, *history]
         budget = prompt_budget(length) - estimate_tokens(system) - len(json.encode(self._definitions)) // 3
         return [
             system,
-            *with_short_results(window(history, most, budget), max(0, budget)),
+            *with_short_results(window(history, 0, budget), max(0, budget)),
         ]
 
     def _before(self) -> list[Message]:
         """What was said before the turn."""
-        return self._session.until(self._exchange.begins)
+        return self._session.kept.until(self._exchange.begins)
 
     @property
     def _length(self) -> int:
@@ -328,7 +328,7 @@ class ToolLoop:
             result = await self._model.chat(request, reply if written is None else written)
             if written is not None:
                 written.finish(cut=result.finish_reason == "length", server_tells=bool(result.tool_calls))
-            reply.answered(result, estimate_all(request.messages))
+            reply.answered(result, partial(estimate_all, request.messages))
         except (ModelError, CancelledError) as error:
             if written is not None:
                 written.give_up()
