@@ -1,12 +1,13 @@
 """Draws a few lines over a common axis as SVG; enough for a document, and no library to install."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import log10
 from typing import Any
 
 from msgspec import Struct
 
 WIDTH, HEIGHT, MARGIN = 420, 300, 56
+MOST_MARKS = 7
 COLOURS = ("#1b6ca8", "#2e8b57", "#c0392b", "#8e44ad")
 _TEXT = 'font-family="sans-serif" font-size="12" fill="#444"'
 
@@ -14,10 +15,11 @@ Points = Sequence[tuple[float, float]]
 
 
 class Panel(Struct, frozen=True):
-    """One diagram: a title, and for each name the points of its line; `y` is on a logarithmic scale."""
+    """One diagram: a title, and for each name the points of its line; `y` is on a logarithmic scale, or `from_zero`."""
 
     title: str
     lines: Mapping[str, Points]
+    from_zero: bool = False
 
 
 def svg(panels: Sequence[Panel], x_title: str) -> str:
@@ -42,20 +44,25 @@ def svg(panels: Sequence[Panel], x_title: str) -> str:
 def _panel(panel: Panel, x_title: str) -> str:
     points = [point for line in panel.lines.values() for point in line]
     right = max(x for x, _ in points)
-    low, high = (log10(edge) for edge in (min(y for _, y in points) / 1.5, max(y for _, y in points) * 1.5))
+    scale: Callable[[float], float] = float if panel.from_zero else log10
+    top = max(y for _, y in points)
+    low, high = (
+        (0.0, top * 1.2) if panel.from_zero else (log10(min(y for _, y in points) / 1.5), log10(top * 1.5))
+    )
 
     def place(x: float, y: float) -> tuple[float, float]:
         across = MARGIN + x / right * (WIDTH - 2 * MARGIN)
-        return across, HEIGHT - MARGIN - (log10(y) - low) / (high - low) * (HEIGHT - 2 * MARGIN)
+        return across, HEIGHT - MARGIN - (scale(y) - low) / (high - low) * (HEIGHT - 2 * MARGIN)
 
     parts = [f'<text x="{MARGIN}" y="{MARGIN - 14}" {_TEXT} font-weight="bold">{panel.title}</text>']
     parts.append(f'<text x="{WIDTH / 2}" y="{HEIGHT - 12}" text-anchor="middle" {_TEXT}>{x_title}</text>')
-    for y in _round_values(low, high):
+    for y in _steps(high) if panel.from_zero else _round_values(low, high):
         _, down = place(0, y)
         parts.append(_tag("line", x1=MARGIN, y1=down, x2=WIDTH - MARGIN, y2=down, stroke="#ddd"))
         parts.append(f'<text x="{MARGIN - 6}" y="{down + 4:.1f}" text-anchor="end" {_TEXT}>{y:g}</text>')
-    for x in sorted({x for x, _ in points}):
-        across, _ = place(x, 10**low)
+    marked = sorted({x for x, _ in points})
+    for x in marked if len(marked) <= MOST_MARKS else _steps(right):
+        across, _ = place(x, points[0][1])
         parts.append(
             f'<text x="{across:.1f}" y="{HEIGHT - MARGIN + 18}" text-anchor="middle" {_TEXT}>{x:g}</text>'
         )
@@ -63,6 +70,15 @@ def _panel(panel: Panel, x_title: str) -> str:
         path = " ".join("{:.1f},{:.1f}".format(*place(*point)) for point in line)
         parts.append(_tag("polyline", points=path, fill="none", stroke=colour, **{"stroke-width": 2}))
     return "".join(parts)
+
+
+def _steps(high: float) -> list[float]:
+    """A few round values from 0 on."""
+    rough = 10.0 ** int(log10(high) - (high < 1))
+    step = next(
+        rough * part for part in (0.1, 0.2, 0.5, 1.0, 2.0, 5.0) if high / (rough * part) <= MOST_MARKS
+    )
+    return [number * step for number in range(int(high / step) + 1)]
 
 
 def _round_values(low: float, high: float) -> list[float]:

@@ -2,7 +2,8 @@
 
 It prints its port and serves until it is killed. A request's `model` says what comes back: `20x600` is 600 tokens
 at 20 a second, the first one at once; a rate of 0 is as fast as the socket takes them, 0 tokens are no end.
-`0x0x16000` is that in frames with 16,000 bytes of text.
+`0x0x16000` is that in frames with 16,000 bytes of text. Of a hundred answers of `20x600f3` three fail: a 500, a closed
+connection, or one that breaks off in the middle.
 
 Each token is one SSE event in one HTTP chunk, as llama.cpp and uvicorn send them. Its text is a mark and the time
 it was sent at (see `stamp`), so that whoever receives it, in whatever dialect, can tell what the way has cost.
@@ -32,6 +33,11 @@ _LAST = (
     b'"model":"bench","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
 )
 _BLOCK = 256
+_REFUSAL = b'{"error":{"message":"no luck","type":"server_error"}}'
+_REFUSED = b"HTTP/1.1 500 Oh\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (
+    len(_REFUSAL),
+    _REFUSAL,
+)
 
 
 def stamp(now: float) -> bytes:
@@ -74,6 +80,7 @@ class _Stream:
         self.received = b""
         self.unsent = b""
         self.rate = self.left = self.size = 0
+        self.breaks = False
 
 
 class _Upstream:
@@ -137,10 +144,21 @@ class _Upstream:
         if not found or length is None or len(body) < int(length[1]):
             return
         stream.received = b""
-        asked = re.search(rb'"model": ?"(?:openai/)?(\d+)x(\d+)(?:x(\d+))?"', body)
+        asked = re.search(rb'"model": ?"(?:openai/)?(\d+)x(\d+)(?:x(\d+))?(?:f(\d+))?"', body)
         assert asked is not None, body
         stream.rate, stream.left = int(asked[1]), int(asked[2]) or -1
         stream.size = int(asked[3] or 0)
+        stream.breaks = self._random.randrange(100) < int(asked[4] or 0)
+        if stream.breaks:
+            match self._random.randrange(3):
+                case 0:
+                    self._write(stream, _REFUSED)
+                    return
+                case 1:
+                    self._close(stream)
+                    return
+                case _:
+                    stream.left = max(1, stream.left // 2)
         if not stream.rate:
             self._write(stream, _HEAD)
             return
@@ -168,7 +186,10 @@ class _Upstream:
 
     def _send_token(self, stream: _Stream, now: float, before: bytes = b"") -> None:
         stream.left -= 1
-        self._write(stream, before + _token(now) + (b"" if stream.left else _END))
+        over = not stream.left
+        self._write(stream, before + _token(now) + (_END if over and not stream.breaks else b""))
+        if over and stream.breaks:
+            self._close(stream)
 
     def _write(self, stream: _Stream, data: bytes) -> None:
         """Sends what the socket takes, and for a stream without pace goes on until it takes no more."""

@@ -14,11 +14,8 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.web.client import URI
 
 from ...sockets.polling import Poll
-from .bare_connection import Connection
+from .bare_connection import MAX_REST, Connection
 from .client import Address, Response
-
-# Seconds for which a connection is kept idle.
-MAX_REST = 60.0
 
 
 class BareClient:

@@ -28,6 +28,8 @@ from .troubles import Trouble
 
 # Idle connections that are kept for one server.
 MAX_IDLE = 256
+# Seconds for which one is kept idle.
+MAX_REST = 60.0
 MAX_HEAD = 64 * 1024
 # Answers of the 1xx kind before the real one, which say nothing that is of use here.
 MAX_INFORMATIONAL = 16
@@ -186,6 +188,9 @@ class Connection(Protocol):
         else:
             self.rested_since = self._seconds()
             self._idle.append(self)
+            # Those of a crowd that has gone are let go; nobody else would come by them.
+            while self._idle[0].rested_since + MAX_REST < self.rested_since:
+                self._idle.pop(0).stopProducing()
         self._end(Failure(ResponseDone()))
 
     def _malformed(self, why: str) -> None:
