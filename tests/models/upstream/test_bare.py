@@ -12,6 +12,7 @@ from twisted.internet import reactor as installed_reactor
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.internet.error import ConnectionDone
+from twisted.internet.protocol import Protocol
 from twisted.internet.testing import StringTransport
 from twisted.internet.threads import deferToThread
 from twisted.python.failure import Failure
@@ -272,6 +273,32 @@ class GivenUpTests(SynchronousTestCase):
         self.failureResultOf(answer, CancelledError)
         connection.dataReceived(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi")
         self.assertTrue(transport.disconnected)
+
+
+class RestTests(SynchronousTestCase):
+    """What a crowd leaves behind."""
+
+    def test_connections_that_nobody_has_used_for_long_are_let_go(self) -> None:
+        now, idle = [0.0], list[bare_connection.Connection]()
+        crowd = [bare_connection.Connection(Poll(None), lambda: now[0], idle) for _ in range(3)]
+        for connection in crowd:
+            connection.makeConnection(StringTransport())
+            self.use(connection)
+        self.assertEqual(idle, crowd)
+        now[0] = bare_connection.MAX_REST - 1
+        self.use(idle.pop())
+        self.assertEqual(idle, crowd)
+        now[0] += 2
+        self.use(idle.pop())
+        self.assertEqual(idle, crowd[2:])
+        self.assertEqual([each.transport.disconnected for each in crowd], [True, True, False])
+
+    def use(self, connection: bare_connection.Connection) -> None:
+        """One request and its answer."""
+        answer = connection.send(b"GET / HTTP/1.1\r\n\r\n")
+        connection.dataReceived(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n")
+        self.successResultOf(answer).deliverBody(Protocol())
+        connection.dataReceived(b"hi")
 
 
 class EarlyAnswerTests(TestCase):
