@@ -3,6 +3,7 @@
 # make test-apps  the coding apps, really run: installs a gigabyte of them into tests/apps
 # make lint       ruff and mypy
 # make bench      the benchmarks; one of them with NAME=...
+# make soak       an hour of steady work, and whether memory, descriptors and threads stay flat; shorter with MINUTES=...
 # make chaos-nodes  three servers on one PostgreSQL, hurt while people talk; more with ROUNDS=...
 # make chaos      a million odd requests and a hundred kills, with counts; more with REQUESTS=... and ROUNDS=...
 # make clean      removes what the others made
@@ -20,7 +21,7 @@ INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --config-setti
 ROOMS := $(patsubst tests/%/__init__.py,tests.%,$(filter-out tests/apps/%,$(wildcard tests/*/__init__.py))) \
 	$(patsubst tests/%.py,tests.%,$(wildcard tests/test_*.py))
 
-.PHONY: run test test-apps lint bench chaos chaos-nodes clean
+.PHONY: run test test-apps lint bench soak chaos chaos-nodes clean
 
 run: .venv/run.stamp
 	@$(if $(MODEL),,$(BIN)/agentctl $(HOME_FLAG) setup --once || true)
@@ -41,6 +42,9 @@ lint: .venv/dev.stamp
 
 bench: .venv/bench.stamp
 	$(BIN)/python -m benchmarks $(NAME)
+
+soak: .venv/dev.stamp
+	$(BIN)/python -m benchmarks.soak --minutes $(or $(MINUTES),60) --rate $(or $(RATE),200)
 
 chaos-nodes: .venv/dev.stamp
 	$(BIN)/python -m chaos.nodes $(or $(ROUNDS),300)

@@ -10,10 +10,15 @@ NAMES = (
     *("slow_readers", "history", "start", "workers", "curve"),
 )
 
+# Only where it is named: it takes an hour.
+LONG = ("soak",)
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
-    parser.add_argument("names", nargs="*", choices=[*NAMES, []], metavar="NAME", help=", ".join(NAMES))
+    parser.add_argument(
+        "names", nargs="*", choices=[*NAMES, *LONG, []], metavar="NAME", help=", ".join((*NAMES, *LONG))
+    )
     open_many_files()
     print(machine(), flush=True)
     for name in parser.parse_args().names or NAMES:

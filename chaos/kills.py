@@ -56,6 +56,10 @@ FAULTS: dict[str, Callable[[Call], None]] = {
     "broken frame": _break,
 }
 FAULT_SHARE = 0.1
+# What is asked once, and stored more often.
+TWICE = """
+    SELECT content, count(*) FROM messages WHERE role = 'user' GROUP BY session_id, content HAVING count(*) > 1
+"""
 # Seconds after which a client that hears nothing gives up.
 PATIENCE = 20.0
 
@@ -141,6 +145,8 @@ class Town:
                     places = [place for place, text in enumerate(texts) if text == f"question {number}"]
                     if len(places) != 1 or texts[places[0] + 1 : places[0] + 2] != [f"answer {number}."]:
                         wrong.append(f"{address}: question {number} is there {len(places)} times")
+            # Also beside the branch that goes on, and also of those whose end nobody saw.
+            wrong += [f"{text} is stored {times} times" for text, times in database.connection.execute(TWICE)]
         except sqlite3.Error as error:
             wrong.append(f"the file: {error}")
         finally:
