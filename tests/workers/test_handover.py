@@ -28,13 +28,14 @@ ROWS = 60
 
 
 class SteppedReactor:
-    """The real reactor, but for its clock."""
+    """The real reactor, or another one, but for its clock."""
 
-    def __init__(self) -> None:
+    def __init__(self, real: Any = reactor) -> None:
         self.clock = Clock()
+        self._real = real
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(reactor, name)
+        return getattr(self._real, name)
 
     def callLater(self, *call: Any) -> Any:
         return self.clock.callLater(*call)
