@@ -73,16 +73,19 @@ def llamaproxy(
     models: Sequence[str],
     prepare: Callable[[Path], None] = lambda home: None,
     *flags: str,
+    program: Sequence[str] | None = None,
 ) -> Iterator[Server]:
     """The real server with a home of its own; `models` are names of the upstream's, the first is the default.
 
-    `prepare` may add to the home; `flags` are more options of `twistd llamaproxy`.
+    `prepare` may add to the home; `flags` are more options of `twistd llamaproxy`; `program` is called instead of
+    `twistd`.
     """
     with _folder() as home:
         write_home(home, upstream_port, models)
         prepare(home)
         port = free_port()
-        command = [twistd(), "-n", "--pidfile=", "--logfile=twistd.log", "llamaproxy", "--home", str(home)]
+        options = ["-n", "--pidfile=", "--logfile=twistd.log", "llamaproxy", "--home", str(home)]
+        command = [*(program or [twistd()]), *options]
         with _process([*command, "--host", "127.0.0.1", "--port", str(port), *flags], home) as process:
             yield _listening(Server("llamaproxy", port, process.pid, "/api/chat", "bench", home), process)
 

@@ -28,6 +28,8 @@ reactor: Any = installed_reactor
 
 # Seconds: what a dead node had begun goes on within the first; everybody has an answer within the second.
 GOES_ON, NOTHING_HANGS = 5.0, 60.0
+# Rounds after which it says how it stands.
+TELL_AFTER = 25
 FAULTS = ("kill", "stop", "fast", "immediate", "term")
 
 
@@ -83,13 +85,22 @@ class Chaos:
             await getattr(self, f"_{fault}")(self._random.choice(self._fleet.nodes))
             await self._everybody_is_answered(fault)
             await deferToThread(self._compare, fault)
+            if sum(self.findings.rounds.values()) % TELL_AFTER == 0:
+                self._tell()
         for person in self.people:
             person.stopping = True
         await DeferredList(self._talking)
         await deferToThread(self._compare, "the end")
+        self._count()
+        return self.findings
+
+    def _count(self) -> None:
         self.findings.turns = sum(person.turns for person in self.people)
         self.findings.tries = sum(person.tries for person in self.people)
-        return self.findings
+
+    def _tell(self) -> None:
+        self._count()
+        print(self.findings, file=sys.stderr, flush=True)
 
     # -- what happens
 

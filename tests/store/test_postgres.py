@@ -1,9 +1,12 @@
 """The store with a real PostgreSQL: what every store does, and what several nodes do with one."""
 
+import random
+import string
+from collections.abc import Sequence
 from typing import Any
 
 from twisted.internet import reactor as installed_reactor
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 from zope.interface.verify import verifyObject
@@ -156,6 +159,79 @@ class TurnTests(NodeCase):
         while not heard:
             await deferLater(reactor, 0.01)
         self.assertEqual(heard, [{"hello": "there"}])
+
+
+class TogetherTests(NodeCase):
+    """What is kept while the thread is busy goes over in one transaction."""
+
+    async def setUp(self) -> None:  # type: ignore[override]  # trial waits for it
+        await super().setUp()
+        # The first keeps the thread busy.
+        self.first = self.one.append("first", turn(0))
+
+    async def commits(self) -> int:
+        """In how many transactions the sessions were written last."""
+        return await self.one.threads.read(
+            lambda reader: reader.connection.execute(
+                "SELECT count(DISTINCT xmin::text) FROM sessions WHERE session_id <> 'first'"
+            ).fetchall()[0][0]
+        )
+
+    async def outcomes(self, kept: Sequence["Deferred[Any]"]) -> list[Any]:
+        await self.first
+        results = await DeferredList(kept, consumeErrors=True)
+        return [value if good else type(value.value) for good, value in results]
+
+    async def test_turns_of_several_sessions_cost_one_commit(self) -> None:
+        kept = [self.one.append(f"s{number}", turn(number)) for number in range(5)]
+        self.assertEqual(await self.outcomes(kept), [1] * 5)
+        self.assertEqual(await self.commits(), 1)
+
+    async def test_turns_of_one_session_keep_their_order(self) -> None:
+        kept = [self.one.append("s", turn(number)) for number in range(5)]
+        await self.outcomes(kept)
+        self.assertEqual(await self.said(self.one), [f"{who}{number}" for number in range(5) for who in "qa"])
+
+    async def test_one_that_was_superseded_is_so_alone(self) -> None:
+        await self.first
+        for number in range(3):
+            await self.one.take(f"s{number}")
+        await self.other.threads.write(
+            lambda database: database.connection.execute("DELETE FROM turns WHERE session_id = 's1'")
+        )
+        self.first = self.one.append("first", turn(0))
+        kept = [self.one.append(f"s{number}", turn(number)) for number in range(3)]
+        self.assertEqual(await self.outcomes(kept), [1, Superseded, 1])
+
+    async def test_one_that_the_database_refuses_is_refused_alone(self) -> None:
+        # No index takes so long a name.
+        ids = ["s0", "".join(random.Random(1).choices(string.ascii_letters, k=9000)), "s2"]
+        kept = [self.one.append(session_id, turn(0)) for session_id in ids]
+        self.assertEqual(await self.outcomes(kept), [1, StoreUnavailable, 1])
+
+    async def test_turns_are_kept_together_with_other_changes_in_their_order(self) -> None:
+        kept: list[Deferred[Any]] = [
+            self.one.append("s", turn(1)),
+            self.one.clear("s"),
+            self.one.append("s", turn(2)),
+            self.one.save_settings("s", "m", {}),
+        ]
+        self.assertEqual(await self.outcomes(kept), [1, 2, 1, None])
+        self.assertEqual(await self.said(self.one), ["q2", "a2"])
+
+    async def test_turns_of_several_sessions_are_taken_together(self) -> None:
+        waits: list[str] = []
+        await self.first
+        await self.other.take("s1")
+        self.first = self.one.append("first", turn(0))
+        taken = [self.one.take(f"s{number}", lambda: waits.append("waits")) for number in range(3)]
+        await DeferredList([taken[0], taken[2]])
+        self.other.give_back("s1", "memo")
+        outcomes = await self.outcomes(taken)
+        self.assertEqual(
+            [(each.waited, each.memo) for each in outcomes], [(False, ""), (True, "memo"), (False, "")]
+        )
+        self.assertEqual(waits, ["waits"])
 
 
 class AwayTests(NodeCase):

@@ -7,12 +7,22 @@ from typing import Any
 
 import psycopg
 
+# How soon the database notices that this machine is cut off: by itself it would ask after two hours. What the machine
+# has locked until then is free again.
+SIGNS_OF_LIFE = """
+    SET tcp_keepalives_idle = 5;
+    SET tcp_keepalives_interval = 2;
+    SET tcp_keepalives_count = 2;
+    SET tcp_user_timeout = 10000
+"""
+
 
 class Connection:
     """One connection, in autocommit; belongs to one thread. Raises `psycopg.Error`."""
 
     def __init__(self, arguments: dict[str, Any]) -> None:
         self.raw = psycopg.connect(autocommit=True, **arguments)
+        self.raw.execute(SIGNS_OF_LIFE)
 
     @property
     def broken(self) -> bool:
@@ -48,6 +58,8 @@ def _translated(statement: str) -> bytes:
 
 def _whole(parameter: Any) -> Any:
     """PostgreSQL keeps no zero byte in a text, which no app or model means to send."""
+    if isinstance(parameter, list):
+        return [_whole(each) for each in parameter]
     return (
         parameter.replace("\0", "\ufffd") if isinstance(parameter, str) and "\0" in parameter else parameter
     )

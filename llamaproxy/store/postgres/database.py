@@ -1,18 +1,53 @@
 """The sessions' tables in PostgreSQL, over one connection that blocks; `threads` keep it off the reactor's."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any
 
 from ...seams.errors import StoreError
-from ..reading import Reading, Rows
+from ...seams.types import Message, Spot
+from ..reading import Reading
+from ..rows import to_row
 from ..writing import Writing
 from .connection import Connection
 from .schema import MIGRATION_LOCK, MIGRATIONS
 
 # A session's model, and its other settings as JSON.
 Settings = tuple[str, str]
+
+
+# A node that stands still in the middle of a transaction holds nobody up, and nobody waits for long in any case.
+BOUNDS = "SET idle_in_transaction_session_timeout = 5000; SET lock_timeout = 8000"
+
+# A turn in one statement, and so in one trip and a transaction of its own: whether it is still this node's (the lock
+# keeps whoever wants to take it over waiting for the commit), the session with the version that it had before (-1 where
+# somebody else made it in this very moment), its active branch, and its messages. That is `Writing.append` without a
+# spot, with `Database.transaction` around it.
+_APPEND = """
+    WITH mine AS ({mine}),
+    before AS (SELECT version FROM sessions WHERE session_id = ? FOR UPDATE),
+    kept AS (
+        INSERT INTO sessions (session_id, created_at, last_active, version)
+        SELECT ?, ?, ?, nextval('versions') FROM mine LEFT JOIN before ON true
+        ON CONFLICT (session_id) DO UPDATE SET last_active = excluded.last_active, version = excluded.version
+        RETURNING branch, version, CASE WHEN xmax = 0 THEN 0 ELSE -1 END AS made
+    ),
+    grown AS (
+        INSERT INTO branches (session_id, branch, length) SELECT ?, branch, ? FROM kept
+        ON CONFLICT (session_id, branch) DO UPDATE SET length = branches.length + excluded.length
+        RETURNING branch, length
+    ),
+    said AS (
+        INSERT INTO messages (session_id, branch, seq, role, content, rest, place)
+        SELECT ?, branch, length - ? + number - 1, role, content, rest, place
+        FROM grown, unnest(?::text[], ?::text[], ?::text[], ?::text[])
+            WITH ORDINALITY AS new (role, content, rest, place, number)
+    )
+    SELECT branch, coalesce((SELECT version FROM before), made), version FROM kept
+"""
+APPEND = _APPEND.format(mine="SELECT 1")
+HELD_APPEND = _APPEND.format(mine="SELECT 1 FROM turns WHERE session_id = ? AND ticket = ? FOR SHARE")
 
 
 class Superseded(StoreError):
@@ -26,25 +61,15 @@ class Superseded(StoreError):
         )
 
 
-T = TypeVar("T")
-
-
-def value_of(rows: Rows, otherwise: T) -> T:
-    """The one value of a result, or another one if there is no row."""
-    row = rows.fetchone()
-    return otherwise if row is None else row[0]
-
-
 class Versions(Reading):
     """Knows what was written last of a session."""
 
-    def ask_version(self, session_id: str) -> Rows:
-        """Another number whenever something was written of the session; none for one that is not there."""
-        return self.connection.execute("SELECT version FROM sessions WHERE session_id = ?", (session_id,))
-
     def version(self, session_id: str) -> int:
-        """The same; 0 for a session that is not there."""
-        return value_of(self.ask_version(session_id), 0)
+        """Another number whenever something was written of the session; 0 for a session that is not there."""
+        row = self.connection.execute(
+            "SELECT version FROM sessions WHERE session_id = ?", (session_id,)
+        ).fetchone()
+        return 0 if row is None else row[0]
 
 
 class Reader(Versions):
@@ -73,6 +98,8 @@ class Database(Writing, Versions):
         self.connection = Connection(arguments)
         try:
             self._migrate()
+            # Behind the migration, for which nodes wait as long as it takes.
+            self.connection.raw.execute(BOUNDS)
         except BaseException:
             self.connection.close()
             raise
@@ -99,6 +126,41 @@ class Database(Writing, Versions):
                 (session_id, session_id),
             ).fetchone()
             self.written = (row[0], row[1]) if row else (0, 0)
+
+    def append(self, session_id: str, messages: Sequence[Message], after: Spot | None = None) -> int:
+        """See `Writing`."""
+        if after is not None:
+            return super().append(session_id, messages, after)
+        branch, self.written = self.ask_append(session_id, messages)()
+        return branch
+
+    def ask_append(
+        self, session_id: str, messages: Sequence[Message]
+    ) -> Callable[[], tuple[int, tuple[int, int]]]:
+        """`append` at the end of the active branch in one statement, whose answer is looked at later.
+
+        The answer is the branch, and what `written` is.
+        """
+        now, ticket = self.now(), self.ticket
+        rows = [to_row(message) for message in messages]
+        columns = [[row[column] for row in rows] for column in range(4)]
+        written = self.connection.execute(
+            APPEND if ticket is None else HELD_APPEND,
+            (
+                *(() if ticket is None else (session_id, ticket)),
+                *(session_id, session_id, now, now, session_id, len(rows), session_id, len(rows)),
+                *columns,
+            ),
+        )
+
+        def answer() -> tuple[int, tuple[int, int]]:
+            row = written.fetchone()
+            if row is None:
+                raise Superseded
+            branch, before, version = row
+            return branch, (before, version)
+
+        return answer
 
     def change_settings(self, session_id: str, known: Settings, wanted: Settings) -> None:
         """Saves how the `wanted` settings differ from those that were `known`, and leaves alone what others changed."""

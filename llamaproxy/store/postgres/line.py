@@ -11,7 +11,7 @@ from twisted.python.failure import Failure
 
 from ...seams.types import Taken
 from . import turns
-from .database import Database, value_of
+from .database import Database
 from .threads import Phase, Threads
 
 # Seconds between two looks of those who wait for a turn: whoever has it may have died without a word.
@@ -37,8 +37,8 @@ class Line:
         self._threads = threads
         self._version_known = known
         self.node: int | None = None
-        # The tickets of the turns that this node has, by session.
-        self._held: dict[str, int] = {}
+        # The turns that this node has, by session: their tickets, and the memos that came with them.
+        self._held: dict[str, tuple[int, str]] = {}
         self._waiters: dict[str, list[_Waiter]] = {}
         self._looking = LoopingCall(self._look)
         self._looking.clock = clock
@@ -47,7 +47,8 @@ class Line:
 
     def ticket(self, session_id: str) -> int | None:
         """That of the session's turn, if this node has it."""
-        return self._held.get(session_id)
+        held = self._held.get(session_id)
+        return None if held is None else held[0]
 
     def take(self, session_id: str, waits: Callable[[], None]) -> Deferred[Taken]:
         """See `ISharedStore`."""
@@ -55,16 +56,20 @@ class Line:
         if node is None:
             return fail(self._threads.away())
         done: Deferred[Taken] = Deferred(lambda done: self._waits_no_more(session_id, done))
-        asked = self._threads.write(partial(_take_or_wait, session_id=session_id, node=node), Phase.BEFORE)
+        question = partial(_take_or_wait, session_id=session_id, node=node)
+        asked = self._threads.ask(session_id, question, Phase.BEFORE)
         asked.addCallback(self._taken, session_id, waits, done)
         asked.addErrback(lambda failure: None if done.called else done.errback(failure))
         return done
 
     def give_back(self, session_id: str, memo: str) -> None:
         """See `ISharedStore`."""
-        ticket = self._held.pop(session_id, None)
-        if ticket is not None:
-            self._threads.quietly(partial(_give_back, session_id=session_id, ticket=ticket, memo=memo))
+        held = self._held.pop(session_id, None)
+        if held is not None:
+            ticket, came = held
+            new = memo if memo != came else None
+            question = partial(_give_back, session_id=session_id, ticket=ticket, new_memo=new)
+            self._threads.ask_quietly(session_id, question)
 
     def try_again(self, session_id: str) -> None:
         """The turn may be free."""
@@ -89,7 +94,7 @@ class Line:
 
     def _taken(
         self,
-        outcome: tuple[int | None, int, int, str],
+        outcome: tuple[int | None, int | None, int, str],
         session_id: str,
         waits: Callable[[], None],
         done: Deferred[Taken],
@@ -98,6 +103,7 @@ class Line:
         if ticket is not None:
             self._has(session_id, ticket, done, version, memo, waited=False)
             return
+        assert place is not None
         waiter = _Waiter(place, done)
         self._waiters.setdefault(session_id, []).append(waiter)
         if done.called:
@@ -112,7 +118,7 @@ class Line:
     def _has(
         self, session_id: str, ticket: int, done: Deferred[Taken], version: int, memo: str, waited: bool
     ) -> None:
-        self._held[session_id] = ticket
+        self._held[session_id] = ticket, memo
         if done.called:
             self.give_back(session_id, memo)
             return
@@ -172,7 +178,8 @@ class Line:
                 taken = turns.take_next(connection, session_id, node, ticket)
         if not taken:
             return None
-        return database.version(session_id), value_of(turns.ask_memo(connection, session_id), "")
+        [(version, memo)] = turns.ask_state(connection, session_id)
+        return version, memo
 
     def _bury(self, database: Database, node: int) -> bool:
         """Buries a node that has been dead for a moment; whether it did."""
@@ -198,16 +205,26 @@ def _leave(database: Database, session_id: str, ticket: int) -> None:
     turns.wake(database.connection, session_id)
 
 
-def _give_back(database: Database, session_id: str, ticket: int, memo: str) -> None:
-    turns.give_back(database.connection, session_id, ticket, memo)
+def _give_back(database: Database, session_id: str, ticket: int, new_memo: str | None) -> Callable[[], None]:
+    if new_memo is not None:
+        turns.keep_memo(database.connection, session_id, ticket, new_memo)
+    turns.give_back(database.connection, session_id, ticket)
+    return _nothing
 
 
-def _take_or_wait(database: Database, session_id: str, node: int) -> tuple[int | None, int, int, str]:
+def _take_or_wait(
+    database: Database, session_id: str, node: int
+) -> Callable[[], tuple[int | None, int | None, int, str]]:
     """The ticket if the turn was free, else the place in the line; and the session's version and memo."""
-    connection = database.connection
-    with connection.together():
-        taken = turns.take(connection, session_id, node)
-        version, memo = database.ask_version(session_id), turns.ask_memo(connection, session_id)
-    if (row := taken.fetchone()) is not None:
-        return int(row[0]), 0, value_of(version, 0), value_of(memo, "")
-    return None, turns.wait(connection, session_id, node), 0, ""
+    tickets = turns.take_or_wait(database.connection, session_id, node)
+    state = turns.ask_state(database.connection, session_id)
+
+    def answer() -> tuple[int | None, int | None, int, str]:
+        [(ticket, place)], [(version, memo)] = tickets, state
+        return ticket, place, version, memo
+
+    return answer
+
+
+def _nothing() -> None:
+    """There is no answer."""

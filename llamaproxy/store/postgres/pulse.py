@@ -22,13 +22,6 @@ FIRST_PAUSE, LAST_PAUSE = 0.2, 5.0
 # Milliseconds until this node notices that it is cut off from the database: before that does, and so before another
 # node may take its turns.
 PATIENCE = 4000
-# How soon the database notices that this machine is cut off.
-SIGNS_OF_LIFE = (
-    "SET tcp_keepalives_idle = 5",
-    "SET tcp_keepalives_interval = 2",
-    "SET tcp_keepalives_count = 2",
-    "SET tcp_user_timeout = 10000",
-)
 
 
 class Pulse:
@@ -90,8 +83,6 @@ class Pulse:
 
     def _live(self, connection: Connection) -> None:
         self._ending_life.clear()
-        for setting in SIGNS_OF_LIFE:
-            connection.execute(setting)
         self._entered(enter(connection, self._name, self._version, self._now()))
         signs = 0.0
         while not (self._ending.is_set() or self._ending_life.is_set()):

@@ -100,7 +100,15 @@ class PostgresSessionStore:
     ) -> Deferred[int]:
         """Adds one turn's messages in one transaction; fires with their branch."""
         turn = tuple(messages)
-        return self._write(session_id, lambda database: database.append(session_id, turn, after))
+        if after is not None:
+            return self._write(session_id, lambda database: database.append(session_id, turn, after))
+        ticket = self.line.ticket(session_id)
+
+        def ask(database: Database) -> Callable[[], tuple[int, tuple[int, int] | None]]:
+            database.ticket = ticket
+            return database.ask_append(session_id, turn)
+
+        return self.threads.ask(session_id, ask).addCallback(self._wrote, session_id)
 
     def save_settings(self, session_id: str, model: str, settings: dict[str, Any]) -> Deferred[None]:
         """Keeps the session's model and settings: what is changed in them, as far as this node knows."""
@@ -245,11 +253,11 @@ class PostgresSessionStore:
             database.ticket, database.written = ticket, None
             return work(database), database.written
 
-        def over(outcome: tuple[T, tuple[int, int] | None]) -> T:
-            result, written = outcome
-            known = self._known.get(session_id)
-            if written is not None and known is not None and known.version == written[0]:
-                self._known[session_id] = known._replace(version=written[1])
-            return result
+        return self.threads.write(write).addCallback(self._wrote, session_id)
 
-        return self.threads.write(write).addCallback(over)
+    def _wrote(self, outcome: tuple[T, tuple[int, int] | None], session_id: str) -> T:
+        result, written = outcome
+        known = self._known.get(session_id)
+        if written is not None and known is not None and known.version == written[0]:
+            self._known[session_id] = known._replace(version=written[1])
+        return result

@@ -1,6 +1,7 @@
 """The two threads that speak with the database, one that reads and one that writes, and what they say when it is away.
 
-What is asked to be written at the same time goes over in one transaction, and costs one commit.
+What is asked to be written at the same time goes over in one transaction, and costs one commit; if it consists of
+questions only, it costs one trip as well.
 """
 
 import time
@@ -20,6 +21,8 @@ from ..thread import OneThread, each_by_itself
 from .database import Database, Reader
 
 T = TypeVar("T")
+# Sends statements, and gives what reads their answers later.
+Question = Callable[[Database], Callable[[], T]]
 
 # Seconds after a failed try to connect for which nobody tries again.
 PAUSE = 0.5
@@ -29,7 +32,7 @@ class Phase(IntEnum):
     """When something is done of what goes over together.
 
     To take a turn waits for nothing that is asked with it. To give one back comes after what was written in it. Neither
-    belongs into a transaction with others, or two nodes might wait for each other in it.
+    belongs into a transaction with what is written, or two nodes might wait for each other in it.
     """
 
     BEFORE = 0
@@ -38,9 +41,12 @@ class Phase(IntEnum):
 
 
 class _Work(Generic[T]):
-    def __init__(self, phase: Phase, run: Callable[[], T]) -> None:
-        self.phase = phase
-        self._run = run
+    """`about` is the session of a `question`."""
+
+    def __init__(
+        self, phase: Phase, run: Callable[[], T], about: str = "", question: Question[T] | None = None
+    ) -> None:
+        self.phase, self._run, self.about, self.question = phase, run, about, question
 
     def __call__(self) -> T:
         return self._run()
@@ -120,9 +126,22 @@ class Threads:
         whole = _Work(phase, partial(self._explained, asked))
         return self._writes.run(whole) if self.started else self._not_open()
 
+    def ask(self, about: str, question: Question[T], phase: Phase = Phase.WRITING) -> Deferred[T]:
+        """Runs what changes something of one session, and may be sent together with other questions."""
+
+        def asked() -> T:
+            return question(self._writable())()
+
+        whole = _Work(phase, partial(self._explained, asked), about, question)
+        return self._writes.run(whole) if self.started else self._not_open()
+
     def quietly(self, work: Callable[[Database], Any]) -> None:
         """Runs what nobody waits for, after what is to be written: where it fails, the node has lost its turns."""
-        self.write(work, Phase.AFTER).addErrback(lambda failure: failure.trap(StoreError) and None)
+        self.write(work, Phase.AFTER).addErrback(_nobody_waits)
+
+    def ask_quietly(self, about: str, question: Question[Any]) -> None:
+        """The same for a question."""
+        self.ask(about, question, Phase.AFTER).addErrback(_nobody_waits)
 
     def away(self, why: str = "") -> StoreUnavailable:
         """What is said to those who need the database while it is not there."""
@@ -163,29 +182,40 @@ class Threads:
             raise
 
     def _work_off(self, batch: list[Callable[[], Any]]) -> list[Any]:
-        results: dict[int, Any] = {}
+        results: dict[_Work[Any], Any] = {}
+        works = [work if isinstance(work, _Work) else _Work(Phase.AFTER, work) for work in batch]
         for phase in Phase:
-            numbers = [n for n, work in enumerate(batch) if getattr(work, "phase", Phase.AFTER) is phase]
-            run = self._commit_together if phase is Phase.WRITING else each_by_itself
-            results.update(zip(numbers, run([batch[number] for number in numbers]), strict=True))
-        return [results[number] for number in range(len(batch))]
+            those = [work for work in works if work.phase is phase]
+            questions = [work for work in those if work.question is not None]
+            others = [work for work in those if work.question is None]
+            if phase is Phase.WRITING and others:
+                # In their order: one may undo what another does.
+                questions, others = [], those
+            # In the same order at every node, so that no two wait for each other.
+            questions.sort(key=lambda work: work.about)
+            results.update(zip(questions, self._together(questions, _ask_all), strict=True))
+            run = partial(self._together, run=_each_apart) if phase is Phase.WRITING else _each_by_itself
+            results.update(zip(others, run(others), strict=True))
+        return [results[work] for work in works]
 
-    def _commit_together(self, batch: list[Callable[[], Any]]) -> list[Any]:
-        if len(batch) < 2:
-            return each_by_itself(batch)
+    def _together(
+        self, works: list[_Work[Any]], run: Callable[[Database, list[_Work[Any]]], list[Any]]
+    ) -> list[Any]:
+        """Does several in one transaction; where that fails, each by itself."""
+        if len(works) < 2:
+            return _each_by_itself(works)
         try:
             database = self._explained(self._writable)
-            with database.connection.transaction():
-                return each_by_itself([partial(_apart, database, work) for work in batch])
+            return run(database, works)
         except StoreError as error:
-            return [Failure(error)] * len(batch)
+            return [Failure(error)] * len(works)
         except psycopg.Error as error:
             if database.connection.broken:
                 # Whether it was written, nobody can say.
                 self._lost()
-                return [Failure(self._error(error))] * len(batch)
+                return [Failure(self._error(error))] * len(works)
             # Nothing was; a lock, say, that one of them waited for in vain.
-            return each_by_itself(batch)
+            return _each_by_itself(works)
 
     def _explained(self, work: Callable[[], T]) -> T:
         try:
@@ -214,7 +244,27 @@ def _reason(error: Exception) -> str:
     return str(error).strip().partition("\n")[0]
 
 
+def _ask_all(database: Database, works: list[_Work[Any]]) -> list[Any]:
+    """What is sent without a look at the answers is one transaction."""
+    with database.connection.together():
+        answers = [work.question(database) for work in works if work.question is not None]
+    return each_by_itself(answers)
+
+
+def _each_by_itself(works: list[_Work[Any]]) -> list[Any]:
+    return each_by_itself([*works])
+
+
+def _each_apart(database: Database, works: list[_Work[Any]]) -> list[Any]:
+    """One after the other, so that the failure of one is its own."""
+    with database.connection.transaction():
+        return each_by_itself([partial(_apart, database, work) for work in works])
+
+
 def _apart(database: Database, work: Callable[[], T]) -> T:
-    """Runs one of several, so that its failure is its own."""
     with database.connection.transaction():
         return work()
+
+
+def _nobody_waits(failure: Failure) -> None:
+    failure.trap(StoreError)

@@ -12,6 +12,7 @@ from .connection import Connection
 from .schema import NODE_LOCK
 
 CHANNEL = "llamaproxy"
+WAKE = "SELECT pg_notify(?, ?) FROM waiting WHERE session_id = ? LIMIT 1"
 
 
 def enter(connection: Connection, name: str, version: str, now: float) -> int:
@@ -25,30 +26,37 @@ def enter(connection: Connection, name: str, version: str, now: float) -> int:
     return int(node)
 
 
-def take(connection: Connection, session_id: str, node: int) -> Rows:
-    """Takes the turn of a session that nobody has or waits for; gives the ticket, or no row if that was not to be."""
+def take_or_wait(connection: Connection, session_id: str, node: int) -> Rows:
+    """Takes the turn of a session that nobody has or waits for, or gets in line; two tickets, one of them None."""
     return connection.execute(
         """
-        INSERT INTO turns (session_id, node, ticket)
-        SELECT ?, ?, nextval(pg_get_serial_sequence('waiting', 'ticket'))
-        WHERE NOT EXISTS (SELECT 1 FROM waiting WHERE session_id = ?)
-        ON CONFLICT DO NOTHING RETURNING ticket
+        WITH taken AS (
+            INSERT INTO turns (session_id, node, ticket)
+            SELECT ?, ?, nextval(pg_get_serial_sequence('waiting', 'ticket'))
+            WHERE NOT EXISTS (SELECT 1 FROM waiting WHERE session_id = ?)
+            ON CONFLICT DO NOTHING RETURNING ticket
+        ), place AS (
+            INSERT INTO waiting (session_id, node) SELECT ?, ? WHERE NOT EXISTS (SELECT 1 FROM taken)
+            RETURNING ticket
+        )
+        SELECT (SELECT ticket FROM taken), (SELECT ticket FROM place)
         """,
-        (session_id, node, session_id),
+        (session_id, node, session_id, session_id, node),
     )
 
 
-def ask_memo(connection: Connection, session_id: str) -> Rows:
-    """What was left with the turn of the session when it was given back."""
-    return connection.execute("SELECT memo FROM memos WHERE session_id = ?", (session_id,))
+def ask_state(connection: Connection, session_id: str) -> Rows:
+    """The version of a session, 0 for one that is not there, and what was left with its turn when it was given back.
 
-
-def wait(connection: Connection, session_id: str, node: int) -> int:
-    """Gets in line; the ticket."""
-    [(ticket,)] = connection.execute(
-        "INSERT INTO waiting (session_id, node) VALUES (?, ?) RETURNING ticket", (session_id, node)
-    ).fetchall()
-    return int(ticket)
+    To be asked behind the turn, or it might be what was so before.
+    """
+    return connection.execute(
+        """
+        SELECT coalesce((SELECT version FROM sessions WHERE session_id = ?), 0),
+            coalesce((SELECT memo FROM memos WHERE session_id = ?), '')
+        """,
+        (session_id, session_id),
+    )
 
 
 def take_next(connection: Connection, session_id: str, node: int, ticket: int) -> bool:
@@ -71,29 +79,31 @@ def leave(connection: Connection, ticket: int) -> None:
     connection.execute("DELETE FROM waiting WHERE ticket = ?", (ticket,))
 
 
-def give_back(connection: Connection, session_id: str, ticket: int, memo: str) -> None:
-    """Lets the next one have the turn with a memo, and wakes whoever waits for it."""
-    with connection.together():
-        if memo:
-            connection.execute(
-                """
-                INSERT INTO memos SELECT ?, ? WHERE EXISTS (SELECT 1 FROM turns WHERE session_id = ? AND ticket = ?)
-                ON CONFLICT (session_id) DO UPDATE SET memo = excluded.memo
-                """,
-                (session_id, memo, session_id, ticket),
-            )
-        else:
-            connection.execute("DELETE FROM memos WHERE session_id = ?", (session_id,))
-        connection.execute("DELETE FROM turns WHERE session_id = ? AND ticket = ?", (session_id, ticket))
-        wake(connection, session_id)
+def keep_memo(connection: Connection, session_id: str, ticket: int, memo: str) -> None:
+    """Leaves something with the turn for whoever has it next; "" is nothing."""
+    if memo:
+        connection.execute(
+            """
+            INSERT INTO memos SELECT ?, ? WHERE EXISTS (SELECT 1 FROM turns WHERE session_id = ? AND ticket = ?)
+            ON CONFLICT (session_id) DO UPDATE SET memo = excluded.memo
+            """,
+            (session_id, memo, session_id, ticket),
+        )
+    else:
+        connection.execute("DELETE FROM memos WHERE session_id = ?", (session_id,))
+
+
+def give_back(connection: Connection, session_id: str, ticket: int) -> None:
+    """Lets the next one have the turn, and wakes whoever waits for it."""
+    connection.execute(
+        f"WITH given AS (DELETE FROM turns WHERE session_id = ? AND ticket = ?) {WAKE}",
+        (session_id, ticket, *_waking(session_id)),
+    )
 
 
 def wake(connection: Connection, session_id: str) -> None:
     """Has whoever waits for the turn of a session look whether it is free."""
-    connection.execute(
-        "SELECT pg_notify(?, ?) FROM waiting WHERE session_id = ? LIMIT 1",
-        (CHANNEL, json.encode({"turn": session_id}).decode(), session_id),
-    )
+    connection.execute(WAKE, _waking(session_id))
 
 
 def holders(connection: Connection, session_id: str) -> set[int]:
@@ -134,3 +144,7 @@ def bury(connection: Connection, node: int) -> bool:
         for table in ("turns", "waiting", "nodes", "answers"):
             connection.execute(f"DELETE FROM {table} WHERE node = ?", (node,))
     return True
+
+
+def _waking(session_id: str) -> tuple[str, str, str]:
+    return CHANNEL, json.encode({"turn": session_id}).decode(), session_id

@@ -63,6 +63,12 @@ class _Server:
             return False
         return True
 
+    @property
+    def pid(self) -> int:
+        """Its process; of a server with several, their parent."""
+        assert self._process is not None
+        return self._process.pid
+
     def kill(self) -> None:
         """Ends the server from one moment to the next."""
         if self._process is not None:
