@@ -219,6 +219,19 @@ class TogetherTests(NodeCase):
         self.assertEqual(await self.outcomes(kept), [1, 2, 1, None])
         self.assertEqual(await self.said(self.one), ["q2", "a2"])
 
+    async def test_none_is_said_to_be_kept_if_the_connection_breaks_before_they_are_committed(self) -> None:
+        def hang_up(database: Any) -> None:
+            database.connection.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+
+        kept: list[Deferred[Any]] = [
+            self.one.append("s", turn(1)),
+            self.one.threads.write(hang_up),
+            self.one.append("t", turn(2)),
+        ]
+        self.assertEqual(await self.outcomes(kept), [StoreUnavailable] * 3)
+        self.assertEqual(await self.said(self.other), [])
+        self.flushLoggedErrors()
+
     async def test_turns_of_several_sessions_are_taken_together(self) -> None:
         waits: list[str] = []
         await self.first

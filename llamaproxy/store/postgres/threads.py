@@ -258,7 +258,11 @@ def _each_by_itself(works: list[_Work[Any]]) -> list[Any]:
 def _each_apart(database: Database, works: list[_Work[Any]]) -> list[Any]:
     """One after the other, so that the failure of one is its own."""
     with database.connection.transaction():
-        return each_by_itself([partial(_apart, database, work) for work in works])
+        results = each_by_itself([partial(_apart, database, work) for work in works])
+    if database.connection.broken:
+        # Behind a broken connection a transaction ends without a word; what worked before it was not committed.
+        raise psycopg.OperationalError("the connection broke before the commit")
+    return results
 
 
 def _apart(database: Database, work: Callable[[], T]) -> T:
