@@ -177,7 +177,7 @@ def _place(options: Options, door: FrontDoor, home: Home, reactor: Any) -> _Plac
         return _described_place(listen, reactor)
     host, port = options["host"] or door.llama_host, options["port"] or door.llama_port
     if problem := port_problem(host, port):
-        give_up(f"{problem} with --port or agentctl port-set")
+        give_up(problem)
     kind = TCP6ServerEndpoint if ":" in host else TCP4ServerEndpoint
     urls, here = urls_at("http", host, port), url_here("http", host, port)
     return _Place(kind(reactor, port, BACKLOG, host), "", urls, (host, port), here)
@@ -188,8 +188,8 @@ def _described_place(listen: str, reactor: Any) -> _Place:
     if (place := place_of(listen)) is None:
         return _Place(endpoint, listen, [], None)
     scheme, host, port = place
-    if problem := port_problem(host, port):
-        give_up(f"{problem} in the endpoint {listen}")
+    if problem := port_problem(host, port, listen):
+        give_up(problem)
     address = (host, port) if scheme == "http" else None
     return _Place(endpoint, listen, urls_at(*place), address, url_here(*place))
 
@@ -241,4 +241,4 @@ async def _show_code(base: str, invite: Invite, terminal: TextIO) -> None:
         from .console.qr import letters
 
         words = "For a phone's camera, once and within ten minutes; agentctl qr makes another:"
-        print(words, letters(link), link, "", sep="\n", file=terminal, flush=True)
+        print(words, letters(link, coloured=True), link, "", sep="\n", file=terminal, flush=True)

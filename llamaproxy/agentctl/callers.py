@@ -168,4 +168,4 @@ def _show_key(name: str, key: str, printer: Printer) -> None:
     if printer.is_terminal:
         from ..console.qr import letters
 
-        printer.line(letters(key))
+        printer.line(letters(key, coloured=True))

@@ -88,7 +88,7 @@ def qr(home: Home, args: Namespace, printer: Printer) -> None:
         answer = ask(home, "POST", "pair", {"commands": args.commands})
         url = answer["url"]
         words = "It works once, within ten minutes, and makes a profile that caller-list shows."
-    printer.line(letters(url).rstrip("\n"))
+    printer.line(letters(url, coloured=printer.is_terminal))
     printer.line(url)
     printer.note(words.strip())
 

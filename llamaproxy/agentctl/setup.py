@@ -131,7 +131,9 @@ def _settle_port(home: Home, wanted: int | None, printer: Printer) -> int:
         return port
     chosen = wanted or next((each for each in range(port + 1, port + _PORTS_TRIED) if is_free(each)), port)
     if wanted is None:
-        printer.note(f"port {port} is taken{' (by Ollama, it seems)' if port == 11434 else ''}")
+        from ..web.neighbours import neighbour_at
+
+        printer.note(f"port {port} is taken: {neighbour_at('', port)} has it")
     with JsonFile(home.plugins_file).update() as content:
         section(content, home.plugins_file, "plugin_config", PLUGIN)["llama_port"] = chosen
     printer.done(f"{PLUGIN} llama_port: {port} → {chosen}")

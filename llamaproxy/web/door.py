@@ -89,8 +89,11 @@ class Door(Service):
             patience.cancel()
 
 
-def port_problem(host: str, port: int) -> str | None:
-    """Why that address cannot be listened on, in a sentence for the operator; None if it can."""
+def port_problem(host: str, port: int, where: str = "") -> str | None:
+    """Why that address cannot be listened on, in a sentence for the operator; None if it can.
+
+    `where` is the endpoint that says so; otherwise it was a flag or the file.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -98,12 +101,25 @@ def port_problem(host: str, port: int) -> str | None:
             probe.bind((host, port))
             probe.listen(1)
         except OSError as error:
-            taken = error.errno == errno.EADDRINUSE
-            remedy = (
-                "end what runs there, or choose another port" if taken else "choose another address or port"
-            )
-            return f"cannot listen on {host}, port {port}: {error.strerror}; {remedy}"
+            problem = f"cannot listen on {host}, port {port}: {error.strerror}; "
+            how = f"in the endpoint {where}" if where else "with --port or agentctl port-set"
+            if error.errno != errno.EADDRINUSE:
+                return f"{problem}choose another address or port {how}"
+            return problem + _way_round(host, port, how if where else "")
     return None
+
+
+def _way_round(host: str, port: int, how: str) -> str:
+    """Who has the port, and what to do about it."""
+    from .neighbours import free_port_after, neighbour_at
+
+    neighbour, free = neighbour_at(host, port), free_port_after(host, port)
+    end = f" ({neighbour.way_to_end_it})" if neighbour.way_to_end_it else ""
+    told = f"{neighbour} has it: end what runs there{end}, or choose another port "
+    told += how or f"with --port {free} or agentctl port-set plugin_proxy_llama {free}"
+    if neighbour.is_ollama and not how:
+        told += f"; what apps enter ends with :{free} then"
+    return told
 
 
 def reachable_addresses(host: str) -> list[str]:
