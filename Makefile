@@ -32,7 +32,7 @@ test: .venv/dev.stamp $(if $(shell command -v npm),.venv/node.stamp)
 	@$(BIN)/agentctl $(HOME_FLAG) model-pull smollm2
 	$(BIN)/trial $(or $(TESTS),$(ROOMS))
 
-test-apps: .venv/dev.stamp $(if $(shell command -v npm),.venv/node-apps.stamp) .venv/python-apps.stamp
+test-apps: .venv/dev.stamp $(if $(shell command -v npm),.venv/node-apps.stamp) .venv/python-apps.stamp .venv/home-assistant.stamp
 	$(BIN)/trial $(or $(TESTS),tests.apps)
 
 lint: .venv/dev.stamp
@@ -54,7 +54,7 @@ chaos: .venv/dev.stamp
 	$(BIN)/python -m chaos.kills --rounds $(or $(ROUNDS),100)
 
 clean:
-	rm -rf .venv $(addsuffix /node_modules,$(NODE_FOLDERS)) tests/apps/node_modules tests/apps/.venv build dist *.egg-info _trial_temp* .mypy_cache .ruff_cache
+	rm -rf .venv $(addsuffix /node_modules,$(NODE_FOLDERS)) tests/apps/node_modules tests/apps/.venv* build dist *.egg-info _trial_temp* .mypy_cache .ruff_cache
 	find llamaproxy tests twisted benchmarks -name __pycache__ -prune -exec rm -rf {} +
 	rm -f twisted/plugins/dropin.cache
 
@@ -85,6 +85,14 @@ clean:
 .venv/bench.stamp: .venv/dev.stamp
 	$(INSTALL) -e '.[bench]'
 	@touch $@
+
+# Home Assistant runs on one version of Python only.
+.venv/home-assistant.stamp: tests/apps/home-assistant.txt | $(BIN)/pip
+	@for python in python3.13 $$HOME/.pyenv/versions/3.13.*/bin/python; do $$python -c "" 2>/dev/null && break; done; \
+		$$python -m venv tests/apps/.venv-home-assistant 2>/dev/null && tests/apps/.venv-home-assistant/bin/pip install \
+			--quiet --disable-pip-version-check --no-deps -r $< && touch $@ || \
+		{ rm -rf tests/apps/.venv-home-assistant; \
+			echo "Home Assistant could not be installed, for which Python 3.13 is needed; its tests are skipped"; }
 
 # A .venv without pip was begun and not finished.
 $(BIN)/pip:

@@ -206,6 +206,11 @@ class Agent:
             if session.running is not None:
                 session.running.break_off(error)
 
+    def take_up(self) -> None:
+        """Goes on with what a process that has gone left behind; see `IPeer`."""
+        if not self._stopping:
+            Deferred.fromCoroutine(self.parts.runs.take_up())
+
     def remove(self, session_id: str) -> Deferred[str]:
         """Deletes a session; see `IPeer`."""
         return Deferred.fromCoroutine(self.parts.eraser.remove(session_id))

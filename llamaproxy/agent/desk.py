@@ -10,8 +10,11 @@ from .commands.commands import Commands
 from .commands.script import Script, TooManyCommands
 from .meanwhile import Meanwhile
 from .sessions.claims import Claims
+from .sessions.edits import retry_point
 from .sessions.guests import Guests
+from .sessions.job import Job
 from .sessions.ledger import Ledger
+from .sessions.runs import Runs
 from .sessions.session import Session, Sessions
 from .sessions.turn import Turn
 from .turns.approvals import is_open, parked_turn, reminder
@@ -34,6 +37,7 @@ class Desk:
         claims: Claims,
         ledger: Ledger,
         inquiries: Inquiries,
+        runs: Runs,
     ) -> None:
         self._backends = means.backends
         self._limits = means.bench.limits
@@ -46,6 +50,7 @@ class Desk:
         self._claims = claims
         self._ledger = ledger
         self._inquiries = inquiries
+        self._runs = runs
         self._guests = Guests(sessions, self._limits, peers)
 
     async def serve(self, running: Turn, caller: Caller, turn: ChatTurn) -> None:
@@ -126,8 +131,37 @@ class Desk:
             running.reply.say(told.content)
             running.reply.finish()
             return
+        for job in self._meanwhile.left_behind(session, running):
+            await self._catch_up(session, running, job)
+        if running.again and not await self._meanwhile.take_over(session, running):
+            running.reply.finish()
+            return
         if script.prompt or turn.images or turn.app.is_answer:
             await self._meanwhile.begin(session, running, turn)
+        await self._to_its_end(session, running, script, turn)
+
+    async def _catch_up(self, session: Session, running: Turn, job: Job) -> None:
+        """Goes on with the turn of a process that has gone, in the place of one that came after it."""
+        turn = self._runs.alone(job, again=True)
+        session.turns.insert(0, turn)
+        session.begin(turn)
+        self._meanwhile.tell_running(session, running)
+
+        async def go_on() -> None:
+            if await self._meanwhile.take_over(session, turn):
+                await self._to_its_end(session, turn, self._read(job.asked), job.asked)
+            else:
+                turn.reply.finish()
+
+        try:
+            # Whoever leaves meanwhile leaves the session to this one until it is over.
+            await running.undisturbed(self._runs.carry(turn, go_on()))
+        finally:
+            self._ledger.charge(job.caller, turn.reply.spent)
+            session.turns.remove(turn)
+            session.begin(running)
+
+    async def _to_its_end(self, session: Session, running: Turn, script: Script, turn: ChatTurn) -> None:
         try:
             await self._locked(session, running, script, turn)
         except (AgentError, CancelledError) as error:
@@ -163,7 +197,9 @@ class Desk:
             await self._conversation.take_results(session, turn, running)
             if turn.app.is_answer:
                 return
-        if script.commands:
+        if script.commands and not (
+            running.again and retry_point(session.messages, turn, script.prompt) is not None
+        ):
             if answer := await self._commands.run(script.commands, session, running):
                 reply.say(answer)
             if running.then is not None:

@@ -90,8 +90,8 @@ def assemble(
     )
     commands = Commands(bench.toolbox, call)
     ledger = Ledger(clock.seconds)
-    meanwhile = Meanwhile(store, notifier)
-    desk = Desk(means, sessions, conversation, commands, peers, meanwhile, claims, ledger, inquiries)
+    meanwhile = Meanwhile(store, notifier, peers)
+    desk = Desk(means, sessions, conversation, commands, peers, meanwhile, claims, ledger, inquiries, runs)
     runs.serve = desk.serve
     return Parts(
         backends=backends,

@@ -290,6 +290,9 @@ class IPeer(Interface):
     def break_off(error: AgentError) -> None:
         """Ends all turns that run here: they have lost their sessions."""
 
+    def take_up() -> None:
+        """Another process has gone, or this one has another number: jobs that were theirs go on here."""
+
 
 class IPeers(Interface):
     """The server's other processes, if there are any.
@@ -299,6 +302,7 @@ class IPeers(Interface):
 
     processes = Attribute("How many there are, this one included.")
     names = Attribute("What the others are called, where they are servers by themselves.")
+    number = Attribute("What this process is known by; no other has had it, and none will.")
 
     def join(peer: IPeer) -> None:
         """Makes this process known to the others; called once, before its first turn."""
@@ -320,6 +324,9 @@ class IPeers(Interface):
 
     def has_here(session_id: str) -> bool:
         """Whether a session belongs to this process."""
+
+    def has_left(number: int) -> bool:
+        """Whether the process of that number has gone, for all that is known here."""
 
     def remove(session_id: str) -> Deferred[str] | None:
         """Deletes a session of another process, by its full or short id; None if that can be done in this one.

@@ -14,6 +14,9 @@ DEPTH_HEADER = "x-llamaproxy-depth"
 # Short ids of sessions count up from here.
 FIRST_SHORT_ID = 101
 
+# Size of the random number of a process: two never have the same.
+NUMBER_BITS = 48
+
 # Hex digits that keep apart what would look the same after cleaning.
 DIGEST = 8
 

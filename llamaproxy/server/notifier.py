@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
+from twisted.internet.protocol import Protocol
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from zope.interface import implementer
@@ -17,6 +18,15 @@ PAUSES = (2.0, 10.0, 60.0)
 TIMEOUT = 10.0
 # Notifications under way; further ones are left out.
 MOST = 16
+
+
+class _Unread(Protocol):
+    """Hangs up instead of reading: nobody wants to know what was answered, however long it is."""
+
+    def connectionMade(self) -> None:
+        """What has come to its end already has no connection any more."""
+        if self.transport is not None:
+            self.transport.loseConnection()
 
 
 @implementer(INotifier)
@@ -73,9 +83,11 @@ class Notifier:
             except Exception as error:
                 problem = type(error).__name__
                 continue
-            if response.code < 400:
+            response.deliverBody(_Unread())
+            if response.code < 300:
                 return
             problem = f"HTTP {response.code}"
             if response.code < 500 and response.code != 429:
+                # A redirect as well: it may lead to a host that nobody named.
                 break
         self.log.warn("{host} could not be notified: {problem}", host=host, problem=problem)

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from itertools import count
 from operator import itemgetter
+from secrets import randbits
 from typing import Any, cast
 
 from twisted.internet.defer import Deferred, succeed
@@ -15,7 +16,7 @@ from ..models.upstream.upstream import Server
 from ..seams.elsewhere import Errand, Finding, IElsewhere, Log
 from ..seams.interfaces import IPeer, IPeers
 from ..seams.limits import Ruling
-from ..seams.names import FIRST_SHORT_ID
+from ..seams.names import FIRST_SHORT_ID, NUMBER_BITS
 from ..seams.oversight import Reloaded
 from ..seams.types import SessionCard
 from ..web.metrics import Family
@@ -138,6 +139,7 @@ class Peers:
         self._tally = tally
         self._worker = worker
         self._workers = self.processes = workers
+        self.number = randbits(NUMBER_BITS)
 
     def join(self, peer: IPeer) -> None:
         """See `IPeers`."""
@@ -166,6 +168,10 @@ class Peers:
     def has_here(self, session_id: str) -> bool:
         """See `IPeers`."""
         return self._owner_of(session_id) == self._worker
+
+    def has_left(self, number: int) -> bool:
+        """See `IPeers`. What stands in a session of this worker was written by it, or by one that it replaces."""
+        return number != self.number
 
     def remove(self, session_id: str) -> Deferred[str] | None:
         """See `IPeers`."""

@@ -21,7 +21,8 @@ reactor: Any = installed_reactor
 class Call:
     """One completion that the server asks for; `question` is the last message, of `role`; `history` precedes it.
 
-    `tools` are those that it may call. `dropped` fires if the server hangs up before the answer is complete.
+    `system` is the prompt before them all. `tools` are those that it may call. `dropped` fires if the server hangs up
+    before the answer is complete.
     """
 
     def __init__(self, request: Request) -> None:
@@ -30,6 +31,7 @@ class Call:
         asked = json.decode(request.content.read())
         messages = asked["messages"]
         self.tools: list[str] = [each["function"]["name"] for each in asked.get("tools", ())]
+        self.system: str = messages[0]["content"]
         self.question: str = messages[-1]["content"]
         self.role: str = messages[-1]["role"]
         self.history = [(message["role"], message["content"]) for message in messages[1:-1]]
@@ -56,9 +58,12 @@ class Call:
         self.say(*pieces)
         self.finish()
 
-    def call_tool(self, name: str, arguments: str) -> None:
-        """An answer that is one call."""
-        made = [{"index": 0, "id": "call_1", "function": {"name": name, "arguments": arguments}}]
+    def call_tool(self, name: str, *arguments: str) -> None:
+        """An answer that calls one tool, once with each of the arguments."""
+        made = [
+            {"index": index, "id": f"call_{index + 1}", "function": {"name": name, "arguments": each}}
+            for index, each in enumerate(arguments)
+        ]
         choice = {"delta": {"tool_calls": made}, "finish_reason": "tool_calls"}
         self.send(b"data: %b\n\ndata: [DONE]\n\n" % json.encode({"choices": [choice]}))
         self._request.finish()

@@ -15,6 +15,9 @@ class Answer:
     def __init__(self, code: int) -> None:
         self.code = code
 
+    def deliverBody(self, protocol: Any) -> None:
+        protocol.makeConnection(None)
+
 
 class NotifierTests(SynchronousTestCase):
     def setUp(self) -> None:
@@ -57,7 +60,11 @@ class NotifierTests(SynchronousTestCase):
         self.assertEqual(len(self.sent), 3)
 
     def test_it_is_given_up_after_some_tries_or_a_refusal(self) -> None:
-        for outcomes, tries in (([Answer(500)] * 9, 1 + len(PAUSES)), ([Answer(403)] * 9, 1)):
+        for outcomes, tries in (
+            ([Answer(500)] * 9, 1 + len(PAUSES)),
+            ([Answer(403)] * 9, 1),
+            ([Answer(302)] * 9, 1),
+        ):
             self.setUp()
             self.outcomes = outcomes
             self.notifier.notify(TOPIC, "hello", False)

@@ -19,7 +19,7 @@ async def background(call: Call) -> str:
     session, caller = call.session, call.turn.caller
     if sum(job.answer is None for job in jobs_of(session)) >= MOST_JOBS:
         return f"{MOST_JOBS} jobs are under way already. !jobs lists them."
-    job = new_job(session, caller, ChatTurn(text=call.argument, commandable=False))
+    job = new_job(session, caller, ChatTurn(text=call.argument, commandable=False), call.peers.number)
     await call.save(surely=True)
     call.runs.run_alone(job)
     number = job.number

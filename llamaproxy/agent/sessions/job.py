@@ -11,13 +11,14 @@ WORDS = 60
 class Job(Struct, frozen=True, kw_only=True):
     """A turn of `caller` that was `asked` for, when the session had so many messages `before` it.
 
-    `answer` is what came of it, None while it is under way.
+    `answer` is what came of it, None while it is under way, which is the business of the process whose number is `by`.
     """
 
     number: int
     caller: Caller
     asked: ChatTurn
     before: int
+    by: int = 0
     answer: str | None = None
 
     @property

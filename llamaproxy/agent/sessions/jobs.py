@@ -31,10 +31,11 @@ def jobs_of(session: Session) -> list[Job]:
         return []
 
 
-def new_job(session: Session, caller: Caller, asked: ChatTurn) -> Job:
-    """Writes a job down; the settings are to be saved then."""
+def new_job(session: Session, caller: Caller, asked: ChatTurn, by: int) -> Job:
+    """Writes a job of the process `by` down; the settings are to be saved then."""
     number = session.settings[COUNT] = int(session.settings.get(COUNT, 0)) + 1
-    job = Job(number=number, caller=caller, asked=replace(asked, record=None), before=session.message_count)
+    asked = replace(asked, record=None)
+    job = Job(number=number, caller=caller, asked=asked, before=session.message_count, by=by)
     put_job(session, job)
     return job
 

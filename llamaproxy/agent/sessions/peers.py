@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 from itertools import count
+from secrets import randbits
 
 from twisted.internet.defer import Deferred, succeed
 from zope.interface import implementer
 
 from ...seams.interfaces import IPeer, IPeers
 from ...seams.limits import Ruling
-from ...seams.names import FIRST_SHORT_ID
+from ...seams.names import FIRST_SHORT_ID, NUMBER_BITS
 from ...seams.types import SessionCard
 
 
@@ -19,6 +20,9 @@ class Alone:
     processes = 1
     names = ()
     _live = 0
+
+    def __init__(self) -> None:
+        self.number = randbits(NUMBER_BITS)
 
     def join(self, peer: IPeer) -> None:
         """See `IPeers`."""
@@ -48,6 +52,10 @@ class Alone:
     def has_here(self, session_id: str) -> bool:
         """See `IPeers`."""
         return True
+
+    def has_left(self, number: int) -> bool:
+        """See `IPeers`."""
+        return number != self.number
 
     def remove(self, session_id: str) -> Deferred[str] | None:
         """See `IPeers`."""

@@ -41,21 +41,29 @@ class Runs:
 
     def run(self, turn: Turn, caller: Caller, asked: ChatTurn) -> None:
         """Runs it."""
-        done = self._turns[turn] = turn.run(self.serve(turn, caller, asked))
-        done.addCallback(self._forget, turn)
+        self.carry(turn, self.serve(turn, caller, asked))
+
+    def carry(self, turn: Turn, work: Coroutine[Any, Any, None]) -> Deferred[None]:
+        """Runs a turn of which `work` is all that is to be done; fires once it is over."""
+        done = self._turns[turn] = turn.run(work)
+        return done.addCallback(self._forget, turn)
 
     def _forget(self, _: None, turn: Turn) -> None:
         del self._turns[turn]
 
-    def run_alone(self, job: Job, again: bool = False) -> None:
-        """Runs a turn that nobody listens to; `again` after the process that it began in."""
+    def alone(self, job: Job, again: bool = False) -> Turn:
+        """A turn that nobody listens to, and that has not begun; `again` after the process that it began in."""
         turn = self.begin(job.caller, job.asked)
         turn.job, turn.again = job, again
         turn.go_on_alone()
-        self.run(turn, job.caller, job.asked)
+        return turn
+
+    def run_alone(self, job: Job, again: bool = False) -> None:
+        """Runs such a turn."""
+        self.run(self.alone(job, again), job.caller, job.asked)
 
     async def take_up(self) -> None:
-        """Goes on with the jobs that were under way when the server ended."""
+        """Goes on with the jobs that were under way in processes that have gone."""
         try:
             for session_id in await self._store.holding(JOBS):
                 if not self._peers.has_here(session_id):
@@ -66,7 +74,7 @@ class Runs:
                 session = Session(Caller(session_id=session_id, address=""), 0, self._clock.seconds)
                 session.settings = dict(stored.settings)
                 for job in jobs_of(session):
-                    if job.answer is None:
+                    if job.answer is None and self._peers.has_left(job.by):
                         self.log.info(
                             "{session}: job {number} goes on", session=session_id, number=job.number
                         )

@@ -39,7 +39,7 @@ class Turn:
 
     A turn `stays` for so many seconds after its last client has left; it is `alone` then. One that stays to its end is
     a `job`, which goes on `again` after the process that it began in, and is `put_off` when that ends. `rounds` are
-    those of its tools.
+    those of its tools, `told` the jobs whose answers it tells first.
     """
 
     log = Logger()
@@ -55,6 +55,7 @@ class Turn:
         self.alone = self.again = self.put_off = False
         self.job: Job | None = None
         self.rounds = 0
+        self.told: tuple[int, ...] = ()
         self.leave: Collection[Need] = ()
         self.answer: str | None = None
         self.then: Callable[[], Awaitable[None]] | None = None

@@ -67,6 +67,11 @@ class Nodes:
         """See `IPeers`."""
         return 1 + len(self._others)
 
+    @property
+    def number(self) -> int:
+        """See `IPeers`; 0, which nobody has, while the database is away."""
+        return self._store.node or 0
+
     def join(self, peer: IPeer) -> None:
         """See `IPeers`."""
         self._peer = peer
@@ -108,8 +113,12 @@ class Nodes:
         return self._ask("cards", "").addCallback(_cards).addErrback(_instead, ())
 
     def has_here(self, session_id: str) -> bool:
-        """See `IPeers`. What was under way when a node started may be another one's, if there is any."""
-        return not self._others
+        """See `IPeers`. Every node may have every session."""
+        return True
+
+    def has_left(self, number: int) -> bool:
+        """See `IPeers`. One that has just come may be taken for one that has left, until the next census."""
+        return number != self.number and number not in self._others
 
     def remove(self, session_id: str) -> None:
         """See `IPeers`. Every node can delete every session."""
@@ -150,6 +159,9 @@ class Nodes:
                 self._store.threads.away("the connection by which the other nodes see this one broke")
             )
             return
+        if self._number:
+            # What was begun under its former number goes on under this one.
+            self._peer.take_up()
         self._number = self._number or node
         if not self._census.running:
             self._census.start(CENSUS, now=True)
@@ -259,9 +271,11 @@ class Nodes:
         return counted.addCallbacks(self._counted, self._not_done)
 
     def _counted(self, living: Sequence[tuple[int, int, str]]) -> None:
-        others = [each for each in living if each[0] != self._store.node]
+        before, others = self._others, [each for each in living if each[0] != self._store.node]
         self._others = {node: users for node, users, _ in others}
         self.names = tuple(name for *_, name in others)
+        if before.keys() - self._others.keys():
+            self._peer.take_up()
         # Of one that is gone there will be no answer.
         for name, question in list(self._questions.items()):
             question.missing &= self._others.keys()
