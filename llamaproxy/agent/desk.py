@@ -198,7 +198,7 @@ class Desk:
             if turn.app.is_answer:
                 return
         if script.commands and not (
-            running.again and retry_point(session.messages, turn, script.prompt) is not None
+            running.again and retry_point(session.kept, turn, script.prompt) is not None
         ):
             if answer := await self._commands.run(script.commands, session, running):
                 reply.say(answer)
