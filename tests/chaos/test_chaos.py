@@ -13,6 +13,7 @@ class FuzzTests(SynchronousTestCase):
         fuzz.play(1500, 11, judge)
         self.assertEqual(judge.complaints, [])
         self.assertGreater(judge.statuses[200], 200)
+        self.assertGreater(judge.requests, 1500)
 
     def test_what_must_not_come_is_noticed(self) -> None:
         for heard, closed in (
