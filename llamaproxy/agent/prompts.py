@@ -4,6 +4,7 @@
 file `.system_prompt_<name>` beside it, again text and sections. The client's own system message is not used.
 """
 
+import os
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +12,7 @@ from shutil import copymode
 from typing import Any
 
 from msgspec import Struct
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.threads import deferToThread
 
 from ..seams.types import Message
@@ -50,11 +51,16 @@ class Prompt(Struct, frozen=True, dict=True):
         """The whole prompt."""
         return "\n\n".join(part for section in self.sections if (part := section.render()))
 
+    @property
+    def is_current(self) -> bool:
+        """Whether its files are as they were."""
+        return all(_stamp(path) == stamp for path, stamp in self.stamps)
+
 
 class PromptFiles:
     """Gives the prompt of a folder, read anew when one of its files has changed.
 
-    `in_thread` runs the file work off the reactor's thread.
+    `in_thread` reads files off the reactor's thread.
     """
 
     def __init__(
@@ -73,6 +79,10 @@ class PromptFiles:
     def prompt(self, folder: str | None = None) -> Deferred[Prompt]:
         """The prompt of `folder` (relative to the home), or of the home itself. Never fails for a missing file."""
         folder = folder or ""
+        known = self._prompts.get(folder)
+        # Looking at the stamps takes microseconds, as a line of the log does; the way to a thread takes a hundred.
+        if known is not None and folder not in self._looking and known.is_current:
+            return succeed(known)
         prompt: Deferred[Prompt] = Deferred()
         self._waiting.setdefault(folder, []).append(prompt)
         if folder not in self._looking:
@@ -116,7 +126,7 @@ class PromptFiles:
 
     def _current(self, folder: str) -> Prompt:
         known = self._prompts.get(folder)
-        if known is None or any(_stamp(path) != stamp for path, stamp in known.stamps):
+        if known is None or not known.is_current:
             known = self._prompts[folder] = assemble(self._folder / folder)
         return known
 
@@ -196,7 +206,7 @@ def _read(path: Path, default: str) -> str:
 
 def _stamp(path: Path) -> tuple[int, int] | None:
     try:
-        status = path.stat()
+        status = os.stat(path)
     except OSError:
         return None
     return status.st_mtime_ns, status.st_size

@@ -33,15 +33,19 @@ class LogLines:
     def __call__(self, event: LogEvent) -> None:
         """See `ILogObserver`."""
         level = event.get("log_level") or LogLevel.info
-        if level < LogLevel.info:
+        # LogLevel compares by looking all of them up.
+        if level is LogLevel.debug:
             return
         self._number += 1
-        text = visible(formatEvent(event)[:LONGEST])
-        line = LogLine(number=self._number, at=event.get("log_time", 0.0), level=level.name, text=text)
-        self._lines.append(line)
-        if level >= LogLevel.warn:
-            self._warnings.append(line)
-        self._wake()
+        # Of each request and each turn there is a line that is nothing but its text.
+        line = event.get("line") if event.get("log_format") == "{line}" else None
+        text = visible((line if isinstance(line, str) else formatEvent(event))[:LONGEST])
+        known = LogLine(number=self._number, at=event.get("log_time", 0.0), level=level.name, text=text)
+        self._lines.append(known)
+        if level is not LogLevel.info:
+            self._warnings.append(known)
+        if self._waiting:
+            self._wake()
 
     def since(self, number: int) -> list[LogLine]:
         """Those behind that one."""

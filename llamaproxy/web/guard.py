@@ -25,10 +25,12 @@ from .forwarding import client_behind, is_relayed
 from .guesses import Guesses
 from .hosts import Hosts, is_here
 from .naming import Naming
-from .profiles import NOBODY_KNOWN, Known, Profiles
+from .placed import PlacedRequest
+from .profiles import NOBODY_KNOWN, Known, Profiles, Visit
 
 # With the value `client`, where the operator allows an app to say so.
 TOOLS_HEADER = b"x-llamaproxy-tools"
+_DEPTH = DEPTH_HEADER.encode("ascii")
 # Pages of this machine and the web views of apps, whatever the operator lets in besides.
 _OWN_PAGES = Cors()
 
@@ -77,8 +79,8 @@ class Guard:
         A probe asks only whether a server is there. Apps send it without their key, so it passes wherever a key
         would let them in.
         """
-        address, sent = self.address(request), _sent_key(request)
-        known = self.known(request)
+        visit = self._visit(request)
+        address, sent, known = visit.address, visit.key, visit.known
         if sent and self._profiles.has_keys:
             wait = self._guesses.wait(address, sha256(sent).digest(), known.by_key)
             if wait:
@@ -137,8 +139,9 @@ class Guard:
 
         What an agent asks are a model's words, and opening a gate is a person's act.
         """
-        known = self.known(request)
-        address, key = self.address(request), known.name if known.by_key else None
+        visit = self._visit(request)
+        known, address = visit.known, visit.address
+        key = known.name if known.by_key else None
         text, profile = str(address), known.profile
         depth = _depth(request)
         rights = profile.commands or self._commands
@@ -165,14 +168,17 @@ class Guard:
             owner=rights == "all" and is_operator,
             depth=depth,
             source=f"key {key}" if key else text,
-            allowance=self.allowance(request),
+            allowance=self._allowed(known, request),
             profile=known.name,
             grants=known.grants,
         )
 
     def allowance(self, request: IRequest) -> Allowance:
         """What the app behind the request may do."""
-        allowance = allowance_under(self.known(request).profile, self._allowance)
+        return self._allowed(self.known(request), request)
+
+    def _allowed(self, known: Known, request: IRequest) -> Allowance:
+        allowance = allowance_under(known.profile, self._allowance)
         if allowance.client_tools != "header":
             return allowance
         says_so = (request.getHeader(TOOLS_HEADER) or b"").strip().lower() == b"client"
@@ -186,9 +192,19 @@ class Guard:
 
     def known(self, request: IRequest) -> Known:
         """Whose profile the request falls under."""
-        address = self.address(request)
-        found = self._profiles.of_key(_sent_key(request), address) or self._profiles.of_network(address)
-        return found or NOBODY_KNOWN
+        return self._visit(request).known
+
+    def _visit(self, request: IRequest) -> Visit:
+        """Who stands behind the request. Its head does not change, so that is worked out once."""
+        placed = request if isinstance(request, PlacedRequest) else None
+        if placed is not None and (visit := placed.visit) is not None and visit.by is self:
+            return visit
+        address, key = self.address(request), _sent_key(request)
+        known = self._profiles.of_key(key, address) or self._profiles.of_network(address) or NOBODY_KNOWN
+        visit = Visit(self, address, key, known)
+        if placed is not None:
+            placed.visit = visit
+        return visit
 
     def address(self, request: IRequest) -> Address:
         """The client's address: the peer's, or the one that a trusted proxy saw."""
@@ -227,7 +243,9 @@ def _speaks_for_itself(request: IRequest) -> bool:
 
 def _depth(request: IRequest) -> int:
     """How many agents have passed the message on; anybody is believed, since it only takes rights away."""
-    text = request.getHeader(DEPTH_HEADER.encode("ascii")) or b"0"
+    text = request.getHeader(_DEPTH)
+    if not text:
+        return 0
     if not re.fullmatch(rb"\d{1,4}", text):
         raise BadRequest(f"The header {DEPTH_HEADER} is a number from 0 to 9999.")
     return int(text)

@@ -5,19 +5,21 @@ from secrets import token_hex
 from typing import Any
 
 from .outflow import EagerRequest
+from .profiles import Visit
 
 # What a request may call itself: what stands in a log line as it is, and names nothing else.
 _ID = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 
 
 class PlacedRequest(EagerRequest):
-    """A request with the plain path that it means, and its id, both "" until they are known."""
+    """A request with the plain path that it means, and its id, both "" until they are known; and who sends it."""
 
-    __slots__ = ("plain_path", "request_id")
+    __slots__ = ("plain_path", "request_id", "visit")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.plain_path = self.request_id = ""
+        self.visit: Visit | None = None
 
     def name(self) -> None:
         """Gives it its id: the one it came with, if that is well formed, or a new one. Its answer has it as well."""

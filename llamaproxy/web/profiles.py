@@ -30,6 +30,15 @@ NOBODY_KNOWN = Known()
 _OPERATOR = Known(profile=Profile(commands="all", operator=True), by_key=True)
 
 
+class Visit(Struct, frozen=True):
+    """Who stands behind a request, as the guard `by` found: their `address`, and the `key` that they sent."""
+
+    by: object
+    address: Address
+    key: bytes
+    known: Known
+
+
 class Profiles:
     """Finds them. `api_keys` and `key_commands` are the short form of `callers`; see `config.FrontDoor`."""
 

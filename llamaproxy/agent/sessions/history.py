@@ -22,7 +22,8 @@ def estimate_tokens(message: Message) -> int:
     """
     text = message.content
     size = len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
-    size += sum(len(call.name) + len(call.arguments) for call in message.tool_calls)
+    if message.tool_calls:
+        size += sum(len(call.name) + len(call.arguments) for call in message.tool_calls)
     return size // 3 + MESSAGE_OVERHEAD + 1024 * len(message.images)
 
 
