@@ -6,6 +6,7 @@ pauses the model's socket, and TCP holds the model back. Nothing here queues.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import cast
 
 from twisted.internet.defer import Deferred
@@ -18,6 +19,8 @@ from ..seams.errors import AgentError
 from ..seams.interfaces import IReply, IReplyConsumer
 from ..seams.records import Record
 from ..seams.types import AgentEvent, ReplyEnd, Text
+from ..sockets.sending import together
+from .outflow import OWN_BUFFER
 from .quirks import EVERYBODY, Quirks
 from .site import Intake
 
@@ -154,9 +157,11 @@ class Outlet(ABC):
         if self._ended:
             return
         self._ended = True
-        self._send(last)
-        if self._stall is None:
-            self._complete()
+        # What is small leaves with the end of the body that follows it; what is large may have to wait for its reader.
+        with together if len(last) < OWN_BUFFER else nullcontext():
+            self._send(last)
+            if self._stall is None:
+                self._complete()
 
     def _complete(self) -> None:
         if not self._done.called:
