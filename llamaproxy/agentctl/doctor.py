@@ -1,9 +1,12 @@
 """The subcommand that plays every client's part against a running server."""
 
+import os
 import re
 from argparse import Namespace
 
 from ..config import FrontDoor, Home, load_settings, operator_key
+from ..config.advice import advice
+from ..config.tools import load_tool_settings
 from .command import AS_JSON, Refused, command, option
 from .printer import Printer, Sign
 
@@ -45,6 +48,9 @@ def doctor(home: Home, args: Namespace, printer: Printer) -> None:
     key = args.key or ("" if args.url else operator_key(home.operator_key_file))
     models = server.models({"Authorization": f"Bearer {key}"} if key else {})
     chosen = [each for each in clients(models) if args.client in (None, each.key)]
+    if not args.url and not args.json:
+        for line in _oddities(home):
+            printer.note(line)
     failed, facts = 0, []
     for client in chosen:
         complaint = examine(client, server.ask, args.key)
@@ -67,6 +73,17 @@ def doctor(home: Home, args: Namespace, printer: Printer) -> None:
         raise Refused(f"{failed} of {len(chosen)} clients would fail at {server}")
     if not args.json:
         printer.done(f"all {len(chosen)} work at {server}" if len(chosen) > 1 else f"works at {server}")
+
+
+def _oddities(home: Home) -> list[str]:
+    """What the home's server says of its files and tools when it starts."""
+    from twisted.internet import reactor
+
+    from ..tools.registry import Workshop, troubles
+
+    environ = {**home.read_env(), **os.environ}
+    workshop = Workshop(reactor=reactor, environ=environ.get, home=home.path)
+    return [*advice(home, os.environ), *troubles(load_tool_settings(home), workshop)]
 
 
 def address_of(door: FrontDoor) -> str:

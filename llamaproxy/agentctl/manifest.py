@@ -81,7 +81,9 @@ def dropped_in() -> dict[str, Plugin]:
     """The tools that somebody has put into a plugin folder; looking for them takes a while."""
     from ..tools.registry import plugin_tools
 
-    return {PREFIX + name: Plugin(description=tool.description) for name, tool in plugin_tools().items()}
+    return {
+        PREFIX + name: Plugin(description=tool.description) for name, tool in plugin_tools().tools.items()
+    }
 
 
 def issues_of(name: str, plugin: Plugin, content: dict[str, Any], home: Home) -> list[Issue]:

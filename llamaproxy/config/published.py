@@ -13,7 +13,7 @@ from msgspec import Struct
 from .home import schema_file
 from .load import BOUNDS, OF_PLUGINS
 from .schema import PLUGIN, PROMPT_PLUGIN, DepthLimits, FrontDoor, GateDefaults, ModelEntry, Profile, Settings
-from .tools import PREFIX, Mcp, ToolSettings
+from .tools import PREFIX, Mcp, ToolSettings, settings_of
 
 _DRAFT = "https://json-schema.org/draft/2020-12/schema"
 _REFERENCE = "#/$defs/{name}"
@@ -25,7 +25,7 @@ _FORGIVING = (FrontDoor, Profile, Settings, DepthLimits, ModelEntry, GateDefault
 
 def schemas() -> dict[str, dict[str, Any]]:
     """The schema of each file, by the file's name."""
-    tools = {one.name: one.type for one in msgspec.structs.fields(ToolSettings) if one.name != "enabled"}
+    tools = {name: shape for name in ToolSettings.__struct_fields__ if (shape := settings_of(name))}
     known = _definitions(FrontDoor, Settings, ModelEntry, DepthLimits, GateDefaults, *tools.values())
     for shape in {*tools.values()}:
         known[shape.__name__]["properties"]["enabled"] = {"type": "boolean"}

@@ -91,7 +91,9 @@ class Mcp(Struct, frozen=True, kw_only=True):
 
 
 class ToolSettings(Struct, frozen=True, kw_only=True):
-    """All tools. `enabled` are their names, in the order of `enabled_plugins`, without the `plugin_`."""
+    """All tools. `enabled` are their names, in the order of `enabled_plugins`, without the `plugin_`; `others` are the
+    blocks of those that are not ours, which nobody has checked.
+    """
 
     enabled: tuple[str, ...] = ()
     db_query: DbQuery = DbQuery()
@@ -100,9 +102,14 @@ class ToolSettings(Struct, frozen=True, kw_only=True):
     url_extract: UrlExtract = UrlExtract()
     files: Files = Files()
     mcp: Mcp = Mcp()
+    others: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
-_SHAPES = {one.name: one.type for one in msgspec.structs.fields(ToolSettings) if one.name != "enabled"}
+_SHAPES = {
+    one.name: one.type
+    for one in msgspec.structs.fields(ToolSettings)
+    if one.name not in ("enabled", "others")
+}
 
 
 def load_tool_settings(home: Home) -> ToolSettings:
@@ -116,7 +123,12 @@ def load_tool_settings(home: Home) -> ToolSettings:
         if block.get("enabled") is not False
     }
     settings = {name: load_tool(home, name, block) for name, block in enabled.items() if name in _SHAPES}
-    return ToolSettings(enabled=tuple(enabled), **settings)
+    others = {
+        name: {key: value for key, value in block.items() if key != "enabled"}
+        for name, block in enabled.items()
+        if name not in _SHAPES and block
+    }
+    return ToolSettings(enabled=tuple(enabled), others=others, **settings)
 
 
 def load_tool(home: Home, name: str, block: dict[str, object]) -> Any:
@@ -135,7 +147,12 @@ def settings_of(name: str) -> type[Struct] | None:
 def unchanged(old: ToolSettings, new: ToolSettings) -> set[str]:
     """The tools that are enabled in both, and set in the same way."""
     both = set(old.enabled) & set(new.enabled)
-    return {name for name in both if getattr(old, name, None) == getattr(new, name, None)}
+    return {
+        name
+        for name in both
+        if getattr(old, name, None) == getattr(new, name, None)
+        and old.others.get(name) == new.others.get(name)
+    }
 
 
 def has_settings(name: str) -> bool:

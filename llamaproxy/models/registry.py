@@ -11,7 +11,9 @@ from msgspec import Struct, field
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.logger import Logger
 
+from .. import plugins
 from ..config import ConfigError, Home, ModelEntry, ModelRegistry
+from ..config.dropins import drop_ins, told
 from ..seams.interfaces import IEmbedder, IModel, IModelType
 from ..sockets.eager import LimitedReceiving
 from .embedded.keeper import AnyKeeper
@@ -170,13 +172,11 @@ def find_builder(kind: str) -> Builder:
     if kind in _BUILT_IN:
         return _BUILT_IN[kind]
     # Looked for only now: reading every plugin folder would cost each start of the server.
-    from twisted.plugin import getPlugins
-
-    from .. import plugins
-
-    types = {plugin.name: plugin.build for plugin in getPlugins(IModelType, plugins)}
+    theirs = drop_ins(plugins, IModelType)
+    types = {plugin.name: plugin.build for plugin in theirs.found}
     if kind not in types:
-        raise LookupError(f"expected {' or '.join(sorted({*_BUILT_IN, *types}))}, got {kind!r}")
+        known = " or ".join(sorted({*_BUILT_IN, *types}))
+        raise LookupError(f"expected {known}, got {kind!r}{told(theirs.broken)}")
     return types[kind]
 
 

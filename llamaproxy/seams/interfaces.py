@@ -13,6 +13,7 @@ from twisted.python.failure import Failure
 from zope.interface import Attribute, Interface
 
 from .errors import AgentError
+from .kits import Kit
 from .limits import Ruling
 from .records import Record
 from .types import (
@@ -360,8 +361,7 @@ class INotifier(Interface):
 class IModelType(Interface):
     """A plugin that adds a model `type` to `llm-models.json`.
 
-    Drop a module with an instance that provides this and `twisted.plugin.IPlugin` into
-    `llamaproxy/plugins/` (or any folder on that package's path).
+    Drop a module with an instance that provides this into `llamaproxy/plugins/` (or any folder on that package's path).
     """
 
     name = Attribute("The value of `type` in the model's entry, for example 'MYMODEL'.")
@@ -373,8 +373,31 @@ class IModelType(Interface):
         """
 
 
+class ILasting(Interface):
+    """A tool that works while nobody calls it, or has something to end. A tool may provide it beside `ITool`."""
+
+    def start() -> Deferred[Any] | None:
+        """The server has started. A tool that fails here is offered to nobody."""
+
+    def stop() -> Deferred[Any] | None:
+        """The server stops, and waits for this for a few seconds."""
+
+
+class IToolType(Interface):
+    """Makes a tool of a third party that needs more than its calls. Found as `ITool` is."""
+
+    name = Attribute("That of its plugin, without `plugin_`.")
+    description = Attribute("What it is for, in lists.")
+
+    def build(kit: Kit) -> "ITool":
+        """The tool, also with no server running; what costs more than a moment waits for `ILasting.start`.
+
+        Whatever it raises is told in a line, and the server does without it.
+        """
+
+
 class ITool(Interface):
-    """A tool that models may call. Found as a plugin: an instance that also provides `twisted.plugin.IPlugin`.
+    """A tool that models may call. Found as a plugin: an instance in a module of `llamaproxy.plugins`.
 
     One that only reads, or only writes, may say so in an attribute `sides`: `("read",)` or `("write",)`.
     """

@@ -2,7 +2,12 @@
 
 from typing import Any
 
+from zope.interface import implementer
 
+from ..seams.interfaces import ILasting
+
+
+@implementer(ILasting)
 class BuiltIn:
     """A tool that comes with us: most of them need nothing but their calls."""
 

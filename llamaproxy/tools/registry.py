@@ -7,20 +7,29 @@ which the tools work with; that waits until the server runs.
 from collections.abc import Callable, Collection, Iterator
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from msgspec import Struct
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
 from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface.verify import verifyObject
 
+from .. import plugins
+from ..config.dropins import drop_ins, told
 from ..config.schema import PLUGIN, PROMPT_PLUGIN
 from ..config.tools import PREFIX, Mcp, ToolSettings
-from ..seams.interfaces import ITool
-from .base import BuiltIn
+from ..seams.interfaces import ILasting, ITool, IToolType
+from ..seams.kits import Kit
 from .manifest import BUILT_IN
 from .mcp.servers import McpServers, Shelf
 
 log = Logger()
+
+# Where in the home the tools of third parties have a folder each.
+THEIR_FOLDERS = "plugin-data"
+# Seconds that the server's end waits for one of them.
+PATIENCE = 5.0
 
 
 class Workshop(Struct, frozen=True, kw_only=True):
@@ -37,11 +46,12 @@ class Workshop(Struct, frozen=True, kw_only=True):
 class Tools:
     """The enabled tools. `fixed` are there from the beginning; those of MCP servers come once these answer."""
 
-    def __init__(self, fixed: list[ITool], mcp: McpServers) -> None:
+    def __init__(self, fixed: list[ITool], mcp: McpServers, reactor: Any) -> None:
         self.fixed = fixed
         self._mcp = mcp
+        self._reactor = reactor
         # Of which calls may still run.
-        self._former: list[BuiltIn] = []
+        self._former: list[ITool] = []
 
     def renew(self, other: "Tools", shelf: Shelf, kept: Collection[str]) -> None:
         """Takes over another one's tools, but for those of the names in `kept`, which stay as they are.
@@ -52,78 +62,132 @@ class Tools:
         theirs = {tool.name: tool for tool in other.fixed}
         for name in mine.keys() - theirs.keys():
             shelf.remove(name)
-            self._leave(mine[name])
         for name, tool in theirs.items():
-            if name not in mine or name not in kept:
-                if isinstance(tool, BuiltIn):
-                    tool.start()
-                if name in mine:
-                    self._leave(mine[name])
+            if name not in mine or (name not in kept and tool is not mine[name]):
                 shelf.add(tool)
+                _start(tool, shelf)
                 mine[name] = tool
-        self.fixed = [mine[name] for name in theirs]
+        fixed = [mine[name] for name in theirs]
+        self._former += [tool for tool in self.fixed if tool not in fixed]
+        self.fixed = fixed
         self._mcp.renew(other._mcp, shelf)
-
-    def _leave(self, tool: ITool) -> None:
-        if isinstance(tool, BuiltIn):
-            self._former.append(tool)
 
     def start(self, shelf: Shelf) -> None:
         """Lets the tools load what they need; those that come later are put on the `shelf`."""
         for tool in self.fixed:
-            if isinstance(tool, BuiltIn):
-                tool.start()
+            _start(tool, shelf)
         self._mcp.start(shelf)
 
     def stop(self) -> Deferred[None]:
         """Ends what is under way."""
-        for tool in (*self.fixed, *self._former):
-            if isinstance(tool, BuiltIn):
-                tool.stop()
-        return Deferred.fromCoroutine(self._mcp.stop())
+        ending: list[Deferred[Any]] = [
+            maybeDeferred(tool.stop)
+            .addTimeout(PATIENCE, self._reactor)
+            .addErrback(_tell, tool, "does not stop as it should")
+            for tool in (*self.fixed, *self._former)
+            if ILasting.providedBy(tool)
+        ]
+        return gatherResults([*ending, Deferred.fromCoroutine(self._mcp.stop())]).addCallback(lambda _: None)
+
+
+def _start(tool: ITool, shelf: Shelf) -> None:
+    """Starts one that lasts; it is taken away again if it cannot."""
+
+    def failed(failure: Failure) -> None:
+        _tell(failure, tool, "cannot start and is left out")
+        shelf.remove(tool.name)
+
+    if ILasting.providedBy(tool):
+        maybeDeferred(tool.start).addErrback(failed)
+
+
+def _tell(failure: Failure, tool: ITool, what: str) -> None:
+    log.warn("{plugin} {what}: {why}", plugin=PREFIX + tool.name, what=what, why=_in_a_line(failure.value))
+
+
+def _in_a_line(error: BaseException | None) -> str:
+    """What somebody's code has raised."""
+    return " ".join(f"{type(error).__name__}: {error}".split())[:300]
 
 
 def load_tools(settings: ToolSettings, workshop: Workshop) -> Tools:
     """The enabled tools, as listed; one that lacks something is left out, with a warning."""
     wanted = "mcp" in settings.enabled and _is_complete("mcp", workshop)
     servers = McpServers(settings.mcp if wanted else Mcp(), workshop.environ, workshop.reactor)
-    return Tools(list(_loaded(settings, workshop)), servers)
+    return Tools(list(_loaded(settings, workshop, log.warn)), servers, workshop.reactor)
 
 
-def plugin_tools() -> dict[str, ITool]:
-    """The tools that others have dropped into `llamaproxy.plugins`, by name."""
-    # It reads every plugin folder, so it is looked up only when needed.
-    from twisted.plugin import getPlugins
+def troubles(settings: ToolSettings, workshop: Workshop) -> list[str]:
+    """What a server would say of the enabled tools that it has to do without, in a line each."""
+    lines: list[str] = []
 
-    from .. import plugins
+    def tell(line: str, **fields: str) -> None:
+        lines.append(line.format(**fields))
 
-    return {tool.name: tool for tool in getPlugins(ITool, plugins)}
+    list(_loaded(settings, workshop, tell))
+    if "mcp" in settings.enabled:
+        _is_complete("mcp", workshop, tell)
+    return lines
 
 
-def _loaded(settings: ToolSettings, workshop: Workshop) -> Iterator[ITool]:
-    theirs: dict[str, ITool] | None = None
+class Theirs(NamedTuple):
+    """The tools of others, or what makes them, by name; and what is wrong with modules, in words."""
+
+    tools: dict[str, Any]
+    broken: str = ""
+
+
+def plugin_tools() -> Theirs:
+    """What others have dropped into `llamaproxy.plugins`. All of it is imported, so this is asked only when needed."""
+    tools, makers = drop_ins(plugins, ITool), drop_ins(plugins, IToolType)
+    return Theirs({each.name: each for each in (*tools.found, *makers.found)}, told(tools.broken))
+
+
+def _loaded(settings: ToolSettings, workshop: Workshop, tell: Callable[..., None]) -> Iterator[ITool]:
+    theirs: Theirs | None = None
     for name in settings.enabled:
         if name in _BUILDERS:
-            if _is_complete(name, workshop):
+            if _is_complete(name, workshop, tell):
                 yield _BUILDERS[name](settings, workshop)
         elif name not in BUILT_IN:
             theirs = plugin_tools() if theirs is None else theirs
-            if name in theirs:
-                yield theirs[name]
+            if name in theirs.tools:
+                yield from _made(name, theirs.tools[name], settings, workshop, tell)
             elif PREFIX + name not in (PLUGIN, PROMPT_PLUGIN):
-                near = get_close_matches(name, (*BUILT_IN, *theirs), n=1)
-                log.warn(
-                    "{plugin} is enabled, and no plugin of that name can be found or imported here{hint}",
+                near = get_close_matches(name, (*BUILT_IN, *theirs.tools), n=1)
+                tell(
+                    "{plugin} is enabled, and no plugin of that name can be found or imported here{hint}{broken}",
                     plugin=PREFIX + name,
                     hint=f"; did you mean {PREFIX}{near[0]}?" if near else "",
+                    broken=theirs.broken,
                 )
 
 
-def _is_complete(name: str, workshop: Workshop) -> bool:
+def _made(
+    name: str, plugin: Any, settings: ToolSettings, workshop: Workshop, tell: Callable[..., None]
+) -> Iterator[ITool]:
+    """The tool of a third party, unless it is not what it should be."""
+    try:
+        tool = plugin
+        if IToolType.providedBy(plugin):
+            folder = workshop.home / THEIR_FOLDERS / name
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            block = settings.others.get(name, {})
+            tool = plugin.build(
+                Kit(settings=block, environ=workshop.environ, folder=folder, reactor=workshop.reactor)
+            )
+        verifyObject(ITool, tool)
+    except Exception as error:  # whatever a plugin comes up with
+        tell("{plugin} is left out: {why}", plugin=PREFIX + name, why=_in_a_line(error))
+    else:
+        yield tool
+
+
+def _is_complete(name: str, workshop: Workshop, tell: Callable[..., None] = log.warn) -> bool:
     """Whether a tool of ours has what it needs; the log says what it lacks."""
     missing = BUILT_IN[name].missing(workshop.environ)
     if missing:
-        log.warn(
+        tell(
             "{plugin} is left out: it needs {missing}; agentctl info {plugin} tells more",
             plugin=PREFIX + name,
             missing=", ".join(missing),

@@ -6,6 +6,7 @@ from unittest import mock
 
 from llamaproxy.agentctl import registry
 from llamaproxy.config import load_registry
+from llamaproxy.config.dropins import DropIns
 from llamaproxy.models.registry import find_builder
 
 from .helpers import AgentctlCase
@@ -56,7 +57,7 @@ class AddTests(AgentctlCase):
     def test_type_of_a_plugin_is_taken(self) -> None:
         shouting = mock.Mock()
         shouting.name = "SHOUTING"
-        with mock.patch("twisted.plugin.getPlugins", return_value=[shouting]):
+        with mock.patch("llamaproxy.models.registry.drop_ins", return_value=DropIns([shouting], {})):
             self.met("model-add", "loud", "SHOUTING", "x")
             self.assertIn("✓ loud", self.met("models"))
 

@@ -123,7 +123,7 @@ class SwitchTests(PluginCase):
 
     def test_a_tool_that_was_dropped_in_needs_no_manifest(self) -> None:
         tool = SystemInfoTool()
-        self.patch(registry, "plugin_tools", lambda: {"weather": tool})
+        self.patch(registry, "plugin_tools", lambda: registry.Theirs({"weather": tool}))
         self.met("enable", "plugin_weather")
         self.assertEqual(self.sign_of("plugin_weather"), "✓")
         self.assertIn(tool.description, self.met("info", "plugin_weather"))

@@ -199,7 +199,7 @@ class ExampleTests(PublishedCase):
         docs = Path(__file__).parent.parent.parent / "docs"
         if not docs.exists():
             raise SkipTest("the documents are in a checkout only")
-        for page in ("configuration.md", "many-machines.md"):
+        for page in ("configuration.md", "many-machines.md", "plugins.md"):
             for text in re.findall(
                 r"^```json\n(.*?)^```", (docs / page).read_text(), re.DOTALL | re.MULTILINE
             ):

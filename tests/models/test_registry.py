@@ -9,6 +9,7 @@ from zope.interface.verify import verifyObject
 
 from llamaproxy import plugins
 from llamaproxy.config import ConfigError, Home, ModelEntry, ModelRegistry
+from llamaproxy.config.dropins import DropIns
 from llamaproxy.models.registry import ModelContext, build_embedders, build_models, model_context
 from llamaproxy.seams.interfaces import IDeltaReceiver, IModel
 
@@ -89,7 +90,7 @@ class RegistryTests(SynchronousTestCase):
         self.assertEqual(build_models(ModelRegistry(default_model="", models={"x": entry}), self.context), {})
 
     def test_plugins_are_not_looked_for_when_the_built_in_types_do(self) -> None:
-        with mock.patch("twisted.plugin.getPlugins", side_effect=AssertionError):
+        with mock.patch("llamaproxy.models.registry.drop_ins", side_effect=AssertionError):
             build_models(registry(a="OPENAI"), self.context)
 
     def test_type_of_a_plugin_builds_its_model(self) -> None:
@@ -124,7 +125,7 @@ class RegistryTests(SynchronousTestCase):
         failing = mock.Mock(build=mock.Mock(side_effect=KeyError("settings")))
         failing.name = "FAILING"
         models = registry(good="OPENAI", bad="FAILING")
-        with mock.patch("twisted.plugin.getPlugins", return_value=[failing]):
+        with mock.patch("llamaproxy.models.registry.drop_ins", return_value=DropIns([failing], {})):
             self.assertEqual(list(build_models(models, self.context, "good")), ["good"])
             error = self.assertRaises(ConfigError, build_models, models, self.context, "bad")
         self.assertIn("models.bad: type FAILING cannot make a model of it: 'settings'", str(error))

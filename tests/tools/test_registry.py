@@ -14,7 +14,8 @@ from llamaproxy.config.tools import ToolSettings
 from llamaproxy.seams.interfaces import ITool
 from llamaproxy.tools import registry
 from llamaproxy.tools.manifest import BUILT_IN, Card
-from llamaproxy.tools.registry import Workshop, load_tools
+from llamaproxy.tools.registry import Theirs, Workshop, load_tools
+from tests.support import ScriptedTool
 
 
 class RegistryTests(SynchronousTestCase):
@@ -42,10 +43,10 @@ class RegistryTests(SynchronousTestCase):
         self.assertEqual(self.load("search_tavily", TAVILY_API_KEY="k"), ["search_tavily"])
 
     def test_plugins_of_others_are_found_by_their_tools_names(self) -> None:
-        class Weather:
-            name = "weather"
+        class Weather(ScriptedTool):
+            pass
 
-        self.patch(registry, "plugin_tools", lambda: {"weather": Weather()})
+        self.patch(registry, "plugin_tools", lambda: Theirs({"weather": Weather("weather")}))
         workshop = Workshop(reactor=Clock(), environ=os.environ.get, home=Path(self.mktemp()))
         loaded = load_tools(ToolSettings(enabled=("proxy_llama", "weather", "nope")), workshop).fixed
         self.assertEqual([type(tool) for tool in loaded], [Weather])
