@@ -58,7 +58,7 @@ class DeployTests(SynchronousTestCase):
     def test_proxies_let_pictures_through(self) -> None:
         limit = FrontDoor().max_body_bytes // 2**20
         self.assertIn(f"client_max_body_size {limit}m;", self.read("nginx.conf"))
-        self.assertIn(f"max_size {limit}MB", self.read("Caddyfile"))
+        self.assertIn(f"max_size {limit}MiB", self.read("Caddyfile"))
 
     def test_everything_names_the_servers_own_port(self) -> None:
         port = str(FrontDoor().llama_port)

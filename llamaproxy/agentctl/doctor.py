@@ -37,6 +37,9 @@ def doctor(home: Home, args: Namespace, printer: Printer) -> None:
     known = [client.key for client in clients([""])]
     if args.client and args.client not in known:
         raise Refused(f"no client {args.client}; there is {', '.join(known)}")
+    oddities = [] if args.url else _oddities(home)
+    for line in () if args.json else oddities:
+        printer.note(line)
     try:
         server = server_at(args.url or address_of(load_settings(home).front_door), args.cacert)
         server.reach()
@@ -48,9 +51,6 @@ def doctor(home: Home, args: Namespace, printer: Printer) -> None:
     key = args.key or ("" if args.url else operator_key(home.operator_key_file))
     models = server.models({"Authorization": f"Bearer {key}"} if key else {})
     chosen = [each for each in clients(models) if args.client in (None, each.key)]
-    if not args.url and not args.json:
-        for line in _oddities(home):
-            printer.note(line)
     failed, facts = 0, []
     for client in chosen:
         complaint = examine(client, server.ask, args.key)
@@ -63,7 +63,7 @@ def doctor(home: Home, args: Namespace, printer: Printer) -> None:
             printer.line(f"    {complaint}")
     is_agent = failed == len(chosen) or server.is_agent(models[0], args.key or key)
     if args.json:
-        printer.json({"server": str(server), "agent": is_agent, "clients": facts})
+        printer.json({"server": str(server), "agent": is_agent, "clients": facts, "oddities": oddities})
     elif not is_agent:
         printer.note(
             f"at {server} a model answers by itself, as with a plain Ollama: "

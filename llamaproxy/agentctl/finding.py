@@ -12,6 +12,7 @@ from msgspec import DecodeError, json
 # Seconds for a server on this machine, and for one elsewhere.
 NEAR, FAR = 1.5, 10.0
 _LARGEST = 4 * 1024 * 1024
+_OUR_METRICS = b"llamaproxy_"
 
 
 class Place(NamedTuple):
@@ -73,7 +74,7 @@ class Found(NamedTuple):
 
 def found(variables: Mapping[str, str]) -> Iterator[Found]:
     """All models to talk to that servers here list, and those of services whose keys there are."""
-    for place in ON_THIS_MACHINE:
+    for place in (*ON_THIS_MACHINE, *_named(variables.get("OLLAMA_HOST", ""))):
         if not is_ours(place):
             yield from _listed(place, "", NEAR)
     for place in BY_KEY:
@@ -81,11 +82,25 @@ def found(variables: Mapping[str, str]) -> Iterator[Found]:
             yield from _listed(place, key, FAR)
 
 
+def _named(host: str) -> Iterator[Place]:
+    """The Ollama that OLLAMA_HOST names, as its own programs read it: any part of a URL may be left out."""
+    parts = urlsplit(host if "://" in host else f"http://{host}")
+    try:
+        name, port = parts.hostname or "127.0.0.1", parts.port or 11434
+    except ValueError:
+        return
+    name = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(name, name)
+    place = Place("Ollama", "OLLAMA", f"{parts.scheme}://{f'[{name}]' if ':' in name else name}:{port}")
+    if host.strip() and place not in ON_THIS_MACHINE:
+        yield place
+
+
 def is_ours(place: Place) -> bool:
     """Whether a server of this project is there, which would only ask itself."""
     parts = urlsplit(place.host)
     try:
-        return ask("GET", f"{parts.scheme}://{parts.netloc}/metrics", {}, None, NEAR).status != 404
+        # vLLM and llama.cpp have metrics of their own there.
+        return _OUR_METRICS in ask("GET", f"{parts.scheme}://{parts.netloc}/metrics", {}, None, NEAR).body
     except Unreachable:
         return False
 

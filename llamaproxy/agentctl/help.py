@@ -8,7 +8,9 @@ _GROUPS = {
     "Plugins": ("plugins",),
     "Models": ("models", "pull", "trial"),
     "Gates and limits of tools": ("gates", "limits"),
-    "Conversations": ("sessions", "backup"),
+    "Callers": ("callers", "keys"),
+    "Conversations": ("sessions", "backup", "stores"),
+    "What goes on": ("seen", "doctor"),
 }
 _OTHERS = "The server"
 

@@ -120,24 +120,28 @@ def limit_set(home: Home, args: Namespace, printer: Printer) -> None:
     announce([change], printer)
 
 
-@command("session-timeout [<minutes>]", "show or set when idle sessions are put away; 0 for never")
+@command("session-timeout [<minutes>]", "show or set when idle sessions are put away; 0 for never", AS_JSON)
 def session_timeout(home: Home, args: Namespace, printer: Printer) -> None:
     """They come back with their next message."""
-    _show_or_set(home, "session_idle_timeout_minutes", args.minutes, printer)
+    _show_or_set(home, "session_idle_timeout_minutes", args.minutes, args.json, printer)
 
 
-@command("max-users [<n>]", "show or set how many sessions there may be at the same time; 0 for any number")
+@command(
+    "max-users [<n>]",
+    "show or set how many sessions there may be at the same time; 0 for any number",
+    AS_JSON,
+)
 def max_users(home: Home, args: Namespace, printer: Printer) -> None:
     """Who comes when there are that many is told so."""
-    _show_or_set(home, "max_users", args.n, printer)
+    _show_or_set(home, "max_users", args.n, args.json, printer)
 
 
-@command("workers [<n>]", "show or set how many processes share the server's port and its sessions")
+@command("workers [<n>]", "show or set how many processes share the server's port and its sessions", AS_JSON)
 def workers(home: Home, args: Namespace, printer: Printer) -> None:
     """One is enough until a core is not."""
     if args.n is None:
         block = section(JsonFile(home.plugins_file).read(), home.plugins_file, "plugin_config", PLUGIN)
-        printer.line(f"workers: {shown(block.get('workers', FrontDoor().workers))}{_mark(block, 'workers')}")
+        _show(block, "workers", FrontDoor().workers, args.json, printer)
         return
     if not args.n.isdecimal() or not 1 <= int(args.n) <= MOST_WORKERS:
         raise UsageError(f"expected a number from 1 to {MOST_WORKERS}, got {args.n}")
@@ -165,18 +169,27 @@ def history_list(home: Home, args: Namespace, printer: Printer) -> None:
     printer.table(("model", "messages"), rows)
 
 
-@command("history-maxctx [<n>]", "show or set how many messages of a session any model gets at most")
+@command("history-maxctx [<n>]", "show or set how many messages of a session any model gets at most", AS_JSON)
 def history_maxctx(home: Home, args: Namespace, printer: Printer) -> None:
     """A model's own `max_context` may be less."""
-    _show_or_set(home, "history_max_ctx", args.n, printer)
+    _show_or_set(home, "history_max_ctx", args.n, args.json, printer)
 
 
-def _show_or_set(home: Home, name: str, given: str | None, printer: Printer) -> None:
+def _show(block: Mapping[str, Any], name: str, default: Any, as_json: bool, printer: Printer) -> None:
+    value = block.get(name)
+    value = default if value is None else value
+    if as_json:
+        printer.json({name: value})
+    else:
+        printer.line(f"{name}: {shown(value)}{_mark(block, name)}")
+
+
+def _show_or_set(home: Home, name: str, given: str | None, as_json: bool, printer: Printer) -> None:
     """One key beside the plugins; it is shown as it stands there."""
     default = getattr(Settings(), name)
     if given is None:
         content = JsonFile(home.plugins_file).read()
-        printer.line(f"{name}: {shown(content.get(name, default))}{_mark(content, name)}")
+        _show(content, name, default, as_json, printer)
         return
     with judged():
         value = getattr(load_limits(home.plugins_file, {name: given}, from_text=True), name)

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from ..config import ConfigError, Home, JsonFile
 from ..config.checks import section
+from ..config.home import said_for
 from ..config.load import load_entry
 from ..config.modules import find_agent
 from ..config.variables import shown_name
@@ -36,13 +37,13 @@ def status_of(home: Home, key: str, raw: Any) -> Status:
     except ConfigError as error:
         return Status(BROKEN, str(error))
     if not entry.enabled:
-        return Status(DISABLED, f"agentctl model-enable {key}")
+        return Status(DISABLED, said_for(home, f"model-enable {key}"))
     if problem := type_problem(entry.type):
         return Status(BROKEN, f"{home.models_file}: models.{key}.type: {problem}")
     if entry.env_key and not (os.environ.get(entry.env_key) or home.read_env().get(entry.env_key)):
         return Status(KEY_MISSING, f"add {shown_name(entry.env_key)}=... to {home.env_file}")
     if entry.type == "LOCAL" and not holds_weights(home.weights_file(entry.model_id)):
-        return Status(WEIGHTS_MISSING, f"agentctl model-pull {entry.model_id}")
+        return Status(WEIGHTS_MISSING, said_for(home, f"model-pull {entry.model_id}"))
     if entry.type == "PYTHON":
         return _status_of_agent(home, key, entry.model_id)
     return Status(READY)

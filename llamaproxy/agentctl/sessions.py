@@ -30,6 +30,12 @@ def sessions(home: Home, args: Namespace, printer: Printer) -> None:
     """`<what>` is list, show, export or delete; all but list take a session's id."""
     if args.what not in _WHAT:
         raise UsageError(f"{args.what} is none of {', '.join(_WHAT)}")
+    if args.what == "list" and not home.sessions_db.exists():
+        if args.json:
+            printer.json([])
+        else:
+            printer.note("there are no conversations yet")
+        return
     with _reading(home, writes=args.what == "delete") as reading:
         if args.what == "list":
             _list(reading, args, printer)

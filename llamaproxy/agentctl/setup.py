@@ -4,7 +4,7 @@ import os
 import re
 from argparse import Namespace
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..config import PLUGIN, Home, JsonFile, load_settings
 from ..config.checks import section
@@ -100,13 +100,25 @@ def key_of(one: "Found") -> str:
     return re.sub(r"[^\w.:-]+", "-", one.model_id.rpartition("/")[2]) or "model"
 
 
+def _free_key(key: str, given: dict[str, Any], entries: dict[str, Any]) -> str:
+    """The key, or one like it where another model has that."""
+    number = 1
+    wanted = key
+    while isinstance(found := entries.get(wanted), dict) and any(
+        found.get(name) != given[name] for name in ("type", "model_id", "host")
+    ):
+        number += 1
+        wanted = f"{key}-{number}"
+    return wanted
+
+
 def _add(home: Home, one: "Found", printer: Printer) -> None:
     from .tryout import tried
 
-    key = key_of(one)
     given = {"type": one.place.type, "model_id": one.model_id, "host": one.place.host, "enabled": True}
     if one.place.env_key:
         given["env_key"] = one.place.env_key
+    key = _free_key(key_of(one), given, entries_in(JsonFile(home.models_file).read(), home))
     entry = load_entry(home.models_file, key, given)
     printer.line(f"asking {one.model_id}, which may take a moment to load")
     for check in tried(home, entry):
@@ -161,6 +173,9 @@ def _make_key(home: Home, printer: Printer) -> None:
         keys = section(content, home.plugins_file, "plugin_config", PLUGIN).setdefault("api_keys", {})
         if isinstance(keys, list):
             keys.append(key)
+        elif "away" in keys:
+            printer.note("there is a key for that already, 'away' among the api_keys; it stays")
+            return
         else:
             keys["away"] = key
     printer.done("apps that come from beyond the house enter this as their API key:")

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from msgspec import DecodeError, json
 
 from ..config import Home, ModelEntry
+from ..config.home import said_for
 from .command import Refused
 from .finding import Place, Unreachable, ask, connect, headers_for, names_at, why
 from .registry import holds_weights
@@ -46,7 +47,7 @@ def tried(home: Home, entry: ModelEntry) -> Iterator[Check]:
     """What is found out about a model, one thing after another, up to the first that rules the others out."""
     if entry.type == "LOCAL":
         there = holds_weights(home.weights_file(entry.model_id))
-        told = "it runs inside the server" if there else f"agentctl model-pull {entry.model_id}"
+        told = "it runs inside the server" if there else said_for(home, f"model-pull {entry.model_id}")
         yield Check("weights", there, told)
         return
     if entry.type not in ("OPENAI", "OLLAMA", "ANTHROPIC"):

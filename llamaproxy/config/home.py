@@ -1,8 +1,10 @@
 """The home folder: where it is, what lies in it, and how it looks on the first start."""
 
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from .errors import ConfigError
@@ -55,6 +57,15 @@ def find_home(option: str | None, environ: Mapping[str, str], cwd: Path) -> Path
         place = Path(chosen or "~/.llamaproxy")
         problem = "this account has no home folder (HOME is not set)"
         raise ConfigError(place, "", problem, "Name a folder with --home or LLAMAPROXY_HOME.") from None
+
+
+def said_for(home: "Home", words: str) -> str:
+    """The line `agentctl WORDS` for who types it where this program was called; another home has to be named."""
+    try:
+        found = find_home(None, os.environ, Path.cwd()).absolute()
+    except (ConfigError, OSError):
+        found = None
+    return f"agentctl {words}" + ("" if found == home.path.absolute() else f" --home {quote(str(home.path))}")
 
 
 class Home:

@@ -135,12 +135,59 @@ class SetupTests(StubCase):
         class Ours(Stub):
             def do_GET(self) -> None:
                 if self.path == "/metrics":
-                    self.answer({})
+                    self.answer({"llamaproxy_connections": 1})
                 else:
                     super().do_GET()
 
         self.patch(finding, "ON_THIS_MACHINE", (Place("Ollama", "OLLAMA", self.serve(Ours)),))
         self.assertIn("none found", self.met("setup", "--yes"))
+
+    def test_servers_with_metrics_of_their_own_are_found(self) -> None:
+        class Measured(Stub):
+            def do_GET(self) -> None:
+                if self.path == "/metrics":
+                    self.answer({"vllm:num_requests_running": 0})
+                else:
+                    super().do_GET()
+
+        class Unmeasured(Stub):
+            def do_GET(self) -> None:
+                if self.path == "/metrics":
+                    self.send_error(501)
+                else:
+                    super().do_GET()
+
+        for kind in (Measured, Unmeasured):
+            places = (Place("vLLM", "OPENAI", f"{self.serve(kind)}/v1"),)
+            self.patch(finding, "ON_THIS_MACHINE", places)
+            self.met("setup", "--model", "qwen3:8b")
+
+    def test_ollama_is_found_where_its_variable_says(self) -> None:
+        host = self.serve()
+        self.patch(finding, "ON_THIS_MACHINE", ())
+        self.home.env_file.write_text(f"OLLAMA_HOST={host.removeprefix('http://')}\n")
+        self.met("setup", "--model", "qwen3:8b")
+        self.assertEqual(self.registry()["models"]["qwen3:8b"]["host"], host)
+
+    def test_another_model_of_the_same_name_stays_as_it_is(self) -> None:
+        self.met("model-add", "qwen3:8b", "OPENAI", "qwen3:8b", "--host", "http://192.0.2.1/v1")
+        before = self.registry()["models"]["qwen3:8b"]
+        for _ in range(2):
+            self.met("setup", "--model", "qwen3:8b")
+            written = self.registry()
+            self.assertEqual(
+                (list(written["models"]), written["default_model"]),
+                (["smollm2", "qwen3:8b", "qwen3:8b-2"], "qwen3:8b-2"),
+            )
+        self.assertEqual(written["models"]["qwen3:8b"], before)
+
+    def test_a_key_that_phones_have_stays(self) -> None:
+        self.met("setup", "--yes", "--with-key")
+        before = self.plugins()["plugin_config"]
+        self.assertIn("stays", self.met("setup", "--yes", "--with-key"))
+        self.assertEqual(
+            self.plugins()["plugin_config"][PLUGIN]["api_keys"], before["plugin_config"][PLUGIN]["api_keys"]
+        )
 
     def test_model_that_does_not_answer_changes_nothing(self) -> None:
         with mock.patch.object(Stub, "do_POST", lambda stub: stub.send_error(500, "out of memory")):
