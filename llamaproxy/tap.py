@@ -38,11 +38,18 @@ Invite = Callable[[str], Awaitable[str]]
 _EXAMPLE = "tcp:11434 or ssl:443:privateKey=key.pem:certKey=cert.pem"
 
 
+def _whole(text: str) -> int:
+    """The number that a flag gives. Raises `ValueError` in words."""
+    if not text.strip().isdecimal():
+        raise ValueError(f"expected a whole number, got {text!r}")
+    return int(text)
+
+
 class Options(usage.Options):
     """The flags of `twistd llamaproxy`; each beats what the files say."""
 
     optParameters = [
-        ["port", "p", None, "TCP port (file: llama_port, else 11434)", int],
+        ["port", "p", None, "TCP port (file: llama_port, else 11434)", _whole],
         ["host", None, None, "Address to listen on (file: llama_host, else 0.0.0.0)"],
         [
             "listen",
@@ -52,7 +59,7 @@ class Options(usage.Options):
         ],
         ["home", None, None, "Folder with the configuration (else $LLAMAPROXY_HOME, else ~/.llamaproxy)"],
         ["model", "m", None, "Key of the model that new sessions start with"],
-        ["workers", "w", None, "Processes that share the port (file: workers, else 1)", int],
+        ["workers", "w", None, "Processes that share the port (file: workers, else 1)", _whole],
     ]
 
     optFlags = [["debug", None, "Log what holds the server up for more than 50 ms, and where"]]
@@ -62,7 +69,9 @@ class Options(usage.Options):
         try:
             super().parseOptions(options)
         except usage.UsageError as error:
-            give_up(f"{error}; see twistd llamaproxy --help")
+            # What Twisted puts before the words of `_whole`.
+            problem = str(error).removeprefix("Parameter type enforcement failed: ")
+            give_up(f"{problem}; see twistd llamaproxy --help")
 
     def postOptions(self) -> None:
         """Checks what can be checked without the files."""
@@ -197,19 +206,22 @@ def _described_place(listen: str, reactor: Any) -> _Place:
 def _endpoint(description: str, reactor: Any) -> IStreamServerEndpoint:
     try:
         return serverFromString(reactor, description)
-    except TypeError:
-        # Twisted names a function of its own.
-        give_up(
-            f"the endpoint {description} cannot be used: something is missing in it; one is like {_EXAMPLE}"
-        )
-    except ValueError as error:
-        if "invalid literal" in str(error):
-            give_up(
-                f"the endpoint {description} cannot be used: its port is no number; one is like {_EXAMPLE}"
-            )
-        give_up(f"the endpoint {description} cannot be used: {error}")
     except Exception as error:  # whatever its parser, plugin or TLS library comes up with
-        give_up(f"the endpoint {description} cannot be used: {error}")
+        give_up(f"the endpoint {description} cannot be used: {_why(error)}")
+
+
+def _why(error: Exception) -> str:
+    """What is wrong with an endpoint, where Python, Twisted or OpenSSL speak of their own insides."""
+    match error:
+        case OSError(strerror=str(words)):
+            return f"{error.filename}: {words}" if error.filename else words
+        case TypeError() | IndexError():
+            return f"something is missing in it, or not known; one is like {_EXAMPLE}"
+        case ValueError() if "invalid literal" in str(error):
+            return f"its port, or another number in it, is none; one is like {_EXAMPLE}"
+    if type(error).__module__.startswith("OpenSSL"):
+        return "its key or certificate is not what TLS can use; both have to be PEM"
+    return str(error)
 
 
 def _let_in(door: FrontDoor) -> str:

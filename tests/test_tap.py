@@ -1,5 +1,6 @@
 """From flags and files to a tree of services, as far as it goes without a socket."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -126,6 +127,32 @@ class BuildTests(SynchronousTestCase):
         self.assertEqual(self.listen(), ("127.0.0.2", 28083))
         self.assertEqual(self.listen("--listen", "tcp:28084"), ("", 28084))
         self.assertEqual(self.listen("--port", "28085"), ("0.0.0.0", 28085))
+
+    def test_what_cannot_be_used_of_a_flag_is_told_in_our_own_words(self) -> None:
+        garbage = self.home.path / "garbage.pem"
+        garbage.write_text("no key")
+        raw = re.compile(r"invalid literal|_parse|positional|Errno|routines|list index|Traceback|enforcement")
+        for flags, expected in (
+            (("--port", "abc"), "expected a whole number, got 'abc'"),
+            (("--port", "1.5"), "expected a whole number"),
+            (("--port", "70000"), "from 1 to 65535"),
+            (("--workers", "many"), "expected a whole number"),
+            (("--listen", "tcp:"), "number"),
+            (("--listen", "tcp:abc"), "number"),
+            (("--listen", "tcp:port=99999"), "from 0 to 65535"),
+            (("--listen", "tcp:28087:backlog=abc"), "number"),
+            (("--listen", "tcp"), "something is missing"),
+            (("--listen", "tcp:28087:nonsense=1"), "not known"),
+            (("--listen", "systemd:domain=INET:index=0"), "something is missing"),
+            (("--listen", "28087"), "Unknown endpoint type"),
+            (("--listen", "ssl:28087:privateKey=/nowhere.pem"), "/nowhere.pem: No such file"),
+            (("--listen", f"ssl:28087:privateKey={garbage}:certKey={garbage}"), "have to be PEM"),
+            (("--host", "nosuch.invalid"), "cannot listen on nosuch.invalid"),
+        ):
+            end = self.assertRaises(SystemExit, self.listen, *flags)
+            self.assertIn(expected, str(end.code), flags)
+            self.assertNotRegex(str(end.code), raw)
+            self.assertNotIn("\n", str(end.code))
 
     def test_workers_need_an_address_that_they_can_share(self) -> None:
         for listen in ("unix:socket", "ssl:28086:privateKey=nowhere.pem"):

@@ -5,6 +5,7 @@ import json
 import os
 import sqlite3
 import tarfile
+import zlib
 from collections.abc import Collection, Iterator
 from contextlib import closing
 from pathlib import Path, PurePosixPath
@@ -91,8 +92,8 @@ def unpack(file: Path, stage: Path) -> None:
             with tarfile.open(file) as archive:
                 for entry in archive:
                     _take_out(archive, entry, stage)
-        except (tarfile.TarError, EOFError, UnicodeError, ValueError) as error:
-            raise Unusable(f"it is neither a database nor a whole archive ({error})") from None
+        except (tarfile.TarError, EOFError, UnicodeError, ValueError, zlib.error):
+            raise Unusable("it is neither a database nor a whole archive") from None
     for path in _files(stage):
         _look_at(path, path.relative_to(stage).as_posix())
     if not any(stage.iterdir()):

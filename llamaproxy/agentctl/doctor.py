@@ -4,9 +4,8 @@ import os
 import re
 from argparse import Namespace
 
-from ..config import FrontDoor, Home, load_settings, operator_key
+from ..config import FrontDoor, Home, load_configuration, load_settings, operator_key
 from ..config.advice import advice
-from ..config.tools import load_tool_settings
 from .command import AS_JSON, Refused, command, option
 from .printer import Printer, Sign
 
@@ -79,11 +78,17 @@ def _oddities(home: Home) -> list[str]:
     """What the home's server says of its files and tools when it starts."""
     from twisted.internet import reactor
 
-    from ..tools.registry import Workshop, troubles
+    from ..tools.registry import Workshop, load_tools, troubles
+    from ..tools.strangers import strangers
 
     environ = {**home.read_env(), **os.environ}
     workshop = Workshop(reactor=reactor, environ=environ.get, home=home.path)
-    return [*advice(home, os.environ), *troubles(load_tool_settings(home), workshop)]
+    config = load_configuration(home)
+    return [
+        *advice(home, os.environ),
+        *troubles(config.tools, workshop),
+        *strangers(config, home, load_tools(config.tools, workshop).fixed),
+    ]
 
 
 def address_of(door: FrontDoor) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 from msgspec.structs import asdict, fields
 
 from ..config import Home, JsonFile, ModelEntry
+from ..config.advice import odd_host
 from ..config.checks import section
 from ..config.load import load_entry
 from ..config.variables import shown_name
@@ -129,9 +130,13 @@ def add(home: Home, args: Namespace, printer: Printer) -> None:
             raise Refused(f"there is a model {args.key}; first: agentctl model-remove {args.key}")
         entries[args.key] = {name: getattr(entry, name) for name in given} | {"enabled": entry.enabled}
     printer.done(f"model {args.key} added")
+    if odd := odd_host(entry):
+        printer.note(odd)
     sign, cure = status_of(home, args.key, entries[args.key])
     if cure:
         printer.note(f"{sign.meaning}: {cure}")
+    if odd := odd_host(entry):
+        printer.note(odd)
     printer.restart()
 
 

@@ -46,6 +46,8 @@ def setup(home: Home, args: Namespace, printer: Printer) -> None:
         raise Refused(
             "there is nobody to ask; answer with --model NAME, or take what is suggested with --yes"
         )
+    if args.port is not None and not 1 <= args.port <= 65535:
+        raise Refused(f"{args.port} is no port: expected a number from 1 to 65535")
     # With an HTTP client, which nothing else needs.
     from .finding import found
 

@@ -15,7 +15,7 @@ from .home import Home, is_assignment
 from .load import OF_PLUGINS
 from .schema import PLUGIN, DepthLimits, FrontDoor, GateDefaults, ModelEntry, RateLimit, Settings
 from .tools import PREFIX, settings_of
-from .variables import shown_name
+from .variables import is_key_like, is_name
 
 _BESIDE_PLUGINS = {
     *Settings.__struct_fields__,
@@ -90,11 +90,20 @@ def _of_models(home: Home, environ: Mapping[str, str]) -> Iterator[str]:
             continue  # which is told as what it is: an entry that cannot be used
         if not entry.enabled:
             continue
-        if entry.env_key and not variables.get(entry.env_key):
-            yield f"{file}: {where}.env_key: there is no key in {shown_name(entry.env_key)}; add it to {home.env_file}"
-        if entry.type == "OPENAI" and urlsplit(entry.host).path.strip("/") == "":
-            host = entry.host.rstrip("/")
-            yield f"{file}: {where}.host: {host} has no path; nearly all of these servers want {host}/v1"
+        # A key where its name belongs is told by the loader, which leaves the entry out.
+        named = entry.env_key and is_name(entry.env_key) and not is_key_like(entry.env_key)
+        if named and not variables.get(str(entry.env_key)):
+            yield f"{file}: {where}.env_key: there is no key in {entry.env_key}; add it to {home.env_file}"
+        if odd := odd_host(entry):
+            yield f"{file}: {where}.host: {odd}"
+
+
+def odd_host(entry: ModelEntry) -> str:
+    """What is odd about the address of a model's server; "" for nothing."""
+    if entry.type != "OPENAI" or urlsplit(entry.host).path.strip("/"):
+        return ""
+    host = entry.host.rstrip("/")
+    return f"{host} has no path; nearly all of these servers want {host}/v1"
 
 
 def _of_env(home: Home) -> Iterator[str]:

@@ -30,6 +30,7 @@ from ..seams.errors import AgentError
 from ..seams.interfaces import IBackEnd, IEmbedder, IModel, INotifier, IPeers, IRecorder
 from ..sockets.stalls import StallDetector
 from ..tools.registry import Workshop, load_tools
+from ..tools.strangers import strangers
 from ..web.bodies import InThreads
 from ..web.door import Door
 from ..web.health import Health
@@ -106,6 +107,8 @@ def assemble(
 
     stored = storage(home, door, environ, peers, reactor)
     tools = load_tools(config.tools, Workshop(reactor=reactor, environ=environ.get, home=home.path))
+    for line in strangers(config, home, tools.fixed):
+        log.warn("{line}", line=line)
     toolbox = Toolbox(
         tools.fixed,
         {key: e.llm_tools if e.tool_call_available else () for key, e in registry.models.items()},

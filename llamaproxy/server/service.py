@@ -60,9 +60,9 @@ class Stack(MultiService):
     def _not_started(self, failure: Failure) -> None:
         if failure.check(CancelledError):
             return
-        if not failure.check(AgentError, CannotListenError):
+        if not failure.check(AgentError, CannotListenError, OSError):
             self.log.failure("while starting", failure)
-        self._complaint = failure.getErrorMessage()
+        self._complaint = _in_words(failure.value)
         if self._reactor.running:
             end_program(self._reactor, self._complaint)
         else:
@@ -159,6 +159,18 @@ def _exit_with_failure() -> None:
         if stream is not None:
             stream.flush()
     os._exit(1)
+
+
+def _in_words(error: BaseException | None) -> str:
+    """What an error says, without the numbers of the system's own."""
+    if isinstance(error, OSError) and error.strerror:
+        names = [
+            os.fsdecode(name)
+            for name in (error.filename2 or error.filename,)
+            if isinstance(name, str | bytes)
+        ]
+        return ": ".join([*names, error.strerror])
+    return str(error)
 
 
 def _told(line: str) -> str:

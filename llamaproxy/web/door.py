@@ -100,6 +100,8 @@ def port_problem(host: str, port: int, where: str = "") -> str | None:
         try:
             probe.bind((host, port))
             probe.listen(1)
+        except OverflowError:
+            return f"cannot listen on port {port}: a port is a number from 0 to 65535; choose another port"
         except OSError as error:
             problem = f"cannot listen on {host}, port {port}: {error.strerror}; "
             how = f"in the endpoint {where}" if where else "with --port or agentctl port-set"
