@@ -34,8 +34,8 @@ class OllamaEndpoints(Endpoints):
 
     @app.route("/api/experimental/model-recommendations", methods=["GET"])
     def recommendations(self, request: Intake) -> bytes:
-        """What the CLI's menu recommends: the models that are here."""
-        return self._json(request, ollama_models.recommendations(self._agent.models()))
+        """What the CLI's menu recommends: the models that are here for who asks."""
+        return self._json(request, ollama_models.recommendations(self._models(request)))
 
     @app.route("/api/me", methods=["POST"])
     @app.route("/api/signout", methods=["POST"])
