@@ -14,8 +14,7 @@ from ..store.reading import LARGEST_INTEGER, Reading
 from .command import AS_JSON, YES, Refused, UsageError, agreed, command, option
 from .printer import Printer
 from .rows import Row
-
-_WHAT = ("list", "show", "export", "delete")
+from .values import SESSION_WORDS
 
 
 @command(
@@ -28,8 +27,8 @@ _WHAT = ("list", "show", "export", "delete")
 )
 def sessions(home: Home, args: Namespace, printer: Printer) -> None:
     """`<what>` is list, show, export or delete; all but list take a session's id."""
-    if args.what not in _WHAT:
-        raise UsageError(f"{args.what} is none of {', '.join(_WHAT)}")
+    if args.what not in SESSION_WORDS:
+        raise UsageError(f"{args.what} is none of {', '.join(SESSION_WORDS)}")
     if args.what == "list" and not home.sessions_db.exists():
         if args.json:
             printer.json([])

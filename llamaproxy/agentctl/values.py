@@ -2,12 +2,15 @@
 
 from collections.abc import Iterable
 
-from ..config import ConfigError, Home, JsonFile
+from msgspec.structs import fields
+
+from ..config import ConfigError, Home, JsonFile, Profile, load_settings
 from ..config.schema import DepthLimits
 from ..seams.limits import DEFAULT_RATES
 from .places import Place
 
 SHELLS = ("bash", "zsh", "fish")
+SESSION_WORDS = ("list", "show", "export", "delete")
 
 
 def values_for(home: Home, name: str, place: Place) -> Iterable[str]:
@@ -26,6 +29,12 @@ def _named(home: Home, name: str, place: str) -> Iterable[str]:
     match place:
         case "shell":
             return SHELLS
+        case "what":
+            return SESSION_WORDS
+        case "name" if name in ("caller-info", "caller-set", "caller-remove"):
+            return load_settings(home).front_door.callers
+        case "key" if name == "caller-set":
+            return [field.encode_name for field in fields(Profile)]
         case "bool":
             return ("true", "false")
         case "op":

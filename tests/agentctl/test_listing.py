@@ -122,6 +122,12 @@ class CompletionTests(AgentctlCase):
             self.assertIn(ASKED, self.met("completion", shell))
         self.assertIn("bash, zsh, fish", self.refused("completion", "tcsh"))
 
+    def test_words_and_profiles_are_offered(self) -> None:
+        self.met("caller-add", "anna")
+        self.assertEqual(self.completed("agentctl sessions "), ["list", "show", "export", "delete"])
+        self.assertEqual(self.completed("agentctl caller-remove a"), ["anna"])
+        self.assertEqual(self.completed("agentctl caller-set anna mod"), ["model", "models"])
+
     def test_subcommands_options_and_names_are_offered(self) -> None:
         self.met("model-add", "house", "OPENAI", "m", "--host", "http://h/v1")
         for line, offered in (
