@@ -7,7 +7,7 @@ from .machine import machine, open_many_files
 
 NAMES = (
     *("life", "paced", "unpaced", "frames", "first_token", "small"),
-    *("slow_readers", "history", "start", "workers", "nodes", "curve"),
+    *("slow_readers", "history", "start", "workers", "nodes", "seen", "curve"),
 )
 # Shorter forms of some, for a machine that is free for a few minutes only.
 QUICK = {"nodes-quick": "nodes"}

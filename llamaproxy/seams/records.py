@@ -69,9 +69,10 @@ class Record(Struct, kw_only=True, omit_defaults=True):
 
     `began` is in Unix seconds, `start` in the clock's, and all other times are in seconds from then on.
 
-    `named_by` says what decided the session, `caller` whose limits it shares. `queued` is the wait for earlier turns of
-    the session, `first` the time to the first piece of the reply, `paused` how long a slow reader held it in `pauses`
-    times. `commands` are names of commands alone. `errands` are an app's own questions that were answered beside it.
+    `named_by` says what decided the session, `caller` whose limits it shares, `profile` what the operator wrote about
+    them. `queued` is the wait for earlier turns of the session, `first` the time to the first piece of the reply,
+    `paused` how long a slow reader held it in `pauses` times. `commands` are names of commands alone. `errands` are an
+    app's own questions that were answered beside it.
     `joined` is the request whose turn this one heard the rest of. `asked` and `answered` are words, kept only where
     `keeps_words` says that the operator wants them. `cause` is the span of another program that caused the request,
     `span` the turn's own, where spans are told.
@@ -82,6 +83,7 @@ class Record(Struct, kw_only=True, omit_defaults=True):
     began: float = 0.0
     start: float = 0.0
     caller: str = ""
+    profile: str = ""
     address: str = ""
     named_by: str = ""
     dialect: str = ""

@@ -48,7 +48,7 @@ def lines_of(record: Record) -> list[str]:
     rate = f", {record.rate:.1f} tokens/s" if record.rate is not None else ""
     lines = [
         f"Turn {record.request_id} at {began:%Y-%m-%d %H:%M:%S}, {_ending(record)}",
-        f"Session: {record.session_id}, by {record.named_by}; caller {record.caller or record.address}",
+        f"Session: {record.session_id}, by {record.named_by}; caller {_caller(record)}",
         f"Client: {record.client or 'unknown'} at {record.dialect}, {'streamed' if record.streamed else 'whole'}",
         f"Queue: waited {seconds(record.queued)}; commands: {_commands(record)}",
         f"Model: {_some([_attempt(each) for each in record.attempts]) or 'none was asked'}",
@@ -68,6 +68,11 @@ def seconds(value: float) -> str:
     if value < 0.9995:
         return f"{value * 1000:.0f} ms"
     return f"{value:.1f} s" if value < 120 else f"{value / 60:.1f} min"
+
+
+def _caller(record: Record) -> str:
+    profile = f" (profile {record.profile})" if record.profile else ""
+    return (record.caller or record.address) + profile
 
 
 def _ending(record: Record) -> str:

@@ -198,6 +198,7 @@ class Endpoints:
             session_id=caller.session_id,
             start=self._clock.seconds(),
             caller=caller.source[:LONGEST_NAME],
+            profile=caller.profile,
             address=caller.address,
             named_by=caller.named_by[:LONGEST_NAME],
             dialect=request.plain_path[:LONGEST_NAME],

@@ -52,7 +52,7 @@ def as_agent_error(failure: Failure, request: PlacedRequest) -> AgentError:
             return NotFound(f"There is nothing at {request.path.decode('ascii', 'replace')} here.")
         case CancelledError():
             return Stopping("The server is shutting down. Try again in a moment.")
-    log.failure("while answering {path}", failure, path=request.path)
+    log.failure("while answering {id} at {path}", failure, id=request.request_id, path=request.path)
     return AgentError("Internal error. The server's log says more.")
 
 

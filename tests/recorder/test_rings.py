@@ -52,10 +52,12 @@ class HourTests(SynchronousTestCase):
         for first in (1.0, 2.0, 9.0):
             attempt = Attempt(model="m", at=0, first=1, seconds=3, completion_tokens=20)
             hour.count(Record(first=first, attempts=[attempt], end="done"), 6000.0)
+        # What a command answers at once is no model's first token.
+        hour.count(Record(first=0.0, commands=["help"], end="done"), 6010.0)
         hour.count(Record(end="failed"), 6070.0)
         hour.look(6071.0, 4, 1000)
         before, last = hour.points(6075.0)[-2:]
-        self.assertEqual((before.turns, before.first, before.rate), (3, 2.0, 10.0))
+        self.assertEqual((before.turns, before.first, before.rate), (4, 2.0, 10.0))
         self.assertEqual((last.turns, last.failed, last.first, last.live, last.memory), (1, 1, None, 4, 1000))
         self.assertEqual(len(hour.points(6075.0)), 60)
         self.assertEqual(sum(point.turns for point in hour.points(6075.0 + 3600)), 0)

@@ -1,6 +1,11 @@
+from twisted.logger import capturedLogs, formatEvent
+
+from llamaproxy.config import Profile
 from llamaproxy.seams.errors import ModelTimeout, ModelUnavailable
 from llamaproxy.seams.records import Record
+from llamaproxy.seams.telling import lines_of
 from llamaproxy.seams.types import Access
+from llamaproxy.web.guard import Guard
 from tests.support import USAGE, Front, ScriptedTool, Wire
 
 from .test_routes import WebCase
@@ -65,6 +70,15 @@ class RecordTests(WebCase):
         self.assertEqual((attempt.model, attempt.first, attempt.seconds), ("main", 2, 5))
         self.assertEqual((attempt.messages, attempt.left_out, attempt.counted), (1, 0, True))
 
+    def test_profile_is_told_beside_the_caller(self) -> None:
+        anna = Profile(key="anna-key", commands="safe")
+        self.front = Front(self.house, Guard(callers={"anna": anna}))
+        self.start("/api/chat", CHAT, Authorization="Bearer anna-key")
+        self.house.calls[-1].answer("hi")
+        (record,) = self.house.recorder.since(0, 1)[1]
+        self.assertEqual((record.caller, record.profile), ("key anna", "anna"))
+        self.assertIn("caller key anna (profile anna)", lines_of(record)[1])
+
     def test_no_words_are_in_it(self) -> None:
         self.begin()
         self.house.calls[-1].say("a secret answer")
@@ -111,6 +125,14 @@ class RecordTests(WebCase):
         wire.drain()
         self.house.calls[-1].finish()
         self.assertEqual((self.last().pauses, self.last().paused, self.last().heartbeats), (1, 4, 2))
+
+    def test_lines_about_a_turn_that_failed_name_its_request(self) -> None:
+        with capturedLogs() as events:
+            self.start("/api/chat", CHAT, X_Request_Id="abc-1")
+            self.house.calls[-1].fail(ModelUnavailable("nobody there"))
+        lines = [line for event in events if "nobody there" in (line := formatEvent(event))]
+        self.assertTrue(lines)
+        self.assertEqual([line for line in lines if "abc-1" not in line], [])
 
     def test_the_end_says_why(self) -> None:
         self.begin()

@@ -238,7 +238,9 @@ class Turn:
 
     def _broken(self, failure: Any) -> None:
         if failure.check(AgentError):
-            self.log.warn("a turn ended with an error: {error}", error=str(failure.value))
+            self.log.warn(
+                "turn {id} ended with an error: {error}", id=self.record.request_id, error=str(failure.value)
+            )
             self.record.break_off("failed", f"{failure.value.code}: {failure.value}")
             self.reply.fail(failure.value)
         elif failure.check(CancelledError):
@@ -249,7 +251,7 @@ class Turn:
                 self.reply.say("\n\n[stopped]" if self.reply.transcript else "[stopped]")
                 self.reply.finish()
         else:
-            self.log.failure("a turn failed", failure)
+            self.log.failure("turn {id} failed", failure, id=self.record.request_id)
             self.record.break_off("failed", "internal")
             self.reply.fail(AgentError("The agent failed on this message. The server's log says why."))
         # Tracebacks hold themselves, and all that the turn had, until the garbage collector comes.

@@ -181,7 +181,9 @@ class ToolLoop:
             raise CancelledError
         for finished, outcome in outcomes:
             if not finished:
-                self.log.failure("a tool call could not be run", outcome)
+                self.log.failure(
+                    "turn {id}: a tool call could not be run", outcome, id=self._turn.record.request_id
+                )
         exchange = self._exchange
         for call in calls[CALLS_AT_ONCE:]:
             exchange.results[call.id] = TOO_MANY
@@ -271,7 +273,9 @@ class ToolLoop:
             if self._turn.reply.begun or (shorter == request.messages and len(fewer) == len(request.tools)):
                 raise
             self.log.info(
-                "{session}: the prompt was too long for {model}, trying with {count} messages and {tools} tools",
+                "turn {id} {session}: the prompt was too long for {model}, "
+                "trying with {count} messages and {tools} tools",
+                id=self._turn.record.request_id,
                 session=self._session.session_id,
                 model=self._exchange.key,
                 count=len(shorter),
