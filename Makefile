@@ -5,7 +5,7 @@
 # make bench      the benchmarks; one of them with NAME=...
 # make soak       an hour of steady work, and whether memory, descriptors and threads stay flat; shorter with MINUTES=...
 # make chaos-nodes  three servers on one PostgreSQL, hurt while people talk; more with ROUNDS=...
-# make chaos      a million odd requests and a hundred kills, with counts; more with REQUESTS=... and ROUNDS=...
+# make chaos      a million odd requests, 100 kills, 200 steps of the clock; more with CONNECTIONS=, ROUNDS=, STEPS=...
 # make clean      removes what the others made
 #
 # make run PORT=8080 MODEL=key HOME_FOLDER=/path
@@ -50,8 +50,9 @@ chaos-nodes: .venv/dev.stamp
 	$(BIN)/python -m chaos.nodes $(or $(ROUNDS),300)
 
 chaos: .venv/dev.stamp
-	$(BIN)/python -m chaos.fuzz --connections $(or $(REQUESTS),1000000)
+	$(BIN)/python -m chaos.fuzz --connections $(or $(CONNECTIONS),250000)
 	$(BIN)/python -m chaos.kills --rounds $(or $(ROUNDS),100)
+	$(BIN)/python -m chaos.clocks --steps $(or $(STEPS),200)
 
 clean:
 	rm -rf .venv $(addsuffix /node_modules,$(NODE_FOLDERS)) tests/apps/node_modules tests/apps/.venv* build dist *.egg-info _trial_temp* .mypy_cache .ruff_cache

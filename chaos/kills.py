@@ -65,15 +65,20 @@ PATIENCE = 20.0
 
 
 class Town:
-    """People who talk, a server between them and a model, and what they were told."""
+    """People who talk, a server between them and a model, and what they were told.
 
-    def __init__(self, people: int, random: Random) -> None:
+    The model fails at a share of `faults`, and else answers after up to `slowest` seconds.
+    """
+
+    def __init__(
+        self, people: int, random: Random, faults: float = FAULT_SHARE, slowest: float = 0.05
+    ) -> None:
         self.counts: Counter[str] = Counter()
         self.confirmed: dict[str, list[int]] = {f"127.0.2.{1 + number}": [] for number in range(people)}
         self.upstream = Upstream()
         self.home = ServerHome(Path(tempfile.mkdtemp(prefix="kills-")))
         self.talking = True
-        self._random = random
+        self._random, self._faults, self._slowest = random, faults, slowest
         self._number = 0
         self._up: Deferred[None] = Deferred()
 
@@ -118,13 +123,13 @@ class Town:
                 self.counts["turns broken off"] += 1
 
     def _answer(self, call: Call) -> None:
-        if self._random.random() < FAULT_SHARE:
+        if self._random.random() < self._faults:
             name = self._random.choice(list(FAULTS))
             self.counts[f"model: {name}"] += 1
             FAULTS[name](call)
             return
         number = call.question.rpartition(" ")[2]
-        reactor.callLater(self._random.random() / 20, self._say, call, f"answer {number}.")
+        reactor.callLater(self._random.random() * self._slowest, self._say, call, f"answer {number}.")
 
     def _say(self, call: Call, text: str) -> None:
         if not call.dropped.called:

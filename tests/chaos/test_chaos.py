@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from twisted.trial.unittest import SynchronousTestCase, TestCase
+from twisted.trial.unittest import SkipTest, SynchronousTestCase, TestCase
 
-from chaos import fuzz, kills
+from chaos import clocks, fuzz, kills
 
 
 class FuzzTests(SynchronousTestCase):
@@ -35,3 +35,17 @@ class KillTests(TestCase):
         counts, wrong = await kills.play(3, 6, 5, seen.append)
         self.assertEqual((wrong, counts["turns that hung"]), ([], 0))
         self.assertGreater(counts["turns answered"], 10)
+
+
+class ClockTests(TestCase):
+    timeout = 120
+
+    async def test_every_turn_is_answered_whatever_the_time_of_day_does(self) -> None:
+        try:
+            clocks.faketime()
+        except clocks.Missing as missing:
+            raise SkipTest(str(missing)) from None
+        counts, wrong = await clocks.play(6, 6, 2, lambda done: None)
+        self.assertEqual((wrong, counts["turns that hung"]), ([], 0))
+        self.assertGreater(counts["turns answered"], 6)
+        self.assertGreater(counts["days in its log"], 1)
