@@ -15,6 +15,8 @@ _REPLACEMENT = "\ufffd"
 class Halves:
     """The halves of one reply. `half` is the one that waits, None as good as always."""
 
+    __slots__ = ("half",)
+
     def __init__(self) -> None:
         self.half: AgentEvent | None = None
 

@@ -33,6 +33,8 @@ class Stage(Protocol):
 class Seat:
     """One client's place at a reply; `ready` fires with it once there is something to hear, and is let go then."""
 
+    __slots__ = ("_stage", "consumer", "full", "gone", "ready")
+
     def __init__(self, stage: Stage) -> None:
         self.ready: Deferred[IReply] | None = Deferred(lambda _: stage.leave(self, heard=False))
         self.consumer: IReplyConsumer | None = None

@@ -21,6 +21,8 @@ class _Memo(Struct):
 class Meter:
     """Counts one session's calls; `seconds` is the clock."""
 
+    __slots__ = ("_calls", "_disabled", "_seconds")
+
     def __init__(self, seconds: Callable[[], float]) -> None:
         self._seconds = seconds
         self._calls: dict[str, deque[float]] = {}

@@ -16,6 +16,8 @@ KEPT = 256
 class Repeats:
     """The messages of one session's last minute; `seconds` is the clock."""
 
+    __slots__ = ("_keys", "_seconds", "_times")
+
     def __init__(self, seconds: Callable[[], float]) -> None:
         self._seconds = seconds
         # Side by side, as a search among nothing but numbers costs next to nothing.

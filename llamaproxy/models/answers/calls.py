@@ -28,6 +28,8 @@ class CallCollector:
     to the one before. What has no end raises `TooLongError`.
     """
 
+    __slots__ = ("_by_index", "_calls", "_size")
+
     def __init__(self) -> None:
         self._calls: list[_Call] = []
         # The server's index -> the newest call that had it.

@@ -141,6 +141,8 @@ class Pupil:
 class _Attempt:
     """One request on its way to a form that is taken; `notes` are those of the `lessons` that it is made by."""
 
+    __slots__ = ("_again", "_before", "_known", "_make", "_place", "_rules", "_said", "lessons", "notes")
+
     def __init__(self, rules: Sequence[Rule], lessons: Lessons, make: Callable[[Lessons], Body]) -> None:
         self.lessons = lessons
         self.notes: list[str] = []

@@ -30,6 +30,8 @@ class LineTooLongError(TooLongError):
 class LineSplitter:
     """Lines without their ends, which are LF, CRLF or CR; what has no end yet waits for the next segment."""
 
+    __slots__ = ("_after_cr", "_limit", "_pieces", "_size")
+
     def __init__(self, limit: int = MAX_LINE) -> None:
         self._limit = limit
         # The pieces of an unfinished line, joined only once its end is there: a long line stays linear.
@@ -101,6 +103,8 @@ class EventSplitter:
     but JSON from its first byte on, which is what a server sends that does not stream. That comes at the end, whole.
     `stray` is the first line that was no part of an event.
     """
+
+    __slots__ = ("_beginning", "_data", "_is_error", "_limit", "_lines", "_size", "_whole", "stray")
 
     def __init__(self, limit: int = MAX_LINE) -> None:
         self.stray = b""
