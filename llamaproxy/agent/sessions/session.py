@@ -32,6 +32,7 @@ class Session:
         "branch",
         "created_at",
         "is_user",
+        "kept",
         "last_active",
         "latest",
         "loaded",
