@@ -44,36 +44,6 @@ class Turn:
 
     log = Logger()
 
-    __slots__ = (
-        "_asked",
-        "_began",
-        "_clock",
-        "_elsewhere",
-        "_ended",
-        "_giving_up",
-        "_patience",
-        "_running",
-        "_sealed",
-        "_to_end",
-        "again",
-        "alone",
-        "answer",
-        "caller",
-        "cancelled",
-        "gates_open",
-        "job",
-        "late",
-        "leave",
-        "lost",
-        "put_off",
-        "record",
-        "reply",
-        "rounds",
-        "stays",
-        "stopped",
-        "then",
-    )
-
     def __init__(self, clock: IReactorTime, caller: Caller, asked: ChatTurn, patience: float) -> None:
         self.caller = caller
         self.reply = Reply(clock, self._leave)
