@@ -5,6 +5,7 @@ it were its own. Such a request carries the page's name as its `Host`. It has to
 so addresses and names that mean something only in a local network are let through.
 """
 
+import re
 from collections.abc import Iterable
 from socket import gethostname
 
@@ -24,6 +25,16 @@ LOCAL_DOMAINS = (
     "private",
     "ts.net",
 )
+
+# A name or an address, and a port; kind to names of any letters, and to addresses of IPv6 without brackets.
+_HOST = re.compile(
+    rb"(?:\[[0-9A-Fa-f:.]*+(?:%[\w.~-]*+)?\]|[^\x00-\x20\x7f:@/?#\\\[\]]*+)(?::[0-9]*+)?|[0-9A-Fa-f:.]*+"
+)
+
+
+def is_readable(host: bytes) -> bool:
+    """Whether a `Host` header is one: no credentials, no path, no port of letters."""
+    return _HOST.fullmatch(host.strip()) is not None
 
 
 class Hosts:

@@ -19,6 +19,7 @@ from . import beginnings, errors
 from .beginnings import HeadTooLarge, SlowRequest
 from .cors import Cors
 from .guard import Guard
+from .hosts import is_readable
 from .inflate import Inflater, inflater
 from .meters import Meters
 from .outflow import EagerChannel
@@ -84,8 +85,11 @@ class Intake(PlacedRequest):
 
     def _admit(self, length: int) -> None:
         site = self.channel.site
-        if len(self.requestHeaders.getRawHeaders(b"host", ())) > 1:
+        hosts = self.requestHeaders.getRawHeaders(b"host", ())
+        if len(hosts) > 1:
             raise BadRequest("The request names its host more than once.")
+        if hosts and not is_readable(hosts[0]):
+            raise BadRequest("The host that the request names cannot be read.")
         is_probe = self.plain_path in PROBES or self.channel._command == b"OPTIONS"
         of_page = site.cors.page_refusal if is_page(self.plain_path) else site.cors.refusal
         if refusal := site.guard.refusal(self, is_probe) or of_page(self):

@@ -3,7 +3,7 @@
 from twisted.trial.unittest import SynchronousTestCase
 
 from llamaproxy.web.guard import Guard
-from llamaproxy.web.hosts import Hosts
+from llamaproxy.web.hosts import Hosts, is_readable
 from tests.support import Front, Response
 from tests.web.test_routes import OLLAMA, OPENAI, WebCase, ask
 
@@ -56,6 +56,28 @@ class HostsTests(SynchronousTestCase):
         self.assertFalse(Hosts(["*.example.org"]).knows(b"badexample.org"))
         self.assertTrue(Hosts(["*"]).knows(b"evil.example"))
 
+    def test_what_is_no_host_cannot_be_read(self) -> None:
+        for host in (
+            b"localhost:18100.evil.example",
+            b"evil.example@127.0.0.1",
+            b"localhost\tx",
+            b"a/b",
+            b"[::1",
+            b"x:1:2",
+        ):
+            self.assertFalse(is_readable(host), host)
+        for host in (
+            b"",
+            b"mini",
+            b"mini:",
+            b"M_ini.Local:11434",
+            b"[::1]:11434",
+            b"[fe80::1%eth0]",
+            b"::1",
+            b"x..y",
+        ):
+            self.assertTrue(is_readable(host), host)
+
 
 class RebindingTests(WebCase):
     def ask_as(self, host: str, guard: Guard | None = None, path: str = OLLAMA, **headers: str) -> Response:
@@ -70,6 +92,11 @@ class RebindingTests(WebCase):
         self.assertEqual((response.code, "llama_hosts" in response.json()["error"]), (403, True))
         response = self.ask_as(FOREIGN, path=OPENAI)
         self.assertEqual((response.code, response.json()["error"]["code"]), (403, "forbidden"))
+
+    def test_what_cannot_be_read_is_refused_for_its_form(self) -> None:
+        for path in (OLLAMA, OPENAI):
+            response = self.ask_as("127.0.0.1:11434.evil.example", path=path)
+            self.assertEqual((response.code, "cannot be read" in str(response.json()["error"])), (400, True))
 
     def test_known_name_comes_in(self) -> None:
         self.assertEqual(self.ask_as("mini.local").code, 400)

@@ -71,6 +71,8 @@ _SHADOWS = {
     "rtree_i32": "node rowid parent",
     "geopoly": "node rowid parent",
 }
+# The table whose rows a full-text index is made of, where it keeps none of its own.
+_CONTENT = re.compile(r"\bcontent\s*+=\s*+[\"'`\[]?(\w++)", re.IGNORECASE)
 _VIRTUAL = re.compile(r"\s*create\s+virtual\s+table\b.*?\busing\s+[\"`\[]?(\w+)", re.IGNORECASE | re.DOTALL)
 
 
@@ -89,11 +91,13 @@ def _say(what: dict[str, Any]) -> None:
 class Warden:
     """SQLite's authorizer: asks for leave for each table as the statement is prepared, inside views and triggers too.
 
-    `owners` are the virtual tables by the names of the tables where they keep what they hold.
+    `owners` are the virtual tables by the names of the tables where they keep what they hold, `sources` the tables
+    that virtual ones show something of (`*` for all of them).
     """
 
-    def __init__(self, owners: dict[str, str], reading: bool) -> None:
+    def __init__(self, owners: dict[str, str], sources: dict[str, str], reading: bool) -> None:
         self._owners = owners
+        self._sources = sources
         self._reading = reading
 
     def __call__(self, action: int, first: str | None, second: str | None, schema: str | None, _: Any) -> int:
@@ -111,6 +115,8 @@ class Warden:
             return self._touches(first, schema, "read")
         if action == sqlite3.SQLITE_READ:
             return self._touches(first, schema, "read")
+        if action == sqlite3.SQLITE_CREATE_VTABLE and (second or "").lower() not in _SHADOWS:
+            return _granted(_ALL, "read") and self._touches(first, schema, "write")
         if action in _CHANGES:
             return self._touches((first, second)[_CHANGES[action]], schema, "write")
         return True
@@ -123,7 +129,9 @@ class Warden:
             return _granted(_ALL, side)
         if name in self._owners:
             # R-Trees prepare their writes for a read, which on a reading connection cannot be run.
-            return _granted(self._owners[name], "read" if self._reading else side)
+            name, side = self._owners[name], "read" if self._reading else side
+        if name in self._sources and not _granted(self._sources[name], "read"):
+            return False
         return _granted(name if schema in (None, "main") else f"{schema}.{name}".lower(), side)
 
 
@@ -133,13 +141,19 @@ def stay_inside(action: int, *_: str | None) -> int:
     return sqlite3.SQLITE_DENY if outside else sqlite3.SQLITE_OK
 
 
-def _owners(connection: sqlite3.Connection) -> dict[str, str]:
-    owners = {}
-    for name, sql in connection.execute("SELECT name, sql FROM sqlite_master WHERE type = 'table'"):
+def _virtual(connection: sqlite3.Connection) -> tuple[dict[str, str], dict[str, str]]:
+    """The owners and the sources of the virtual tables there are."""
+    owners, sources = {}, {}
+    for name, sql in connection.execute("SELECT lower(name), sql FROM sqlite_master WHERE type = 'table'"):
         if found := _VIRTUAL.match(sql or ""):
-            for suffix in _SHADOWS.get(found[1].lower(), "").split():
-                owners[f"{name}_{suffix}".lower()] = name.lower()
-    return owners
+            module = found[1].lower()
+            if _SHOWS_ALL.fullmatch(module):
+                sources[name] = _ALL
+            elif content := _CONTENT.search(sql):
+                sources[name] = content[1].lower()
+            for suffix in _SHADOWS.get(module, "").split():
+                owners[f"{name}_{suffix}"] = name
+    return owners, sources
 
 
 def run(order: dict[str, Any]) -> str:
@@ -153,7 +167,7 @@ def run(order: dict[str, Any]) -> str:
         until = time.monotonic() + order["seconds"]
         connection.set_progress_handler(lambda: time.monotonic() > until, _LOOK_EVERY)
         connection.set_authorizer(
-            Warden(_owners(connection), order["reading"]) if order["gated"] else stay_inside
+            Warden(*_virtual(connection), order["reading"]) if order["gated"] else stay_inside
         )
         cursor = connection.execute(order["sql"])
         if cursor.description is None:

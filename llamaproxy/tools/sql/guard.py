@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from sqlglot import exp, parse
 from sqlglot.errors import SqlglotError, TokenError
 
-from ...seams.gates import ALL, UNKNOWN
+from ...seams.gates import ALL, HOST, UNKNOWN
 from .functions import PURE
 from .names import Names, is_joined, names_with_columns, targets
 from .powers import EVERYTHING, powers_of_table, powers_of_text
@@ -41,6 +41,8 @@ _SHOWN = re.compile(
 )
 # Where FTS and R-Tree indexes of SQLite keep what they index.
 _SHADOW = re.compile(r"(.+)_(content|data|idx|docsize|config|segments|segdir|stat|node|rowid|parent)")
+# Settings of PostgreSQL that hold passwords, or commands of its host.
+_TELLING_SETTING = re.compile(r"all|primary_conninfo|\w+_command")
 _LOOKING_PRAGMA = re.compile(
     r"pragma (main \. )?("
     r"(table_info|table_xinfo|index_list|index_info|index_xinfo|foreign_key_list) (\( \S+ \)|= \S+)"
@@ -89,7 +91,12 @@ def _described(rest: str, dialect: Dialect, names: Names, can_run: bool) -> Verd
             raise Doubt
         if not can_run and dialect == "mysql" and not _SHOWN.fullmatch(" ".join(words.lower)):
             raise Doubt
-        return Verdict(text=words.cleaned, shows=_unique(words.names(describing=True)))
+        host = not can_run and dialect == "postgres" and any(map(_TELLING_SETTING.fullmatch, words.lower))
+        return Verdict(
+            text=words.cleaned,
+            shows=_unique(words.names(describing=True)),
+            powers=(HOST,) if host else (),
+        )
     options = set(words.lower[:start])
     if not options <= _EXPLAIN_OPTIONS:
         raise Doubt
@@ -146,6 +153,8 @@ def _shown(words: Words, touched: Collection[str], dialect: Dialect) -> Iterator
     if dialect == "mysql":  # which cannot be asked what it will touch
         yield from words.names()
     if dialect == "sqlite":
+        if any(word.startswith("pragma_") for word in words.lower):
+            yield from words.names(describing=True)
         for name in touched:
             if (shadow := _SHADOW.fullmatch(name)) is not None:
                 yield shadow[1]
@@ -165,6 +174,8 @@ def _tree(words: Words, dialect: Dialect) -> exp.Expr:
 def _is_known(tree: exp.Expr, words: Words, dialect: Dialect) -> bool:
     """Whether the statement changes only the tables that it names."""
     if dialect == "postgres" and "cascade" in words.lower and not isinstance(tree, exp.Create):
+        return False
+    if words.lower[:2] == ["create", "virtual"]:
         return False
     if isinstance(tree, exp.Create | exp.Drop):
         return str(tree.args.get("kind")).upper() in _CREATABLE

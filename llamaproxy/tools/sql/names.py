@@ -81,8 +81,8 @@ def targets(tree: exp.Expr, names: Names) -> Iterator[str]:
     """The tables that are changed: the target of an INSERT, UPDATE or DELETE, all tables of anything else."""
     changes = (exp.DML, exp.DDL, exp.Drop, exp.Alter, exp.TruncateTable, exp.Copy, exp.Grant)
     for node in tree.find_all(*changes):
-        if isinstance(node, exp.Query):
-            continue
+        if isinstance(node, exp.Query) or isinstance(node.parent, exp.When):
+            continue  # what a MERGE does with its target
         has_one_target = isinstance(node, exp.Insert | exp.Update | exp.Delete) and not is_joined(node)
         place = node.this if has_one_target else node
         found = [name for table in place.find_all(exp.Table) if (name := names.of(table))]

@@ -23,7 +23,9 @@ _TABLES: dict[str, tuple[tuple[re.Pattern[str], tuple[str, ...]], ...]] = {
         ),
         (re.compile(r"(\w+\.)?pg_stat_statements\w*"), (ACCOUNTS, ALL)),
         (
-            re.compile(r"pg_catalog\.(pg_(?>\w+?_file_)\w+|pg_hba_file_rules|pg_file_settings|pg_config)"),
+            re.compile(
+                r"pg_catalog\.(pg_(?>\w+?_file_)\w+|pg_hba_file_rules|pg_file_settings|pg_settings|pg_config)"
+            ),
             (HOST,),
         ),
         (re.compile(r"pg_catalog\.(pg_stats\w*|pg_statistic\w*|pg_largeobject)|pg_toast\..*"), (ALL,)),

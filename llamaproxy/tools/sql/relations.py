@@ -64,6 +64,8 @@ _KIN = """
         UNION SELECT given.oid, refobjid, 'owner' FROM given JOIN pg_catalog.pg_class c ON c.oid = given.oid
             AND c.relkind = 'S' JOIN pg_catalog.pg_depend ON objid = given.oid AND deptype IN ('a', 'i')
             AND classid = 'pg_catalog.pg_class'::regclass AND refclassid = 'pg_catalog.pg_class'::regclass
+        UNION SELECT indexrelid, indrelid, 'index' FROM given JOIN pg_catalog.pg_index ON indexrelid = given.oid
+            WHERE indexrelid >= {first}
         UNION SELECT conrelid, confrelid, 'key' FROM given JOIN pg_catalog.pg_constraint ON conrelid = given.oid
             AND contype = 'f'
     )
@@ -92,7 +94,7 @@ def _literal(name: str) -> str:
 
 
 class _Kin(Struct, frozen=True):
-    """A relation, or one that is akin to it: `how` is `self`, `up`, `down`, `owner` or `key`."""
+    """A relation, or one that is akin to it: `how` is `self`, `up`, `down`, `owner`, `index` or `key`."""
 
     start: int
     oid: int
@@ -179,7 +181,10 @@ class Relations:
         """The gates in the way. `keys` are locked as a foreign key's table is, which nobody has to have leave for."""
         if not touched:
             return
-        rows = [_Kin(*row) for row in self._connection.run(_KIN.format(oids=",".join(map(str, touched))))]
+        rows = [
+            _Kin(*row)
+            for row in self._connection.run(_KIN.format(oids=",".join(map(str, touched)), first=_FIRST_OWN))
+        ]
         parents = {row.start for row in rows if row.how == "up" and row.oid in touched}
         owned = {row.start for row in rows if row.how == "owner"}
         written = {oid for oid, side in (*touched.items(), *self._allowed.items()) if side == "write"}
@@ -197,6 +202,10 @@ class Relations:
                 yield self._leave.closed(HOST, "write")
             elif row.kind in "Ii" or (row.how == "self" and row.oid in owned):
                 continue
+            elif row.how == "index":
+                # An index alone is touched by what renames or moves it.
+                is_known = row.oid in touched or row.oid in self._allowed or row.kind == "t"
+                yield None if is_known else self._leave.closed(row.table, side)
             elif row.how == "owner":
                 # Its counter goes on when a row is put into it.
                 yield None if row.oid in written else self._leave.closed(row.table, "read")

@@ -114,6 +114,7 @@ class SqliteGated(GatedCase):
                 CREATE VIRTUAL TABLE places USING rtree(id, low, high);
                 INSERT INTO places VALUES (1, 2, 3);
                 CREATE VIRTUAL TABLE ghost_secrets USING fts5(x, content='secrets', content_rowid='id');
+                CREATE VIRTUAL TABLE sizes USING dbstat;
                 ANALYZE;
                 """
             )
@@ -124,7 +125,7 @@ class SqliteGated(GatedCase):
             queries = (
                 "SELECT * FROM secrets",
                 "SELECT * FROM notes",
-                "SELECT name, sql FROM sqlite_master WHERE name NOT IN ('copied', 'peek')",
+                "SELECT name, sql FROM sqlite_master WHERE name <> 'copied' AND name NOT LIKE 'peek%'",
             )
             return [connection.execute(query).fetchall() for query in queries]
 
@@ -202,6 +203,8 @@ class MariaDbGated(ServerGated):
 POSTGRES = """
 CREATE TABLE secrets (id serial PRIMARY KEY, x text DEFAULT 'none');;
 INSERT INTO secrets (x) VALUES ('VALUE');;
+CREATE TABLE hidden.secrets (x text);;
+INSERT INTO hidden.secrets VALUES ('VALUE');;
 CREATE TABLE secrets_child () INHERITS (secrets);;
 INSERT INTO secrets_child VALUES (7, 'VALUE');;
 CREATE TABLE orders (y text);;
