@@ -26,7 +26,7 @@ from .console.loglines import LogLines
 from .seams.errors import AgentError
 from .server.assembly import Plan, Server, assemble
 from .server.logfiles import LogFiles
-from .server.service import Interrupts, Part, Stack, give_up
+from .server.service import Interrupts, Part, Stack, give_up, in_words
 from .sockets.steady import steady
 from .web.door import BACKLOG, place_of, port_problem, url_here, urls_at, welcome
 
@@ -96,7 +96,7 @@ def makeService(options: Options) -> IService:
         # The lock stands as long as somebody holds this.
         return build(options, home, reactor, occupancy.sign)
     except (ConfigError, AgentError, OSError, ValueError) as error:
-        give_up(str(error))
+        give_up(in_words(error))
 
 
 def build(

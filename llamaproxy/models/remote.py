@@ -3,12 +3,14 @@
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Protocol
 
+from msgspec.structs import replace
 from twisted.internet.defer import Deferred, execute, succeed
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from ..config.schema import ModelEntry
 from ..config.variables import shown_name
-from ..seams.errors import ModelError
+from ..seams.errors import ModelError, ModelTimeout, ModelUnavailable
 from ..seams.interfaces import IDeltaReceiver, IEmbedder, IModel
 from ..seams.types import Embeddings, ModelInfo, ModelRequest, ModelResult
 from .card import card
@@ -55,10 +57,24 @@ class RemoteModel(_Remote):
     def __init__(self, key: str, entry: ModelEntry, modified_at: float, chat: Chat) -> None:
         super().__init__(key, entry, modified_at)
         self._chat = chat
+        # It is said to be running once it has answered, and no longer when it cannot be reached.
+        self._cards = {answers: replace(self._card, loaded=answers) for answers in (True, False)}
+        self._card = self._cards[False]
 
     def chat(self, request: ModelRequest, receiver: IDeltaReceiver) -> Deferred[ModelResult]:
         """See `IModel`."""
-        return Deferred.fromCoroutine(self._chat.ask(request, receiver))
+        return Deferred.fromCoroutine(self._chat.ask(request, receiver)).addCallbacks(
+            self._answered, self._failed
+        )
+
+    def _answered(self, result: ModelResult) -> ModelResult:
+        self._card = self._cards[True]
+        return result
+
+    def _failed(self, failure: Failure) -> Failure:
+        if failure.check(ModelUnavailable, ModelTimeout):
+            self._card = self._cards[False]
+        return failure
 
 
 @implementer(IEmbedder)

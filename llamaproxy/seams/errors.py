@@ -14,6 +14,10 @@ if TYPE_CHECKING:  # agentctl comes here, and does without Twisted
     from twisted.internet.defer import Deferred
 
 
+# Where the store is, in the message of a `StoreError`.
+PLACE = "{place}"
+
+
 class AgentError(Exception):
     """Something the client should hear; the message is shown to the user as it is."""
 
@@ -117,9 +121,16 @@ class Stopping(AgentError):
 
 
 class StoreError(AgentError):
-    """The turn could not be saved."""
+    """The turn could not be saved.
+
+    `PLACE` in the message stands for the `place` of the store. Users hear it without; `told` is for the operator.
+    """
 
     status, code = 500, "store_error"
+
+    def __init__(self, message: str, place: object = "") -> None:
+        super().__init__(message.replace(PLACE, ""))
+        self.told = visible(message.replace(PLACE, f" {place}"), lines=True)
 
 
 class StoreUnavailable(StoreError):

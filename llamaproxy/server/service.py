@@ -14,7 +14,7 @@ from twisted.internet.error import CannotListenError
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from ..seams.errors import AgentError
+from ..seams.errors import AgentError, StoreError
 from ..seams.visible import discreet, visible
 
 
@@ -62,7 +62,7 @@ class Stack(MultiService):
             return
         if not failure.check(AgentError, CannotListenError, OSError):
             self.log.failure("while starting", failure)
-        self._complaint = _in_words(failure.value)
+        self._complaint = in_words(failure.value)
         if self._reactor.running:
             end_program(self._reactor, self._complaint)
         else:
@@ -161,8 +161,10 @@ def _exit_with_failure() -> None:
     os._exit(1)
 
 
-def _in_words(error: BaseException | None) -> str:
+def in_words(error: BaseException | None) -> str:
     """What an error says, without the numbers of the system's own."""
+    if isinstance(error, StoreError):
+        return error.told
     if isinstance(error, OSError) and error.strerror:
         names = [
             os.fsdecode(name)

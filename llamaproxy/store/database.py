@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from ..seams.errors import StoreError
+from ..seams.errors import PLACE, StoreError
 from .reading import Connection, Reading
 from .schema import MIGRATIONS
 from .writing import Writing
@@ -80,8 +80,9 @@ class Database(Writing):
             (version,) = connection.execute("PRAGMA user_version").fetchone()
             if version > len(MIGRATIONS):
                 raise StoreError(
-                    f"the session database {path} was written by a newer llamaproxy"
-                    f" (schema {version}, this one knows {len(MIGRATIONS)}); upgrade, or move the file away"
+                    f"the session database{PLACE} was written by a newer llamaproxy"
+                    f" (schema {version}, this one knows {len(MIGRATIONS)}); upgrade, or move the file away",
+                    path,
                 )
             for statements in MIGRATIONS[version:]:
                 for statement in statements:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from twisted.logger import Logger
 
-from ..seams.errors import StoreError
+from ..seams.errors import PLACE, StoreError
 from .database import Database, file_at
 
 log = Logger()
@@ -43,8 +43,10 @@ def found_again(path: Path, lost: Database, opened: Callable[[], Database]) -> D
                 _forget_log(path)
             if not ours:
                 raise StoreError(
-                    f"the session database {path} was replaced by another one while the server ran; nothing is written "
-                    f"to it before the server has been started again, and what was in the old one is in {path}.lost"
+                    f"the session database{PLACE} was replaced by another one while the server ran; nothing is written "
+                    "to it before the server has been started again, and what was in the old one is beside it, "
+                    "with .lost behind its name",
+                    path,
                 )
         found = opened()
     lost.close()

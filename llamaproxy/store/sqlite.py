@@ -19,7 +19,7 @@ from twisted.internet.defer import TimeoutError as DeferredTimeout
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from ..seams.errors import StoreError
+from ..seams.errors import PLACE, StoreError
 from ..seams.interfaces import ISessionStore
 from ..seams.types import Branch, Message, Resting, Spot, StoredSession, Trace
 from .database import Database, Moved, Reader
@@ -225,13 +225,13 @@ class SqliteSessionStore:
         try:
             return work()
         except (sqlite3.Error, OSError, ValueError, ValidationError) as error:
-            raise StoreError(self._advice(error)) from error
+            raise StoreError(self._advice(error), self._path) from error
 
     def _closed(self) -> Deferred[Any]:
         return fail(self._not_open())
 
     def _not_open(self) -> StoreError:
-        return StoreError(f"the session database {self._path} is not open")
+        return StoreError(f"the session database{PLACE} is not open", self._path)
 
     def _advice(self, error: Exception) -> str:
         """One line for the operator: which file, what happened, what to do."""
@@ -247,7 +247,7 @@ class SqliteSessionStore:
         else:
             todo = "see to it that this user may write to the file and its folder"
         reason = error.strerror if isinstance(error, OSError) else str(error)
-        return f"the session database {self._path} cannot be used ({reason}): {todo}"
+        return f"the session database{PLACE} cannot be used ({reason}): {todo}"
 
 
 def _primary(error: Exception) -> int:

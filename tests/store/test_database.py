@@ -126,7 +126,7 @@ class SchemaTests(SynchronousTestCase):
         connection.close()
         error = self.assertRaises(StoreError, Database, path, lambda: 0.0)
         self.assertIn("schema 99", str(error))
-        self.assertIn(str(path), str(error))
+        self.assertIn(str(path), error.told)
 
     def test_a_failure_in_the_middle_of_a_turn_leaves_nothing_of_it(self) -> None:
         database = Database(Path(self.mktemp()), lambda: 0.0)

@@ -119,6 +119,8 @@ class MannersTests(ProfileCase):
             listed = self.ask(front, LAN, path, **mine).json()[field]
             self.assertEqual([entry[name].partition(":")[0] for entry in listed], ["other"])
             self.assertEqual(len(self.ask(front, LAN, path).json()[field]), 2)
+        menu = self.ask(front, LAN, "/api/experimental/model-recommendations", **mine).json()
+        self.assertEqual([entry["model"].partition(":")[0] for entry in menu["recommendations"]], ["other"])
         self.assertEqual(self.ask(front, LAN, "/v1/models/main", **mine).code, 404)
         self.assertEqual(self.ask(front, LAN, "/api/show", {"model": "main"}, **mine).code, 404)
         self.assertEqual(self.ask(front, LAN, "/v1/models/other", **mine).code, 200)

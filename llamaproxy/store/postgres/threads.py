@@ -16,7 +16,7 @@ from twisted.internet.defer import Deferred, fail
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from ...seams.errors import StoreError, StoreUnavailable
+from ...seams.errors import PLACE, StoreError, StoreUnavailable
 from ..thread import OneThread, each_by_itself
 from .database import Database, Reader
 
@@ -100,7 +100,7 @@ class Threads:
         try:
             Database(self._arguments, self._now).connection.close()
         except psycopg.Error as error:
-            raise StoreError(f"the store {self._address} cannot be used: {_reason(error)}") from None
+            raise StoreError(f"the store{PLACE} cannot be used: {_reason(error)}", self._address) from None
 
     def distrust(self) -> None:
         """The database was away: what is connected has most likely lost its other end, without a word about it."""
@@ -234,10 +234,10 @@ class Threads:
             return error
         if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError | OSError):
             return self.away(_reason(error))
-        return StoreError(f"the store {self._address} cannot be used ({_reason(error)})")
+        return StoreError(f"the store{PLACE} cannot be used ({_reason(error)})", self._address)
 
     def _not_open(self) -> Deferred[Any]:
-        return fail(StoreError(f"the store {self._address} is not open"))
+        return fail(StoreError(f"the store{PLACE} is not open", self._address))
 
 
 def _reason(error: Exception) -> str:
