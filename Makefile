@@ -12,6 +12,10 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+# A .venv that was begun and not finished, or whose Python has gone since, is made again.
+GONE := $(shell if [ -e .venv/run.stamp ]; then [ -x $(BIN)/python ]; elif [ -e .venv ]; then \
+	$(BIN)/python -m pip --version; fi >/dev/null 2>&1 || rm -rf .venv)
+
 # What the tests use of npm: client libraries and MCP servers.
 NODE_FOLDERS := tests/clients/node tests/pages tests/tools/mcp/node
 HOME_FLAG := $(if $(HOME_FOLDER),--home $(HOME_FOLDER))
@@ -95,9 +99,7 @@ clean:
 		{ rm -rf tests/apps/.venv-home-assistant; \
 			echo "Home Assistant could not be installed, for which Python 3.13 is needed; its tests are skipped"; }
 
-# A .venv without pip was begun and not finished.
 $(BIN)/pip:
-	@rm -rf .venv
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "llamaproxy needs Python 3.11 or newer; say make PYTHON=python3.12")'
 	@$(PYTHON) -m venv .venv || { rm -rf .venv; \
 		echo "Python cannot make a virtual environment; on Debian and Ubuntu: apt install python3-venv"; exit 1; }

