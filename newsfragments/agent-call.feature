@@ -1,1 +1,0 @@
-Models ask other agents with the `agent_call` tool, several at once: gated, limited in rate and in depth, also through other servers, cancelled with the turn; `!stream` shows what they say while they say it.

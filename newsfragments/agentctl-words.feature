@@ -1,1 +1,0 @@
-`agentctl` shows its help in groups, tells its `--version`, lists for programs with `--json`, draws tables on a terminal, and completes its words in bash, zsh and fish (`agentctl completion SHELL`). `doctor` takes `--cacert`, and says where no agent answers but a plain Ollama; `port-list` shows an endpoint that beats the port.

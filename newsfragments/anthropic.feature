@@ -1,1 +1,0 @@
-Models of type `ANTHROPIC` speak the Messages API: streaming, tools, thinking and pictures.

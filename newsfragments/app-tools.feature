@@ -1,1 +1,0 @@
-With `client_tools: on`, an app's own tools join the agent's: the model's calls reach the app in its dialect, streamed or not, and the results that it sends carry the turn on, after a restart too. `client_system: append` shows the model the app's system prompt behind the agent's own.

@@ -1,1 +1,0 @@
-`callers` in `plugins-enabled.json` says in one place who somebody is and what they may do: key or networks, rights, models, tools, gates, rate and budget, and how their app is treated. `api_keys` and `key_commands` go on as its short form.

@@ -1,1 +1,0 @@
-Commands stand at the beginning of a message, and all of them must be known, or the message is a prompt as it stands. What holds for everybody (`!maxctx`, `!maxusers`, `!sessiontimeout`, limits, `!llm_call`, `!llm_timeout`, `!sysprompt reload`, deleting the session of another) takes the operator.

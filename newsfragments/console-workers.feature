@@ -1,1 +1,0 @@
-With several workers the console shows and reaches all of them, `agentctl trace` and `log` too; it stops answers, switches models, names nodes, and shows profiles and what they have used of their budgets.

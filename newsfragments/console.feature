@@ -1,1 +1,0 @@
-A console for the operator at `/console` (`agentctl console` opens it): live streams, turns, sessions, models, gates, callers and charts of the last hour, and questions for leave that can be answered there while the phone waits. `agentctl trace` and `agentctl log -f` tell the same in a terminal.

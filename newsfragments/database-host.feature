@@ -1,1 +1,0 @@
-Files and programs of the database's machine, its accounts and other sessions, and statements that cannot be judged have gates of their own (`__host__`, `__accounts__`, `__unknown__`), which `*` does not open. `!always` on such a statement allows only that statement.

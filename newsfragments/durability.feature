@@ -1,1 +1,0 @@
-`durability: power` has every answered turn survive a power cut as well.

@@ -1,1 +1,0 @@
-An answer that a filter stopped, or that the model refused or paused, says so to the user, ends with that word of the client's dialect (`content_filter`, `refusal`, `pause_turn`, `incomplete_details`), and is marked as cut in the history.

@@ -1,1 +1,0 @@
-Errands of apps that are in no list are known by their shape: a system prompt of who gives chats their names, a title or a form of answer about a quoted chat asked for by a schema, an instruction behind a whole chat. They are answered apart and kept nowhere.

@@ -1,1 +1,0 @@
-The errands of many more apps are known, in every dialect, streamed or not, and never touch a session: titles of Claude Code, codex, opencode, LibreChat, Cherry Studio, LobeChat, big-AGI, NextChat, Page Assist, Zed, Continue and VS Code, qwen-code's memory agent, aider's commit messages, the summaries of coding clients, and what has the shape of an errand.

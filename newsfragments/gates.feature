@@ -1,1 +1,0 @@
-Tools ask before they touch anything: gates by tool, group and table for each session (`!autogate`, `!autoAIdb`, `!autoAISysPrompt`), defaults in `gate-defaults.json`, rate limits by category, and rights to chat commands by API key.

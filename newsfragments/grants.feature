@@ -1,1 +1,0 @@
-A profile says which models and tools its callers may use, with which gates they begin, and how many messages and tokens are theirs in a while; who is over it gets a 429 with `Retry-After` before a turn starts.

@@ -1,1 +1,0 @@
-A request that holds what the agent does not use (`tools`, a system prompt) is told so in the header `X-Llamaproxy-Ignored`, and the operator in one line a client and day. A `tool_choice` that forces a tool is a 400 with the reason. Anthropic's `output_config` and `output_format` reach the model.

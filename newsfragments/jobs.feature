@@ -1,1 +1,0 @@
-`on_disconnect: detach` or `grace:SECONDS`, and `!detach on` for a session, let a turn go on after its client has left; the next message is told what came meanwhile. `!bg`, `!jobs`, `!resume` and `!stop N` begin, list, show and end such turns.

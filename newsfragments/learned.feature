@@ -1,1 +1,0 @@
-What an app asks for and a model refuses (`max_tokens`, `stop`, `temperature`, an effort, a form of JSON, a picture, a tool) costs that and not the turn: it is put otherwise or left out, which is learned once for each entry, with a line in the log.

@@ -1,1 +1,0 @@
-`"store": "postgresql://user@host/database"` keeps conversations in PostgreSQL, which several servers share: any of them takes any turn, one turn of a session at a time, and any of them may die. `/healthz` and `/readyz` tell load balancers whom to send requests to.

@@ -1,1 +1,0 @@
-MySQL and MariaDB are asked what a statement of `db_query` will touch before it runs: by its plan, by the trace of their optimizer, and by the plan's locks where they show them (MariaDB's `metadata_lock_info`).

@@ -1,1 +1,0 @@
-Pictures that a tool of an MCP server answers with reach models that see.

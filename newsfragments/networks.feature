@@ -1,1 +1,0 @@
-Web pages may use the server as with Ollama (`llama_origins`, `OLLAMA_ORIGINS`), names that a page has bent to the server's address are refused (`llama_hosts`), compressed bodies are read, and `Expect: 100-continue` is answered with the final word where the body is not wanted.

@@ -1,1 +1,0 @@
-The rest of Ollama's endpoints is there: what its command line asks about models and accounts, pulls of known models, embeddings, and think, format, num_predict and stop of a request are passed on to the model.

@@ -1,1 +1,0 @@
-The rest of OpenAI's endpoints is there: completions, embeddings (by a model entry with `"embedding": true`) and responses; `stop`, the token limits, `response_format` and `reasoning_effort` of a request are passed on to the model.

@@ -1,1 +1,0 @@
-Being the operator is shown with a key (`operator.key` in the home folder, made at the first start, `agentctl operator-key`); without one only who is beyond doubt at the server's own machine is taken for the operator, and nobody behind a proxy. `docs/rights.md` has the table.

@@ -1,1 +1,0 @@
-Tools of third parties get settings, variables, a folder of their own, and a start and a stop (`docs/plugins.md`). One that is enabled and gone, or broken, is told in a line at the start and by `agentctl doctor`.

@@ -1,1 +1,0 @@
-With `plugin_system_prompt`, models can read and change their own system prompt, once the user lets them.

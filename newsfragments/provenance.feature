@@ -1,1 +1,0 @@
-Every word of a message has an author now. What an app puts around a person's words (pages, files, tool results, reminders) reaches the model as fenced material and is never searched for commands; a table has the wrappers of Claude Code, codex, Open WebUI, Zed, Cline, Roo Code, aider, qwen-code, VS Code and others.

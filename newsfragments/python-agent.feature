@@ -1,1 +1,0 @@
-Agents written in Python are models of type `PYTHON`: any async generator, coroutine, generator or function.

@@ -1,1 +1,0 @@
-Callers, MCP servers and most of the front door's settings take effect while the server runs, with several workers as well; `agentctl` asks the running server and says what came of it, and a model whose entry is wrong now goes on as it was.

@@ -1,1 +1,0 @@
-A message that is sent again while its turn runs, or by a client library after a timeout or a lost connection, joins that turn and hears its answer from the beginning, instead of being run a second time.

@@ -1,1 +1,0 @@
-What a model's server adds to an answer and wants back (DeepSeek's and Kimi's `reasoning_content`, Gemini's `thought_signature`, Anthropic's signed thoughts, OpenRouter's `reasoning_details`) goes back to it in later turns and after a restart, and to no other server.

@@ -1,1 +1,0 @@
-Sessions can be named by what clients say of themselves: headers of Claude Code, codex and opencode (`client_header` in `session_by`), or fields such as `user`, `metadata` and `conversation` (`body_field`).

@@ -1,1 +1,0 @@
-`sessions_keep` has the server throw away conversations that nobody used for so many days, and the oldest of an address that has more than so many, or so many megabytes of them. By default it keeps all.

@@ -1,1 +1,0 @@
-`agentctl setup`, which `make run` begins with once, finds models that are there already, tries the chosen one, and sees to a free port. `agentctl model-test KEY` tells what a model can do, and what keeps it from answering.

@@ -1,1 +1,0 @@
-SIGTERM and Ctrl-C let running replies finish, save, and end the server with status 0; a second one hangs up. A start that fails says why in one line, as a daemon too, and `docs/llamaproxy.service` runs it under systemd.

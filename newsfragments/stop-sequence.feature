@@ -1,1 +1,0 @@
-Anthropic's dialect says which stop sequence ended an answer, where the model does.

@@ -1,1 +1,0 @@
-The server tells at its start what is odd in its files: keys that nobody reads with the nearest right one, plugins that cannot be found, missing keys of models, a host without `/v1`, broken lines of `.env`. A key that stands where its name belongs is refused, and a plugin's block at the top of `plugins-enabled.json` is understood.

@@ -1,1 +1,0 @@
-Tool calls that models write as text are read in the forms of all families that people run locally: Hermes, Qwen, Qwen3-Coder, Llama 3 and 4, Mistral, DeepSeek, Kimi, GLM, MiniMax, Granite, Phi, Gemma, Command, gpt-oss and others, with values converted by the tool's schema.
