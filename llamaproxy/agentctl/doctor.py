@@ -1,18 +1,16 @@
 """The subcommand that plays every client's part against a running server."""
 
 import os
-import re
 from argparse import Namespace
 
-from ..config import FrontDoor, Home, load_configuration, load_settings, operator_key
+from ..config import Home, load_configuration, operator_key
 from ..config.advice import advice
 from .command import AS_JSON, Refused, command, option
 from .printer import Printer, Sign
+from .running import address_here
 
 _WORKS = Sign("✓", "green", "works")
 _FAILS = Sign("✗", "red", "fails")
-_ENDPOINT = re.compile(r"(tcp6?|ssl):(?:port=)?(\d+)")
-_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}
 
 
 @command(
@@ -40,7 +38,7 @@ def doctor(home: Home, args: Namespace, printer: Printer) -> None:
     for line in () if args.json else oddities:
         printer.note(line)
     try:
-        server = server_at(args.url or address_of(load_settings(home).front_door), args.cacert)
+        server = server_at(args.url or address_here(home), args.cacert)
         server.reach()
     except BadURL as error:
         raise Refused(str(error)) from None
@@ -89,16 +87,3 @@ def _oddities(home: Home) -> list[str]:
         *troubles(config.tools, workshop),
         *strangers(config, home, load_tools(config.tools, workshop).fixed),
     ]
-
-
-def address_of(door: FrontDoor) -> str:
-    """The URL under which this machine reaches the server."""
-    host, port, scheme = door.llama_host, door.llama_port, "http"
-    if door.listen:
-        found = _ENDPOINT.match(door.listen)
-        if found is None:
-            raise Refused(f"the server listens on {door.listen}; say its URL: agentctl doctor URL")
-        scheme, port = "https" if found[1] == "ssl" else "http", int(found[2])
-        host = "::" if found[1] == "tcp6" else ""
-    host = _EVERYWHERE.get(host, host)
-    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"

@@ -1,13 +1,16 @@
 """The server of this home that runs, asked as its operator."""
 
+import re
 from typing import Any
 
 from msgspec import DecodeError, json
 
-from ..config import Home, load_settings, operator_key
+from ..config import FrontDoor, Home, load_settings, operator_key
 from ..config.occupancy import holder_of
 from .command import Refused
-from .doctor import address_of
+
+_ENDPOINT = re.compile(r"(tcp6?|ssl):(?:port=)?(\d+)")
+_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}
 
 
 def address_here(home: Home) -> str:
@@ -39,3 +42,16 @@ def ask(home: Home, method: str, path: str, body: Any = None) -> Any:
             f"{server} says: {read.get('error', answer.status) if isinstance(read, dict) else read}"
         )
     return read
+
+
+def address_of(door: FrontDoor) -> str:
+    """The URL under which this machine reaches the server."""
+    host, port, scheme = door.llama_host, door.llama_port, "http"
+    if door.listen:
+        found = _ENDPOINT.match(door.listen)
+        if found is None:
+            raise Refused(f"the server listens on {door.listen}; say its URL: agentctl doctor URL")
+        scheme, port = "https" if found[1] == "ssl" else "http", int(found[2])
+        host = "::" if found[1] == "tcp6" else ""
+    host = _EVERYWHERE.get(host, host)
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"

@@ -62,6 +62,10 @@ class Program(ProcessProtocol):
     def signal(self, number: signal.Signals) -> None:
         self._process.signalProcess(number.name.removeprefix("SIG"))
 
+    def enter(self, text: str) -> None:
+        """Types something at its terminal."""
+        self._process.write(text.encode())
+
     def close_input(self) -> None:
         """Tells it that nobody will type anything."""
         self._process.closeStdin()

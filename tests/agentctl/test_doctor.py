@@ -11,8 +11,8 @@ from twisted.internet.threads import deferToThread
 
 from llamaproxy.agentctl import cli
 from llamaproxy.agentctl.command import Refused
-from llamaproxy.agentctl.doctor import address_of
 from llamaproxy.agentctl.printer import Printer
+from llamaproxy.agentctl.running import address_of
 from llamaproxy.config import PLUGIN, FrontDoor, Home
 from tests.clients.live import LiveCase
 from tests.machine import free_port
