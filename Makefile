@@ -57,6 +57,8 @@ chaos: .venv/dev.stamp
 	$(BIN)/python -m chaos.fuzz --connections $(or $(CONNECTIONS),250000)
 	$(BIN)/python -m chaos.kills --rounds $(or $(ROUNDS),100)
 	$(BIN)/python -m chaos.clocks --steps $(or $(STEPS),200)
+	$(BIN)/python -m chaos.phones --rounds $(or $(ROUNDS),100)
+	$(BIN)/python -m chaos.phones --rounds $(or $(ROUNDS),100) --store postgres
 
 clean:
 	rm -rf .venv $(addsuffix /node_modules,$(NODE_FOLDERS)) tests/apps/node_modules tests/apps/.venv* build dist *.egg-info _trial_temp* .mypy_cache .ruff_cache

@@ -245,15 +245,16 @@ class Office:
 
 
 async def play(
-    rounds: int, phones: int, seed: int, postgres: Postgres | None, watch: Callable[[int], None]
+    rounds: int, phones: int, seed: int, postgres: Postgres | None, watch: Callable[[Office], None]
 ) -> tuple[Counter[str], list[str]]:
     """Plays that many rounds; the counts, and what was not as it must be."""
     office = Office(phones, Random(seed), postgres)
     await office.open()
     try:
-        for done in range(rounds):
+        for _ in range(rounds):
             await office.round()
-            watch(done + 1)
+            office.counts["rounds"] += 1
+            watch(office)
     finally:
         await office.close()
     return office.counts, office.problems
@@ -273,18 +274,14 @@ def main() -> None:
         sys.exit(str(missing))
     status = [1]
 
-    async def run() -> None:
-        counts, problems = await play(
-            options.rounds,
-            options.phones,
-            options.seed,
-            postgres,
-            lambda done: print(f"\r{done}", end="", file=sys.stderr),
-        )
+    def tell(office: Office) -> None:
+        counts = ", ".join(f"{count:,} {name}" for name, count in sorted(office.counts.items()))
         print(
-            f"\r{options.rounds} rounds with {options.store}, seed {options.seed}: {len(problems)} problems"
+            f"{len(office.problems)} problems with {options.store}, seed {options.seed}: {counts}", flush=True
         )
-        print(", ".join(f"{count:,} {name}" for name, count in sorted(counts.items())))
+
+    async def run() -> None:
+        _, problems = await play(options.rounds, options.phones, options.seed, postgres, tell)
         print("\n".join(problems[:20]))
         status[0] = int(bool(problems))
 

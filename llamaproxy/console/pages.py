@@ -76,14 +76,14 @@ class Pages(Resource):
         self._base = base
         self._door = door
         # For the operator, who looks and changes.
-        self._views: Mapping[str, Answering] = {**views.table, "/console/me": self._me}
-        self._changes: Mapping[str, Answering] = {
+        self.views: Mapping[str, Answering] = {**views.table, "/console/me": self._me}
+        self.changes: Mapping[str, Answering] = {
             **changes.table,
             "/console/pair": arrivals.invite,
             "/console/leave": self._leave,
         }
         # For whoever has a link, and for programs that show the operator's key.
-        self._entrances: Mapping[str, Answering] = {
+        self.entrances: Mapping[str, Answering] = {
             "/console/enter": self._enter,
             "/console/link": self._link,
             PAIR: arrivals.arrive,
@@ -132,18 +132,18 @@ class Pages(Resource):
             return files.send(request, OPEN[path])
         _check_site(request)
         request.setHeader(b"cache-control", b"no-store")
-        if path in self._entrances and writes:
-            return self._entrances[path](request)
-        if path in self._views and reads:
+        if path in self.entrances and writes:
+            return self.entrances[path](request)
+        if path in self.views and reads:
             self._admit(request)
-            return self._views[path](request)
-        if path in self._changes and writes:
+            return self.views[path](request)
+        if path in self.changes and writes:
             visit = self._admit(request)
             if visit is not None and not may_change(request, visit):
                 raise Forbidden("A change has to come from the console's own page.")
-            return self._changes[path](request)
-        allowed = ["GET", "HEAD"] if path in {*self._views, *OPEN, CONSOLE} else []
-        allowed += ["POST"] if path in {*self._changes, *self._entrances} else []
+            return self.changes[path](request)
+        allowed = ["GET", "HEAD"] if path in {*self.views, *OPEN, CONSOLE} else []
+        allowed += ["POST"] if path in {*self.changes, *self.entrances} else []
         if allowed:
             raise errors.WrongMethod(f"Method not allowed; this path takes {', '.join(allowed)}.", allowed)
         raise NotFound("There is nothing here.")

@@ -41,6 +41,10 @@ class Views:
         }
 
     async def _live(self, request: Intake) -> bytes:
+        if request.method == b"HEAD":
+            # It would wait for an end that does not come.
+            request.setHeader(b"content-type", b"text/event-stream")
+            return b""
         return await Feed(request, self._snapshot, self._clock, self._oversight.watch).carry()
 
     async def _trace(self, request: Intake) -> bytes:

@@ -56,10 +56,10 @@ class PagesCase(WebCase):
         super().setUp()
         self.take_house(self.house)
 
-    def take_house(self, house: Any) -> None:
+    def take_house(self, house: Any, guard: Guard | None = None) -> None:
         """Puts pages before a house."""
         self.house = house
-        guard = Guard(operator_key=KEY)
+        guard = guard or Guard(operator_key=KEY)
         self.front = Front(house, guard)
         self.files = FakeFiles()
         site, clock = self.front.site, house.clock
