@@ -2,6 +2,7 @@
 
 import http.server
 import io
+import json
 import threading
 from pathlib import Path
 from typing import Any
@@ -77,6 +78,23 @@ class OtherServerTests(AgentctlCase):
         port = free_port("127.0.0.1")
         self.met("port-set", PLUGIN, str(port))
         self.assertIn(f"http://127.0.0.1:{port}", self.refused("doctor"))
+
+    def test_what_is_odd_about_the_home_is_told_whether_its_server_runs_or_not(self) -> None:
+        self.met("port-set", PLUGIN, str(free_port("127.0.0.1")))
+        content = self.plugins()
+        content["enabled_plugins"] += ["plugin_fils", "plugin_search_tavily"]
+        content["max_usrs"] = 3
+        self.home.plugins_file.write_text(json.dumps(content))
+        self.home.gate_defaults_file.write_text('{"tools": {"serach": {"read": true}}}')
+        said = self.refused("doctor")
+        for expected in (
+            "did you mean plugin_files?",
+            "plugin_search_tavily is left out: it needs TAVILY_API_KEY",
+            "did you mean max_users?",
+            "did you mean search?",
+        ):
+            self.assertEqual(said.count(expected), 1, said)
+        self.assertNotIn("fils", self.refused("doctor", "http://127.0.0.1:1"))
 
     def test_address_follows_what_the_server_listens_on(self) -> None:
         for door, url in (
