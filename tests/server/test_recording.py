@@ -1,5 +1,7 @@
 import subprocess
 import sys
+from typing import Any
+from unittest import mock
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -23,9 +25,15 @@ class RecordingTests(SynchronousTestCase):
     def test_what_keeps_them_from_being_sent_is_told(self) -> None:
         self.assertIn("grpc", hindrance({**ENDPOINT, "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}) or "")
         self.assertIsNone(hindrance({"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}))
-        for missing in ("opentelemetry", "opentelemetry.exporter"):
-            self.patch(sys, "modules", {**sys.modules, missing: None})
-            self.assertIn("llamaproxy[otel]", hindrance(ENDPOINT) or "", missing)
+        # Of a package that is not there nothing is found; of one whose parent is not there not even that.
+        ways: list[dict[str, Any]] = [
+            {"return_value": None},
+            {"side_effect": ModuleNotFoundError("opentelemetry")},
+        ]
+        for looked_for in ways:
+            with mock.patch("llamaproxy.config.collector.find_spec", **looked_for):
+                self.assertIn("llamaproxy[otel]", hindrance(ENDPOINT) or "")
+        self.assertIsNone(hindrance(ENDPOINT))
 
     def test_opentelemetry_is_loaded_only_where_a_collector_is_named(self) -> None:
         program = (
