@@ -87,6 +87,10 @@ def qr(home: Home, args: Namespace, printer: Printer) -> None:
     else:
         answer = ask(home, "POST", "pair", {"commands": args.commands})
         url = answer["url"]
+        if "://127." in url or "://[::1]" in url:
+            printer.note(
+                "the server listens on this machine alone, where no phone reaches it; see llama_host"
+            )
         words = "It works once, within ten minutes, and makes a profile that caller-list shows."
     printer.line(letters(url, coloured=printer.is_terminal))
     printer.line(url)

@@ -74,6 +74,7 @@ class Door(Service):
         assert self._listening is not None
         self._port = await self._listening
         limit_unsent(self._port, KERNEL_BUFFER)
+        self._site.bound = getattr(self._port.getHost(), "host", "")
 
     async def _drain(self) -> None:
         if self._health is not None:

@@ -327,6 +327,8 @@ class FrontSite(Site):
         self.max_body_bytes = max_body_bytes
         self.connections: set[FrontChannel] = set()
         self.meters = Meters(reactor)
+        # The address that it listens on, "" for all.
+        self.bound = ""
         # Whether there is a page for who opens the bare address.
         self.has_pages = False
         # The text of `/metrics` where it is not about this process alone.

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from llamaproxy.console import places
 from llamaproxy.console.pairing import LINK_LASTS
 from llamaproxy.seams.errors import AgentError
 from llamaproxy.seams.oversight import Reloaded
@@ -91,6 +92,24 @@ class PairingTests(PagesCase):
         ):
             self.assertEqual(self.arrive(code, **headers).code, 403, headers)
         self.assertEqual(self.arrive(code, Origin="http://phone").code, 200)
+
+    def test_address_is_one_that_a_phone_can_use(self) -> None:
+        self.patch(places, "reachable_addresses", lambda bound: [bound or "10.0.0.7"])
+        for at, host, bound, base in (
+            ("10.0.0.1", "server.lan:11434", "", "http://server.lan:11434"),
+            ("127.0.0.1", "localhost:11434", "", "http://10.0.0.7:11434"),
+            ("127.0.0.1", "127.0.0.1:11434", "127.0.0.1", "http://127.0.0.1:11434"),
+            ("127.0.0.1", "127.0.0.1:11434", "fd00::7", "http://[fd00::7]:11434"),
+            # Through a proxy on the server's machine.
+            ("127.0.0.1", "chat.home.arpa", "", "https://chat.home.arpa"),
+        ):
+            self.front.site.bound = bound
+            proto = "https" if host == "chat.home.arpa" else "http"
+            lines = f"POST /console/pair HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {KEY}\r\n"
+            lines += f"X-Forwarded-Proto: {proto}\r\nContent-Length: 2\r\n\r\n{{}}"
+            wire = self.front.connect(at=at)
+            wire.channel.dataReceived(lines.encode())
+            self.assertEqual(wire.response().json()["url"].partition("/pair#")[0], base)
 
     def test_what_is_no_code_is_told(self) -> None:
         for body in (b"", b"[]", b'{"code": 1}', b'{"name": "x"}', b'{"code": "\\ud83d"}', b"\xff"):

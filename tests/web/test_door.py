@@ -4,6 +4,7 @@ import socket
 from pathlib import Path
 from typing import Any, cast
 
+from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.error import ConnectionDone
 from twisted.python.failure import Failure
@@ -22,6 +23,9 @@ class Port:
 
     def listen(self, factory: Any) -> Deferred["Port"]:
         return succeed(self)
+
+    def getHost(self) -> IPv4Address:
+        return IPv4Address("TCP", "127.0.0.1", 11434)
 
     def stopListening(self) -> None:
         self.closed = True
