@@ -101,6 +101,9 @@ def names_with_columns(tree: exp.Expr) -> Iterator[tuple[str, str]]:
     for alias in tree.find_all(exp.TableAlias):
         if alias.columns:
             yield alias.name.lower(), ""
+    for kind in tree.find_all(exp.DataType):
+        if kind.expressions and isinstance(kind.this, exp.DataType.Type):  # enum ('a', 'b')
+            yield str(kind.this.value).lower(), ""
     for schema in tree.find_all(exp.Schema):
         if isinstance(schema.this, exp.Table):
             yield schema.this.name.lower(), schema.this.db.lower()

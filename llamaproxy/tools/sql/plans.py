@@ -52,7 +52,7 @@ _SYNTAX = 1064
 # Errors that quote what stands in the statement, and no values: unknown names, wrong counts, lacking rights.
 _QUOTES_NOTHING = frozenset(
     {1044, 1046, 1048, 1049, 1051, 1052, 1054, 1055, 1060, 1064, 1066, 1109, 1110, 1136, 1140, 1142, 1143, 1146, 1222}
-    | {1241, 1247, 1305, 1345, 1347, 1348, 1356, 1364, 1370, 1394, 1442, 1747, 1792, 4124}
+    | {1241, 1247, 1253, 1305, 1345, 1347, 1348, 1356, 1364, 1370, 1394, 1442, 1747, 1792, 4124}
 )  # fmt: skip
 _TEXT = re.compile(r"'(?:[^'\\]|\\.|'')*+'", re.DOTALL)
 _NAME = re.compile(r"(`(?:[^`]|``)++`(?:\.`(?:[^`]|``)++`)*+)(\(?)")

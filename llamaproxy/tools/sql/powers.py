@@ -50,7 +50,7 @@ _HOST_WORD = re.compile(
 _ACCOUNTS_WORD = re.compile(
     r"grant|revoke|kill|processlist|password|privileges|identified|authorization|role|reassign"
     r"|pg_(terminate|cancel)_backend|pg_stat_get_(activity|backend\w*)|pg_stat_activity|pg_shadow|pg_authid"
-    r"|pg_user\w*|pg_roles|slaves?|replicas?|master|binary|binlog|relaylog|log_status|profiles?|innodb"
+    r"|pg_user\w*|pg_roles|slaves?|replicas?|master|binary|binlog|relaylog|log_status|profiles?"
     r"|pg_lock_status|pg_prepared_\w+|pg_cursor|pg_show_\w+|pg_signal_\w+|general_log|slow_log|global_priv"
     r"|performance_schema"
 )

@@ -99,6 +99,12 @@ class Words:
             if bracket != "(" or not number:
                 continue
             token, word = self.tokens[number - 1], self.lower[number - 1]
+            if (
+                number > 1
+                and self.lower[0] in ("create", "alter")
+                and self.lower[number - 2] in ("index", "key")
+            ):
+                continue  # the name of an index
             quoted = token.token_type == TokenType.IDENTIFIER
             if not quoted and (word.split()[-1] in SYNTAX or not (word[0].isalpha() or word[0] == "_")):
                 continue

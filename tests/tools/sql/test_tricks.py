@@ -88,7 +88,7 @@ class PostgresTricks(PostgresGated, _Tricks):
     async def test_values_that_are_stored_apart_are_those_of_their_table(self) -> None:
         [[name]] = self.server.query(
             "SELECT t.relname::text FROM pg_class t JOIN pg_class s ON s.reltoastrelid = t.oid "
-            "WHERE s.relname = 'secrets'"
+            "WHERE s.oid = 'public.secrets'::regclass"
         )
         for only_database in (False, True):
             with self.assertRaisesRegex(ToolError, "read table secrets"):
