@@ -70,6 +70,8 @@ def read_trail(messages: Sequence[Said]) -> Trail:
 def _opening(pieces: Sequence[Raw]) -> str | None:
     if not pieces:
         return None
+    if len(pieces) == 1:
+        return opening_of(text_of(pieces[0], without=_THOUGHTS))
     return opening_of("\n".join(text_of(piece, without=_THOUGHTS) for piece in pieces))
 
 
@@ -82,4 +84,7 @@ def _texts_as_json(content: Raw) -> list[bytes]:
         pieces = texts_of(content)
     except UNREADABLE:
         return [bytes(content)]
+    # As nearly all are.
+    if len(pieces) == 1:
+        return [encode(own_words(pieces[0]))]
     return [*map(encode, apart(own_words(piece) or None for piece in pieces) or [""])]
