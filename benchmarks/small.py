@@ -1,7 +1,9 @@
-"""Requests that need no model: how many of them one core answers in a second."""
+"""Small requests, with and without a model: how many of them one core answers in a second."""
 
 import select
 import socket
+from collections.abc import Iterator
+from itertools import count, repeat
 from time import monotonic
 
 from .clients import address_of
@@ -16,15 +18,19 @@ VERSION, TAGS = get("/api/version"), get("/api/tags")
 
 
 class _Connection:
-    """Asks the same thing again and again."""
+    """Asks one thing after the other."""
 
-    def __init__(self, number: int, port: int, request: bytes) -> None:
+    def __init__(self, number: int, port: int, requests: Iterator[bytes]) -> None:
         self.socket = socket.socket()
         self.socket.bind((address_of(number), 0))
         self.socket.connect(("127.0.0.1", port))
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.request = request
+        self._requests = requests
         self._answer = b""
+
+    def ask(self) -> None:
+        """Sends the next request."""
+        self.socket.sendall(next(self._requests))
 
     def received(self) -> bool:
         """Reads; whether an answer is complete, and the next one asked for."""
@@ -37,19 +43,25 @@ class _Connection:
         complete = len(body) >= int(length.split(b"\r\n")[0]) if sized else body.endswith(b"0\r\n\r\n")
         if complete:
             self._answer = b""
-            self.socket.sendall(self.request)
+            self.ask()
         return complete
 
 
-def rate(server: Server, request: bytes) -> tuple[float, float, float]:
+def turns() -> Iterator[bytes]:
+    """Messages whose answer is two tokens; no two are the same, as that would be noticed."""
+    for number in count():
+        yield post("/api/chat", {"model": "m", "messages": [{"role": "user", "content": f"go {number}"}]})
+
+
+def rate(server: Server, requests: Iterator[bytes]) -> tuple[float, float, float]:
     """Requests a second, requests for each second of the server's processor time, and the clients' own share."""
     connections = {}
     epoll = select.epoll()
     for number in range(CONNECTIONS):
-        connection = _Connection(number, server.port, request)
+        connection = _Connection(number, server.port, requests)
         connections[connection.socket.fileno()] = connection
         epoll.register(connection.socket, select.EPOLLIN)
-        connection.socket.sendall(request)
+        connection.ask()
 
     def ask_for(seconds: float) -> tuple[int, float]:
         begin, answers = monotonic(), 0
@@ -71,18 +83,19 @@ def run() -> str:
     peers, notes = available_peers()
     rows: list[tuple[str, float, float, float]] = []
     with upstream() as source:
-        with llamaproxy(source.port, ["0x0"]) as server:
+        with llamaproxy(source.port, ["0x2"]) as server:
             body = {"model": "m", "messages": [{"role": "user", "content": "!help"}]}
-            for name, request in (
-                ("/api/version", VERSION),
-                ("/api/tags", TAGS),
-                ("!help, streamed", post("/api/chat", body)),
-                ("!help, whole", post("/api/chat", {**body, "stream": False})),
+            for name, requests in (
+                ("/api/version", repeat(VERSION)),
+                ("/api/tags", repeat(TAGS)),
+                ("!help, streamed", repeat(post("/api/chat", body))),
+                ("!help, whole", repeat(post("/api/chat", {**body, "stream": False}))),
+                ("a turn of two tokens", turns()),
             ):
-                rows.append((f"llamaproxy {name}", *rate(server, request)))
+                rows.append((f"llamaproxy {name}", *rate(server, requests)))
         if relay in peers:
             with relay(source.port, "0x0") as server:
-                rows.append(("Starlette /api/version", *rate(server, VERSION)))
+                rows.append(("Starlette /api/version", *rate(server, repeat(VERSION))))
     usual = rows[-1][2] if relay in peers else 0.0
     columns = [f"{CONNECTIONS} connections", "requests/s", "requests/CPU s", "x Starlette", "client CPU"]
     cells = [
