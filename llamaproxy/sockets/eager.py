@@ -72,6 +72,8 @@ def release(transport: ITransport) -> None:
     """Ends a TCP transport, but not its connection: another process has the socket, too, and goes on with it."""
     assert isinstance(transport, Connection)
     transport._shouldShutdown = False
+    # The reactor may have found it ready to be written in the same look as to be read, which ended it.
+    transport.doWrite = lambda: None  # type: ignore[method-assign]
     transport.connectionLost(Failure(CONNECTION_DONE))
 
 

@@ -30,6 +30,12 @@ WHOLE_LIMIT = 32 * 1024 * 1024
 PUNCTUAL = 0.01
 
 
+class TooLong(AgentError):
+    """The reply is longer than what is kept of one; asked again, it would be so again."""
+
+    status, code = 424, "reply_too_long"
+
+
 def hang_up(request: Intake) -> None:
     """Drops the connection now, unsent bytes and all."""
     # The channel is gone once the client is.
@@ -321,7 +327,7 @@ class WholeReply(Outlet):
         if self._size > WHOLE_LIMIT and not self._ended:
             assert self._reply is not None
             self._reply.stopProducing()
-            self.replyFailed(Failure(AgentError("The reply is too long to be sent whole; ask for a stream.")))
+            self.replyFailed(Failure(TooLong("The reply is too long to be sent whole; ask for a stream.")))
 
     def replyFinished(self, end: ReplyEnd) -> None:
         """The body."""

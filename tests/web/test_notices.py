@@ -9,6 +9,7 @@ from twisted.web.http_headers import Headers
 from twisted.web.test.requesthelper import DummyRequest
 
 from llamaproxy.models.upstream.refusals import refusal
+from llamaproxy.web import streaming
 from llamaproxy.web.notices import DAY, MOST_CLIENTS, Notices
 from tests.support import Front, House, Response, ScriptedModel
 
@@ -211,6 +212,17 @@ class FinalTests(NoticeCase):
                     self.assertIn("no such thing", response.body.decode())
                     if path.startswith("/v1"):
                         self.assertEqual(response.headers["x-should-retry"], "false")
+
+    def test_reply_that_is_too_long_to_be_kept_whole_is_no_failure_of_the_server(self) -> None:
+        self.patch(streaming, "WHOLE_LIMIT", 100)
+        for path in (RESPONSES, MESSAGES, OLLAMA, CHAT):
+            wire = self.front.connect()
+            wire.send("POST", path, body(path))
+            self.house.calls[-1].say("x" * 60, "y" * 60)
+            response = wire.response()
+            self.assertEqual(response.code, 424, path)
+            self.assertIn("too long to be sent whole", response.body.decode())
+            self.assertTrue(self.house.calls[-1].cancelled)
 
     def test_codex_is_told_in_a_status_that_it_does_not_repeat(self) -> None:
         wire = self.front.connect()

@@ -134,6 +134,18 @@ class OwnerTests(HandoverCase):
         (session,) = self.there.house.agent.parts.sessions
         self.assertEqual(session.session_id, f"llama-{self.theirs}")
 
+    async def test_connection_that_was_ready_for_writing_as_well_goes_without_a_word(self) -> None:
+        peer = await self.connect(self.theirs)
+        await until(lambda: bool(self.here.site.connections))
+        (channel,) = self.here.site.connections
+        transport: Any = channel.transport
+        peer.transport.write(self.request("hello"))
+        await until(lambda: not self.here.site.connections)
+        # As the reactor does after the reading of a socket that is ready for both.
+        self.assertIsNone(transport.doWrite())
+        self.there.handover.serve(self.there.site)
+        await self.answer(self.there, peer, "from there")
+
     async def test_header_that_nobody_can_read_is_answered(self) -> None:
         self.there.handover.serve(self.there.site)
         for name in ("X-Llamaproxy-Depth", "Host", "Forwarded", "Authorization", "Origin"):
