@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
+from secrets import token_hex
 from typing import Any, NamedTuple, TextIO
 
 from ..seams.visible import discreet, visible
@@ -13,7 +14,9 @@ from .rows import Row
 
 _COLOURS = {"red": 31, "green": 32, "yellow": 33, "cyan": 36, "grey": 90}
 _BAR_WIDTH = 30
-_COLOUR = re.compile(r"(\x1b\[\d{1,3}m)")
+# Of colours of our own; what is told cannot have it, and so has no colours.
+_OWN = token_hex(8)
+_COLOUR = re.compile(rf"\x1b{_OWN}\[(\d+)m")
 
 
 class Sign(NamedTuple):
@@ -81,8 +84,9 @@ class Printer:
     def refused(self, text: str) -> None:
         """The request is not met; goes to the error stream."""
         self._out.flush()
-        first, _, more = _harmless(text).partition("\n")
-        print(self._paint(self._err, "red", f"✗ {first}"), *more.splitlines(), sep="\n  ", file=self._err)
+        first, _, more = text.partition("\n")
+        lines = _harmless(f"{self._paint(self._err, 'red', f'✗ {first}')}\n{more}").splitlines()
+        print(*lines, sep="\n  ", file=self._err)
 
     def sign(self, sign: Sign) -> str:
         """The sign's symbol, coloured."""
@@ -101,7 +105,7 @@ class Printer:
     def ask(self, question: str, default: str = "") -> str:
         """What a person types; the default if that is nothing."""
         hint = f" [{default}]" if default else ""
-        print(f"{self._paint(self._out, 'cyan', _harmless(question + hint))} ", end="", file=self._out)
+        print(_harmless(f"{self._paint(self._out, 'cyan', question + hint)} "), end="", file=self._out)
         self._out.flush()
         typed = sys.stdin.readline()
         if not typed:
@@ -136,10 +140,12 @@ class Printer:
 
     def _paint(self, stream: TextIO, colour: str, text: str) -> str:
         plain = not stream.isatty() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
-        return text if plain or not colour else f"\x1b[{_COLOURS[colour]}m{text}\x1b[0m"
+        return text if plain or not colour else f"\x1b{_OWN}[{_COLOURS[colour]}m{text}\x1b{_OWN}[0m"
 
 
 def _harmless(text: str) -> str:
     """The text without passwords, and without what acts on a terminal but for colours of our own."""
     pieces = _COLOUR.split(discreet(text))
-    return "".join([piece if place % 2 else visible(piece, lines=True) for place, piece in enumerate(pieces)])
+    return "".join(
+        [f"\x1b[{piece}m" if place % 2 else visible(piece, lines=True) for place, piece in enumerate(pieces)]
+    )

@@ -54,6 +54,14 @@ class ColourTests(AgentctlCase):
         cli.run(self.home, ["nope"], Printer(io.StringIO(), terminal))
         self.assertTrue(terminal.getvalue().startswith("\x1b[31m✗"))
 
+    def test_what_is_told_brings_no_colours_of_its_own(self) -> None:
+        terminal = Terminal()
+        printer = Printer(terminal, terminal)
+        for tell in (printer.line, printer.done, printer.refused, printer.heading, printer.note):
+            tell("a\x1b[8mhidden\x1b[0m")
+        self.assertEqual(terminal.getvalue().count("a\\x1b[8mhidden\\x1b[0m"), 5)
+        self.assertNotIn("\x1b[8m", terminal.getvalue())
+
     def test_no_color_and_pipes_are_plain(self) -> None:
         os.environ["NO_COLOR"] = "1"
         self.assertNotIn("\x1b", self.disable())
