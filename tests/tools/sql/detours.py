@@ -254,7 +254,6 @@ _SQLITE = [
     "CREATE VIRTUAL TABLE peek USING dbstat(main)",
     "CREATE VIRTUAL TABLE peek USING sqlite_dbpage",
     "CREATE VIRTUAL TABLE peek USING csv(filename='/etc/passwd')",
-    "CREATE VIRTUAL TABLE secrets_content USING fts3(a)",
     "SELECT rtreenode(2, data) FROM places_node",
     "SELECT rtreecheck('places')",
     "SELECT rtreecheck('main', 'places')",
