@@ -1,6 +1,6 @@
 # make run        everything from a bare checkout to a server in the foreground
 # make test       everything from a bare checkout to the tests, but for those of the apps
-# make test-apps  the coding apps, really run: installs a gigabyte of them into tests/apps
+# make test-apps  the coding apps and Home Assistant, really run: installs two gigabytes of them into tests/apps
 # make lint       ruff and mypy
 # make bench      the benchmarks; one of them with NAME=...
 # make soak       an hour of steady work, and whether memory, descriptors and threads stay flat; shorter with MINUTES=...

@@ -272,6 +272,33 @@ class OnTests(AppToolCase):
             self.house.calls[-1].answer("Done.")
             app.calls(wire.response())
 
+    def test_results_that_are_sent_again_after_a_crash_go_on_from_there(self) -> None:
+        for app in self.each():
+            [(call_id, name, _)] = self.called(app)
+            app.result(call_id, name, "it is on")
+            self.ask(app)
+            self.house.agent = self.house.new_agent()
+            self.front = Front(self.house, Guard(allowance=ON))
+            wire = self.ask(app)
+            self.assertEqual(self.results(), ["it is on"])
+            self.house.calls[-1].answer("The lamp is on.")
+            self.assertEqual(app.calls(wire.response()), [])
+            app.say("thanks")
+            self.ask(app)
+            roles = [role for role, _ in self.house.calls[-1].prompt()]
+            self.assertEqual(roles, ["user", "assistant", "tool", "assistant", "user"], app.path)
+
+    def test_results_of_something_else_after_a_crash_are_refused(self) -> None:
+        for app in self.each():
+            [(call_id, name, _)] = self.called(app)
+            app.result(call_id, name, "it is on")
+            self.ask(app)
+            self.house.agent = self.house.new_agent()
+            self.front = Front(self.house, Guard(allowance=ON))
+            app.history.pop()
+            app.result("call_nobody", "turn_off", "off")
+            self.assertIn("No call of a tool waits", self.refusal(app))
+
     def test_result_is_never_a_command(self) -> None:
         for app in self.each():
             [(call_id, name, _)] = self.called(app)

@@ -160,6 +160,13 @@ class Conversation:
         exchange = parked.exchange if parked is not None and not parked.code else None
         if exchange is not None and not await self._journal.restore(session, exchange):
             exchange = None
+        if exchange is None and (cut_off := self._journal.cut_off(session, asked.app.results)) is not None:
+            unpark(session)
+            await self._save(session)
+            cut_off.key = session.model
+            cut_off.options = asked.options
+            await self._carry_on(session, cut_off, turn)
+            return
         bench = self._means.bench
         if (
             parked is None

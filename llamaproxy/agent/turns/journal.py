@@ -9,6 +9,7 @@ from functools import partial
 
 from twisted.internet.defer import Deferred
 
+from ...seams.apps import AppResult
 from ...seams.errors import NotYetStored
 from ...seams.interfaces import ISessionStore
 from ...seams.types import Message
@@ -73,6 +74,24 @@ class Journal:
             messages = tuple(session.messages)
         exchange.messages += messages[len(messages) - missing :]
         return True
+
+    def cut_off(self, session: Session, results: Sequence[AppResult]) -> Exchange | None:
+        """The turn that these results of an app's tools belong to, and that a crash cut off once it had them."""
+        messages = session.messages
+        if not (messages and messages[-1].role == "tool"):
+            return None
+        turn = messages[last_turn_start(messages) :]
+        calls = [call for message in turn for call in message.tool_calls]
+        if not all(
+            result.call_id in {call.id for call in calls}
+            if result.call_id
+            else result.name in {"", *(call.name for call in calls)}
+            for result in results
+        ):
+            return None
+        cut = Exchange(key="", messages=turn, begins=session.message_count - len(turn))
+        cut.stored = cut.taken = len(turn)
+        return cut
 
     async def close(self, session: Session) -> None:
         """Ends a turn that a crash cut off, if the history ends with one."""
