@@ -69,12 +69,17 @@ def patterns_in(value: Any, name: str, seen: set[int]) -> Iterator[tuple[str, re
     elif isinstance(value, tuple | list | set | frozenset):
         for field, item in zip(getattr(value, "_fields", [name] * len(value)), value, strict=True):
             yield from patterns_in(item, field, seen)
-    elif isinstance(value, type) and value.__module__.startswith("llamaproxy"):
+    elif isinstance(value, type) and _is_ours(value):
         for field, item in list(vars(value).items()):
             yield from patterns_in(item, field, seen)
-    elif type(value).__module__.startswith("llamaproxy"):
+    elif _is_ours(type(value)):
         for field in getattr(value, "__struct_fields__", None) or list(getattr(value, "__dict__", {})):
             yield from patterns_in(getattr(value, field, None), field, seen)
+
+
+def _is_ours(kind: type) -> bool:
+    # That of zope's own classes is no text.
+    return str(kind.__module__).startswith("llamaproxy")
 
 
 def ways(source: str) -> tuple[dict[str, set[str]], list[tuple[str, Any]]]:

@@ -91,7 +91,8 @@ def _described(rest: str, dialect: Dialect, names: Names, can_run: bool) -> Verd
             raise Doubt
         if not can_run and dialect == "mysql" and not _SHOWN.fullmatch(" ".join(words.lower)):
             raise Doubt
-        host = not can_run and dialect == "postgres" and any(map(_TELLING_SETTING.fullmatch, words.lower))
+        tells = any(_TELLING_SETTING.fullmatch(word) for word in words.lower)
+        host = not can_run and dialect == "postgres" and tells
         return Verdict(
             text=words.cleaned,
             shows=_unique(words.names(describing=True)),
