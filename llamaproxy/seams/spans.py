@@ -13,7 +13,9 @@ TRACESTATE = "tracestate"
 _PARENT = re.compile(
     rb"(?P<version>[0-9a-f]{2})-(?P<trace>[0-9a-f]{32})-(?P<span>[0-9a-f]{16})-(?P<flags>[0-9a-f]{2})(?P<more>-.{0,200})?"
 )
-_STATE = re.compile(rb"[\x20-\x7e\t]{1,512}")
+_STATE = re.compile(rb"[\x20-\x7e\t]+")
+# Bytes of it that are passed on.
+LONGEST_STATE = 512
 _SAMPLED = 1
 
 
@@ -63,5 +65,7 @@ def span_in(parents: Sequence[bytes], states: Sequence[bytes]) -> Span | None:
         trace_id=found["trace"].decode("ascii"),
         span_id=found["span"].decode("ascii"),
         sampled=bool(int(found["flags"], 16) & _SAMPLED),
-        state=state.decode("ascii").strip() if _STATE.fullmatch(state) else "",
+        state=state.decode("ascii").strip()
+        if len(state) <= LONGEST_STATE and _STATE.fullmatch(state)
+        else "",
     )
