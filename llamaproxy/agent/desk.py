@@ -127,9 +127,13 @@ class Desk:
     ) -> None:
         """Runs the turn that has the session to itself; what is to outlive its connection is written down."""
         await self._load(session, running)
-        if (told := self._claims.told_elsewhere(session, running, taken)) is not None:
-            running.reply.say(told.content)
+        told = None if running.again else self._claims.told_elsewhere(session, running, taken)
+        if told is not None:
+            # Who gave that answer may have died before it was heard, with what it told first.
+            if not await self._meanwhile.tell(session, running, turn):
+                running.reply.say(told.content)
             running.reply.finish()
+            await self._meanwhile.over(session, running)
             return
         for job in self._meanwhile.left_behind(session, running):
             await self._catch_up(session, running, job)
