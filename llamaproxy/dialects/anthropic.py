@@ -15,7 +15,7 @@ from ..seams.arguments import arguments_object, arguments_text
 from ..seams.errors import AgentError, BadRequest
 from ..seams.types import AgentEvent, Message, ModelInfo, Options, Reasoning, ReplyEnd, Text, ToolCall, Usage
 from .base import EVENT_STREAM, BlockEncoder, ChatRequest, message_of, named_event, quote, to_json
-from .body import Name, decode_body
+from .body import Entries, Name, decode_body
 from .brought import Brought
 from .fields import CommonFields, identity_of, ignored_of, is_there
 from .options import stop_texts
@@ -65,7 +65,7 @@ class _Body(CommonFields):
 
     model: Name | None = None
     max_tokens: Annotated[int, Meta(ge=1)] | None = None
-    messages: list[WireMessage] | None = None
+    messages: Entries[WireMessage] | None = None
     stream: bool | None = None
     stop_sequences: list[str] | None = None
     thinking: _Thinking | None = None
@@ -78,7 +78,7 @@ class _CountBody(Struct):
     """Body of POST /v1/messages/count_tokens; what is only weighed stays as it came."""
 
     model: Name | None = None
-    messages: list[WireMessage] | None = None
+    messages: Entries[WireMessage] | None = None
     system: Raw = Raw()
     tools: Raw = Raw()
 

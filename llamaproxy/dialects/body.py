@@ -24,6 +24,10 @@ T = TypeVar("T")
 # Names come back in every frame or in an error's text, so they must be short.
 Name = Annotated[str, Meta(max_length=256)]
 
+# Of messages in a chat, and of parts in a message: no app's chat comes near it, and each is looked at.
+MOST_ENTRIES = 20_000
+Entries = Annotated[list[T], Meta(max_length=MOST_ENTRIES)]
+
 
 def decode_body(body: bytes, decoder: Decoder[T]) -> T:
     """Decodes a request's body, with or without a byte order mark; raises BadRequest naming the field."""

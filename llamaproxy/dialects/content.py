@@ -9,7 +9,7 @@ from msgspec.json import Decoder
 
 from ..seams.errors import BadRequest
 from ..seams.types import Image, Material
-from .body import Name, decode
+from .body import Entries, Name, decode
 from .pictures import picture
 from .provenance import RESULT, runs, sort
 
@@ -54,7 +54,7 @@ class _Part(_File):
     content: Raw = _NULL
 
 
-_content: Decoder[str | list[_Part] | None] = Decoder(str | list[_Part] | None)
+_content: Decoder[str | list[_Part] | None] = Decoder(str | Entries[_Part] | None)
 
 
 class Said(Struct, frozen=True, kw_only=True):

@@ -5,6 +5,8 @@ from collections.abc import Collection
 from msgspec import DecodeError, Raw, Struct, ValidationError
 from msgspec.json import Decoder
 
+from .body import Entries
+
 # What decoding raises for a text that makes no sense.
 UNREADABLE = (ValidationError, DecodeError, UnicodeDecodeError, RecursionError)
 
@@ -16,7 +18,7 @@ class _Part(Struct):
     text: str | None = None
 
 
-_content: Decoder[str | list[_Part] | None] = Decoder(str | list[_Part] | None)
+_content: Decoder[str | list[_Part] | None] = Decoder(str | Entries[_Part] | None)
 
 
 def texts_of(content: Raw, *, without: Collection[str] = ()) -> list[str]:

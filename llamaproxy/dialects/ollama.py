@@ -15,7 +15,7 @@ from ..seams.arguments import arguments_object
 from ..seams.errors import AgentError, BadRequest
 from ..seams.types import ChatTurn, Options, ReplyEnd
 from .base import ChatRequest, FrameEncoder, message_of, quote, to_json
-from .body import Name, decode_body
+from .body import Entries, Name, decode_body
 from .brought import Brought
 from .fields import CommonFields, identity_of, ignored_of, is_there
 from .ollama_models import rfc3339
@@ -55,7 +55,7 @@ class _TurnBody(CommonFields):
 class _ChatBody(_TurnBody):
     """Body of POST /api/chat, as far as it is read."""
 
-    messages: list[WireMessage] | None = None
+    messages: Entries[WireMessage] | None = None
 
 
 class _GenerateBody(_TurnBody):

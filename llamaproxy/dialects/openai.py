@@ -17,7 +17,7 @@ from ..seams.arguments import arguments_text
 from ..seams.errors import AgentError, BadRequest
 from ..seams.types import ModelInfo, ReplyEnd, ToolCall, Usage
 from .base import COMMENT, EVENT_STREAM, ChatRequest, FrameEncoder, message_of, to_json
-from .body import Name, decode_body
+from .body import Entries, Name, decode_body
 from .brought import Brought
 from .fields import CommonFields, identity_of, ignored_of, is_there
 from .options import Format, Reasoning, read_options
@@ -42,7 +42,7 @@ class _ChatBody(CommonFields):
     """Body of POST /v1/chat/completions, as far as it is read."""
 
     model: Name | None = None
-    messages: list[WireMessage] | None = None
+    messages: Entries[WireMessage] | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     max_tokens: int | None = None

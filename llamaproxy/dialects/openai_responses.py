@@ -16,7 +16,7 @@ from ..seams.arguments import arguments_object, arguments_text
 from ..seams.errors import AgentError, BadRequest
 from ..seams.types import AgentEvent, ChatTurn, Reasoning, ReplyEnd, Text, ToolCall, Usage
 from .base import COMMENT, EVENT_STREAM, BlockEncoder, ChatRequest, message_of, named_event, quote, to_json
-from .body import Name, decode, decode_body
+from .body import Entries, Name, decode, decode_body
 from .brought import Brought
 from .fields import CommonFields, identity_of, ignored_of, is_there
 from .options import Format, read_options
@@ -43,7 +43,7 @@ class _Body(CommonFields):
     """Body of POST /v1/responses, as far as it is read or given back."""
 
     model: Name | None = None
-    input: str | list[_Item] | None = None
+    input: str | Entries[_Item] | None = None
     stream: bool | None = None
     max_output_tokens: int | None = None
     text: _TextOptions | None = None

@@ -11,6 +11,7 @@ from twisted.internet.error import ConnectionLost
 from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 
+from llamaproxy.dialects.body import MOST_ENTRIES
 from llamaproxy.seams.errors import BadRequest, Crowded
 from llamaproxy.web.bodies import LARGE, MOST_WAITING, THREADS, InThreads
 from tests.support import Front, Wire
@@ -30,6 +31,20 @@ PATHS: dict[str, dict[str, Any]] = {
 }
 
 
+MANY = [{"role": "user", "content": "a"}] * (MOST_ENTRIES + 1)
+PARTS = [{"role": "user", "content": [{"type": "text", "text": "a"}] * (MOST_ENTRIES + 1)}]
+ENDLESS = (
+    ("/api/chat", {"messages": MANY}),
+    ("/v1/chat/completions", {"messages": MANY}),
+    ("/v1/chat/completions", {"messages": PARTS}),
+    ("/v1/responses", {"input": MANY}),
+    ("/v1/responses", {"input": PARTS}),
+    ("/v1/messages", {"max_tokens": 9, "messages": MANY}),
+    ("/v1/messages", {"max_tokens": 9, "messages": PARTS}),
+    ("/v1/messages/count_tokens", {"messages": MANY}),
+)
+
+
 class Held:
     """Reads nothing until the test says so."""
 
@@ -47,6 +62,17 @@ class Held:
             done.callback(parse(body))
         except BadRequest:
             done.errback(Failure())
+
+
+class EndlessTests(WebCase):
+    """Each message and each part is looked at, so that their number has a bound, and not their size alone."""
+
+    def test_more_messages_or_parts_than_any_chat_has_are_refused_in_words(self) -> None:
+        for path, body in ENDLESS:
+            with self.subTest(path=path, keys=list(body)):
+                answer = Front(self.house).ask("POST", path, {"model": "m", **body})
+                self.assertEqual(answer.code, 400)
+                self.assertIn(f"array of length <= {MOST_ENTRIES}", answer.body.decode())
 
 
 class LargeTests(WebCase):
