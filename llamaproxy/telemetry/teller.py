@@ -101,16 +101,20 @@ class Teller:
         data = self._waiting.get()
         self._stopping.wait(self._gathering)
         with suppress(Empty):
-            for _ in range(AT_ONCE):
+            for left in reversed(range(AT_ONCE)):
                 if data is None:
                     return
                 yield data
-                data = self._waiting.get_nowait()
+                # What is taken out is told as well.
+                if left:
+                    data = self._waiting.get_nowait()
 
     def _send(self, spans: list[ReadableSpan]) -> None:
+        if not spans:
+            return
         self._words.text = ""
         try:
-            taken = not spans or self._exporter.export(spans) is SpanExportResult.SUCCESS
+            taken = self._exporter.export(spans) is SpanExportResult.SUCCESS
         except Exception as error:  # whatever an exporter comes up with
             taken, self._words.text = False, str(error)
         if not taken:

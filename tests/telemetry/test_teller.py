@@ -4,13 +4,14 @@ from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExport
 from opentelemetry.proto.trace.v1.trace_pb2 import Span as Told
 from opentelemetry.proto.trace.v1.trace_pb2 import Status
 from twisted.internet import reactor
+from twisted.internet.task import deferLater
 from twisted.logger import capturedLogs
 from twisted.trial.unittest import TestCase
 
 from llamaproxy.config.schema import ModelEntry
 from llamaproxy.seams.records import Attempt, Record, ToolUse
 from llamaproxy.seams.spans import Span
-from llamaproxy.telemetry.teller import MOST_WAITING, Teller
+from llamaproxy.telemetry.teller import AT_ONCE, MOST_WAITING, Teller
 from tests.machine import until
 
 from .collector import Collector, values
@@ -174,3 +175,28 @@ class TellerTests(TestCase):
         await late.stop()
         _, spans = await self.collector.came.get()
         self.assertEqual(len(spans), 4)
+
+    async def test_none_of_a_crowd_of_turns_is_forgotten(self) -> None:
+        crowd = 2 * AT_ONCE + 3
+        teller = Teller(
+            OTLPSpanExporter(f"{self.endpoint}/v1/traces"), lambda: ENTRIES, reactor, gathering=0.0
+        )
+        for _ in range(crowd):
+            teller.hear(Record(span=CAUSE))
+        teller.start()
+        count = 0
+        while count < crowd:
+            _, spans = await self.collector.came.get()
+            count += len(spans)
+        await teller.stop()
+        self.assertEqual(count, crowd)
+
+    async def test_the_end_of_the_server_says_nothing_of_a_collector_that_is_gone(self) -> None:
+        teller = Teller(OTLPSpanExporter("http://127.0.0.1:9", timeout=1), lambda: ENTRIES, reactor, 0.0)
+        teller.start()
+        with capturedLogs() as events:
+            teller.hear(Record(span=CAUSE))
+            await until(lambda: bool(events))
+            await teller.stop()
+            await deferLater(reactor, 0)
+        self.assertFalse([e for e in events if "taken again" in e["log_format"]])
