@@ -6,6 +6,7 @@ import sqlite3
 import tarfile
 from contextlib import closing
 from pathlib import Path
+from random import randbytes
 from time import time
 
 from llamaproxy.config import Home, Occupancy
@@ -137,6 +138,8 @@ class RestoreTests(AgentctlCase):
         link.type, link.linkname = tarfile.SYMTYPE, str(outside)
         hard.type, hard.linkname = tarfile.LNKTYPE, "/etc/passwd"
         device.type = tarfile.FIFOTYPE
+        never = tarfile.TarInfo("a")
+        never.pax_headers = {"mtime": "inf"}
         for entries in (
             [tarfile.TarInfo("../outside")],
             [tarfile.TarInfo("files/../../outside")],
@@ -147,12 +150,44 @@ class RestoreTests(AgentctlCase):
             [device],
             [tarfile.TarInfo("a"), tarfile.TarInfo("a/b")],
             [tarfile.TarInfo("a"), tarfile.TarInfo("a")],
+            [never],
+            [tarfile.TarInfo("server.lock")],
+            [tarfile.TarInfo("sessions.db-wal")],
+            [tarfile.TarInfo("./models/m.gguf")],
+            [tarfile.TarInfo(".restore-1/x")],
+            [tarfile.TarInfo("sessions.db/x")],
+            [tarfile.TarInfo("llm-models.json/x")],
         ):
             before = self.tree()
             self.packed(*((entry, b"" if entry.type != tarfile.REGTYPE else b"evil") for entry in entries))
             self.refused("restore", str(self.copy), "--replace")
             self.assertFalse(outside.exists())
             self.assertEqual(self.tree(), before, entries)
+
+    def test_an_archive_damaged_inside_is_refused_whatever_packed_it(self) -> None:
+        for packer in ("gz", "bz2", "xz"):
+            with tarfile.open(self.copy, f"w:{packer}") as archive:  # type: ignore[call-overload]  # a mode is a literal
+                for name in ("a", "b"):
+                    entry = tarfile.TarInfo(name)
+                    entry.size = 200_000
+                    archive.addfile(entry, io.BytesIO(randbytes(entry.size)))
+            damaged = bytearray(self.copy.read_bytes())
+            damaged[200_000:200_200] = bytes(200)
+            self.copy.write_bytes(damaged)
+            self.assertIn("neither", self.refused("restore", str(self.copy)), packer)
+            self.copy.unlink()
+
+    def test_files_of_people_are_copied_whatever_their_names(self) -> None:
+        self.copy.unlink(missing_ok=True)
+        kept = [self.home.path / "files" / name for name in ("poetry.lock", "my.pid", "notes-wal")]
+        kept[0].parent.mkdir(exist_ok=True)
+        for path in kept:
+            path.write_text("mine")
+        self.met("backup", str(self.copy), "--whole")
+        self.home = self.other
+        self.met("restore", str(self.copy))
+        for path in kept:
+            self.assertEqual((self.home.path / "files" / path.name).read_text(), "mine")
 
     def test_what_is_no_whole_backup_is_refused_and_changes_nothing(self) -> None:
         self.met("backup", str(self.copy), "--whole")
