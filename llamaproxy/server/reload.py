@@ -96,6 +96,9 @@ class Reloader:
         lines = [f"model '{key}': {problem}" for key, problem in fresh.config.registry.broken.items()]
         lines += [f"model '{key}' cannot be used: {problem}" for key, problem in broken.items()]
         kept = self._kept(fresh, broken)
+        for key in kept:
+            if key in fresh.back_ends:
+                self.retired.end(fresh.back_ends[key])
         lines += [f"model '{key}' goes on as it was" for key in kept]
         if later := at_next_start(self.config, fresh.config):
             lines.append(f"waits for the next start of the server: {', '.join(later)}")
@@ -135,6 +138,8 @@ class Reloader:
                 await back_end.start()
             except AgentError as error:
                 if key == fresh.default:
+                    for made in fresh.back_ends.values():
+                        self.retired.end(made)
                     raise
                 yield key, str(error)
 

@@ -41,6 +41,11 @@ class Retired:
             self._timer.cancel()
             self._timer = None
 
+    def end(self, back_end: IBackEnd) -> None:
+        """Stops one that no turn asks."""
+        stopped: Deferred[None] = back_end.stop()
+        stopped.addErrback(lambda failure: self.log.failure("while stopping a model", failure))
+
     def _look(self) -> None:
         self._timer = None
         running = set(self._turns)
@@ -50,10 +55,6 @@ class Retired:
                 self._leaving.append((name, back_end, turns))
             else:
                 del self._back_ends[name]
-                self._end(back_end)
+                self.end(back_end)
         if self._leaving:
             self._timer = self._clock.callLater(INTERVAL, self._look)
-
-    def _end(self, back_end: IBackEnd) -> None:
-        stopped: Deferred[None] = back_end.stop()
-        stopped.addErrback(lambda failure: self.log.failure("while stopping a model", failure))

@@ -7,7 +7,7 @@ from unittest import mock
 
 from msgspec import json
 from twisted.internet.address import IPv4Address
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import TestCase
 from twisted.web.test.requesthelper import DummyRequest
@@ -165,6 +165,31 @@ class ReloadTests(ReloadCase):
         self.clock.pump([5.0] * 3)
         self.assertEqual(stopped, [y])
         self.assertEqual(list(self.server.back_ends), ["x"])
+
+    async def test_models_that_are_not_taken_over_are_stopped(self) -> None:
+        kind = type(self.parts.backends["x"])
+        failing, stopped = {"x", "y"}, []
+
+        def start(model: Any) -> Deferred[None]:
+            return (
+                fail(AgentError("It cannot be imported.")) if model.info().key in failing else succeed(None)
+            )
+
+        def stop(model: Any) -> Deferred[None]:
+            stopped.append(model.info().key)
+            return succeed(None)
+
+        self.patch(kind, "start", start)
+        self.patch(kind, "stop", stop)
+        other = {**MODEL, "model_id": "other"}
+        self.models(z=MODEL, x=other)
+        self.assertFalse((await self.server.reloader.reload()).taken)
+        self.assertEqual(stopped, ["z", "x"])
+        stopped.clear()
+        self.models(x=MODEL, y=other)
+        self.assertTrue((await self.server.reloader.reload()).taken)
+        self.assertEqual(stopped, ["y"])
+        self.assertEqual(list(self.parts.backends), ["x", "y"])
 
     async def test_tools_for_the_system_prompt_come_and_go(self) -> None:
         enabled = ["plugin_proxy_llama", "plugin_system_prompt"]
