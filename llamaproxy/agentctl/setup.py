@@ -5,10 +5,12 @@ import re
 from argparse import Namespace
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from ..config import PLUGIN, Home, JsonFile, load_settings
 from ..config.checks import section
 from ..config.load import load_entry
+from ..config.occupancy import holder_of
 from .command import Refused, command, option
 from .printer import Printer
 from .registry import entries_in
@@ -46,8 +48,8 @@ def setup(home: Home, args: Namespace, printer: Printer) -> None:
         raise Refused(
             "there is nobody to ask; answer with --model NAME, or take what is suggested with --yes"
         )
-    if args.port is not None and not 1 <= args.port <= 65535:
-        raise Refused(f"{args.port} is no port: expected a number from 1 to 65535")
+    if args.port is not None:
+        _check_port(home, args.port)
     # With an HTTP client, which nothing else needs.
     from .finding import found
 
@@ -67,6 +69,9 @@ def setup(home: Home, args: Namespace, printer: Printer) -> None:
     printer.done(
         f"apps on this machine enter http://127.0.0.1:{port}, a phone this machine's address with :{port}"
     )
+    # Where none runs, there is nothing to say: `make run` starts one next.
+    if told := printer.tell_server():
+        printer.line(told)
 
 
 def _chosen(choices: list["Found"], args: Namespace, printer: Printer) -> "Found | None":
@@ -138,10 +143,26 @@ def _add(home: Home, one: "Found", printer: Printer) -> None:
     printer.done(f"default model: {key}")
 
 
+def _check_port(home: Home, port: int) -> None:
+    """Raises `Refused` for one that cannot be had."""
+    if not 1 <= port <= 65535:
+        raise Refused(f"{port} is no port: expected a number from 1 to 65535")
+    if not is_free(port) and not _is_ours(home, port):
+        from ..web.neighbours import neighbour_at
+
+        raise Refused(f"port {port} is taken: {neighbour_at('', port)} has it")
+
+
+def _is_ours(home: Home, port: int) -> bool:
+    """Whether the server of this home has it."""
+    holder = holder_of(home.lock_file)
+    return holder is not None and urlsplit(holder.address).port == port
+
+
 def _settle_port(home: Home, wanted: int | None, printer: Printer) -> int:
-    """Sees to a port that nobody has; gives the one that holds."""
+    """Sees to a port that nobody else has; gives the one that holds."""
     port = load_settings(home).front_door.llama_port
-    if wanted is None and is_free(port):
+    if wanted == port or (wanted is None and (is_free(port) or _is_ours(home, port))):
         return port
     chosen = wanted or next((each for each in range(port + 1, port + _PORTS_TRIED) if is_free(each)), port)
     if wanted is None:

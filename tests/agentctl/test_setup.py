@@ -13,7 +13,7 @@ from llamaproxy.agentctl.finding import Place
 from llamaproxy.agentctl.printer import Printer
 from llamaproxy.agentctl.setup import is_free
 from llamaproxy.agentctl.tryout import red
-from llamaproxy.config import PLUGIN
+from llamaproxy.config import PLUGIN, Occupancy
 
 from .helpers import AgentctlCase, Terminal
 
@@ -116,6 +116,24 @@ class SetupTests(StubCase):
         self.assertNotEqual(port, taken)
         self.assertTrue(is_free(port))
         self.assertIn(f"http://127.0.0.1:{port}", said)
+
+    def test_port_stays_while_our_own_server_has_it(self) -> None:
+        taken = int(self.host.rpartition(":")[2])
+        self.met("port-set", PLUGIN, str(taken))
+        server = Occupancy(self.home.lock_file)
+        server.take()
+        self.addCleanup(server.release)
+        server.sign(f"http://127.0.0.1:{taken}")
+        self.patch(cli, "tell_server", lambda home: "The running server goes by it now.")
+        for words in ((), ("--port", str(taken))):
+            self.assertIn("goes by it now", self.met("setup", "--model", "none", *words))
+            self.assertEqual(self.plugins()["plugin_config"][PLUGIN]["llama_port"], taken)
+
+    def test_port_that_another_has_is_refused_before_anything_is_written(self) -> None:
+        before = self.plugins(), self.registry()
+        taken = self.host.rpartition(":")[2]
+        self.assertIn(f"port {taken} is taken", self.refused("setup", "--yes", "--port", taken))
+        self.assertEqual((self.plugins(), self.registry()), before)
 
     def test_every_question_can_be_answered_by_a_flag(self) -> None:
         self.met("setup", "--yes", "--with-key", "--port", "23456")
