@@ -135,7 +135,7 @@ class Desk:
             running.reply.finish()
             await self._meanwhile.over(session, running)
             return
-        for job in self._meanwhile.left_behind(session, running):
+        for job in await self._meanwhile.left_behind(session, running):
             await self._catch_up(session, running, job)
         if running.again and not await self._meanwhile.take_over(session, running):
             running.reply.finish()

@@ -14,6 +14,7 @@ from .sessions.jobs import (
     answer_given,
     drop_jobs,
     jobs_of,
+    left,
     new_job,
     put_job,
 )
@@ -46,28 +47,24 @@ class Meanwhile:
         self._notifier = notifier
         self._peers = peers
 
-    def left_behind(self, session: Session, running: Turn) -> list[Job]:
+    async def left_behind(self, session: Session, running: Turn) -> list[Job]:
         """The jobs of processes that have gone, which nobody has now; before one that is `running`, if that is one."""
         if JOBS not in session.settings:
             return []
         end = running.job.number if running.job is not None else None
-        return [job for job in jobs_of(session) if self._is_left(job) and (end is None or job.number < end)]
+        return [job for job in await left(session, self._peers) if end is None or job.number < end]
 
     async def take_over(self, session: Session, running: Turn) -> bool:
         """Whether the job that is to go on still is one of a process that has gone; it is this one's then."""
-        job = next(
-            (job for job in jobs_of(session) if running.job and job.number == running.job.number), None
-        )
-        if job is None or not self._is_left(job):
+        known = running.job.number if running.job is not None else None
+        job = next((job for job in await left(session, self._peers) if job.number == known), None)
+        if job is None:
             running.job = None
             return False
         running.job = replace(job, by=self._peers.number)
         put_job(session, running.job)
         await self._save(session)
         return True
-
-    def _is_left(self, job: Job) -> bool:
-        return job.answer is None and self._peers.has_left(job.by)
 
     def tell_running(self, session: Session, running: Turn) -> None:
         """Says that the session is busy with a turn that nobody listens to, if it is."""

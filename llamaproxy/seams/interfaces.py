@@ -4,7 +4,7 @@ Streams run through these interfaces as plain method calls in the manner of `ICo
 data goes down, `pauseProducing` / `resumeProducing` / `stopProducing` come back up. No Deferred per token.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -326,8 +326,8 @@ class IPeers(Interface):
     def has_here(session_id: str) -> bool:
         """Whether a session belongs to this process."""
 
-    def has_left(number: int) -> bool:
-        """Whether the process of that number has gone, for all that is known here."""
+    def gone(numbers: Collection[int]) -> Deferred[Collection[int]]:
+        """Those of the processes of these numbers that have gone, as it is now. Fails with `StoreError`."""
 
     def remove(session_id: str) -> Deferred[str] | None:
         """Deletes a session of another process, by its full or short id; None if that can be done in this one.

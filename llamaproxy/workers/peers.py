@@ -1,6 +1,6 @@
 """What a worker's agent and models ask of the rest of the server, over the link to the supervisor."""
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from itertools import count
 from operator import itemgetter
 from secrets import randbits
@@ -169,9 +169,9 @@ class Peers:
         """See `IPeers`."""
         return self._owner_of(session_id) == self._worker
 
-    def has_left(self, number: int) -> bool:
+    def gone(self, numbers: Collection[int]) -> Deferred[Collection[int]]:
         """See `IPeers`. What stands in a session of this worker was written by it, or by one that it replaces."""
-        return number != self.number
+        return succeed([number for number in numbers if number != self.number])
 
     def remove(self, session_id: str) -> Deferred[str] | None:
         """See `IPeers`."""

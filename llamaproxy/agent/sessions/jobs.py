@@ -8,6 +8,7 @@ import msgspec
 from msgspec import ValidationError
 from msgspec.structs import replace
 
+from ...seams.interfaces import IPeers
 from ...seams.types import Caller, ChatTurn
 from .job import Job
 from .session import Session
@@ -29,6 +30,13 @@ def jobs_of(session: Session) -> list[Job]:
         return msgspec.convert(kept, list[Job])
     except ValidationError:  # written by another version
         return []
+
+
+async def left(session: Session, peers: IPeers) -> list[Job]:
+    """The jobs under way of processes that have gone. Raises `StoreError`."""
+    open_jobs = [job for job in jobs_of(session) if job.answer is None]
+    gone = await peers.gone({job.by for job in open_jobs}) if open_jobs else ()
+    return [job for job in open_jobs if job.by in gone]
 
 
 def new_job(session: Session, caller: Caller, asked: ChatTurn, by: int) -> Job:

@@ -1,6 +1,6 @@
 """What a server has to know of its other processes when it is only one."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import count
 from secrets import randbits
 
@@ -53,9 +53,9 @@ class Alone:
         """See `IPeers`."""
         return True
 
-    def has_left(self, number: int) -> bool:
+    def gone(self, numbers: Collection[int]) -> Deferred[Collection[int]]:
         """See `IPeers`."""
-        return number != self.number
+        return succeed([number for number in numbers if number != self.number])
 
     def remove(self, session_id: str) -> Deferred[str] | None:
         """See `IPeers`."""

@@ -11,7 +11,7 @@ from ...seams.errors import StoreError
 from ...seams.interfaces import IPeers, ISessionStore
 from ...seams.types import Caller, ChatTurn
 from .job import Job
-from .jobs import JOBS, jobs_of
+from .jobs import JOBS, left
 from .limits import Limits
 from .session import Session
 from .turn import Turn
@@ -73,12 +73,9 @@ class Runs:
                     continue
                 session = Session(Caller(session_id=session_id, address=""), 0, self._clock.seconds)
                 session.settings = dict(stored.settings)
-                for job in jobs_of(session):
-                    if job.answer is None and self._peers.has_left(job.by):
-                        self.log.info(
-                            "{session}: job {number} goes on", session=session_id, number=job.number
-                        )
-                        self.run_alone(job, again=True)
+                for job in await left(session, self._peers):
+                    self.log.info("{session}: job {number} goes on", session=session_id, number=job.number)
+                    self.run_alone(job, again=True)
         except StoreError as error:
             self.log.warn("jobs that were under way could not be taken up: {error}", error=str(error))
 

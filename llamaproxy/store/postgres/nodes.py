@@ -1,6 +1,6 @@
 """The other nodes, as `IPeers`: what one tells or asks the others goes over the database that they share."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import count
 from typing import Any, TypeVar
 from uuid import uuid4
@@ -116,9 +116,16 @@ class Nodes:
         """See `IPeers`. Every node may have every session."""
         return True
 
-    def has_left(self, number: int) -> bool:
-        """See `IPeers`. One that has just come may be taken for one that has left, until the next census."""
-        return number != self.number and number not in self._others
+    def gone(self, numbers: Collection[int]) -> Deferred[Collection[int]]:
+        """See `IPeers`. The database is asked: the last census may be older than what a node has just left behind."""
+        others = set(numbers) - {self.number}
+        if not others:
+            return succeed(())
+
+        def look(reader: Reader) -> Collection[int]:
+            return others - {number for number, *_ in turns.living(reader.connection)}
+
+        return self._store.threads.read(look)
 
     def remove(self, session_id: str) -> None:
         """See `IPeers`. Every node can delete every session."""
