@@ -122,6 +122,14 @@ class NodesTests(TestCase):
         ids = [line.split()[1] for line in shown.splitlines()[1:]]
         self.assertEqual((len(ids), len(set(ids))), (2, 2))
 
+    async def test_node_that_comes_or_goes_is_known_at_once_and_not_at_the_next_census(self) -> None:
+        late = await self.node()
+        number = late.nodes.number
+        all_of_them = {self.one.nodes.number, self.other.nodes.number, number}
+        self.assertEqual(set(await self.one.nodes.gone(all_of_them)), set())
+        await late.close()
+        self.assertEqual(set(await self.one.nodes.gone(all_of_them)), {number})
+
     async def test_limit_set_by_a_command_holds_on_every_node_and_on_those_to_come(self) -> None:
         await self.one.send("!maxusers 7")
         await self.until(lambda: self.other.house.limits.max_users == 7)
