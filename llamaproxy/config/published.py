@@ -144,7 +144,7 @@ def _file(title: str, properties: dict[str, Any], known: dict[str, Any], *requir
     }
 
 
-def text_of(schema: dict[str, Any]) -> str:
+def _text(schema: dict[str, Any]) -> str:
     """As it lies in its file."""
     return json.dumps(schema, indent=1, ensure_ascii=False) + "\n"
 
@@ -152,7 +152,7 @@ def text_of(schema: dict[str, Any]) -> str:
 def publish() -> None:
     """Writes the files."""
     for name, schema in schemas().items():
-        Path(schema_file(name)).write_text(text_of(schema), "utf-8")
+        Path(schema_file(name)).write_text(_text(schema), "utf-8")
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from llamaproxy.config import (
 )
 from llamaproxy.config.home import schema_file
 from llamaproxy.config.load import OF_PLUGINS
-from llamaproxy.config.published import schemas, text_of
+from llamaproxy.config.published import schemas
 from llamaproxy.config.schema import Budget, DepthLimits, RateLimit, SessionsKeep, TurnRate
 from llamaproxy.config.tools import DbQuery, Files, Mcp, McpServer, Search, UrlExtract, load_tool_settings
 
@@ -106,8 +106,12 @@ class PublishedTests(PublishedCase):
     def test_what_lies_in_the_package_is_made_of_the_structs_of_today(self) -> None:
         for name, schema in schemas().items():
             Draft202012Validator.check_schema(schema)
+            # As values: in which order msgspec gives the words of a schema depends on its version.
+            made = json.loads(json.dumps(schema))
             self.assertEqual(
-                schema_file(name).read_text("utf-8"), text_of(schema), "python -m llamaproxy.config.published"
+                json.loads(schema_file(name).read_text("utf-8")),
+                made,
+                "python -m llamaproxy.config.published",
             )
 
     def test_every_key_of_the_loader_is_in_the_schema_and_no_other(self) -> None:
