@@ -238,6 +238,7 @@ class MovableChannel(FrontChannel):
         super().__init__()
         self._handover = handover
         self._head: list[bytes] = []
+        self._moving = False
 
     def lineReceived(self, line: bytes) -> bool:
         """Parses a line of the head; True stops the parser."""
@@ -256,12 +257,21 @@ class MovableChannel(FrontChannel):
             # Or this would be told to read on when earlier answers are out, and the body not be with its head.
             self.transport.unregisterProducer()
             self.transport.pauseProducing()
+            self._moving = True
             way.take(self, b"".join(line + b"\r\n" for line in head) + self.clearLineBuffer())
             raise _Moving
         super().allHeadersReceived()
 
+    def resumeProducing(self) -> None:
+        """The client has taken what was sent. That may end an answer, and the request behind it be on its way now."""
+        super().resumeProducing()
+        if self._moving and self.transport.connected:
+            # What comes is the rest of that request, which is its new worker's to read.
+            self.transport.pauseProducing()
+
     def refuse(self, error: AgentError) -> None:
         """It cannot be handed over: the client is told so."""
+        self._moving = False
         self.transport.resumeProducing()
         self._give_up(error)
 

@@ -12,7 +12,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from msgspec import json
 from twisted.internet.defer import Deferred, succeed
@@ -218,6 +218,11 @@ class RowTests(SynchronousTestCase):
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
     )
     @given(st.lists(rows, min_size=1, max_size=2), steps)
+    # The first answer ends in the very moment in which there is room for the rest of it, and the way is full.
+    @example(
+        [[Asked(0, "long later", "length"), Asked(1, "!whoami", "length", 30_000)]],
+        [("send", 1000), ("turn", 0), ("turn", 0), ("time", 0), ("fill", 1)],
+    )
     def test_two_workers_answer_as_one_alone(
         self, asked: list[list[Asked]], happens: list[tuple[str, int]]
     ) -> None:
