@@ -13,6 +13,7 @@ from twisted.trial.unittest import SkipTest, SynchronousTestCase, TestCase
 from zope.interface.verify import verifyObject
 
 from llamaproxy import plugins
+from llamaproxy.agentctl.manifest import dropped_in
 from llamaproxy.config import Home, load_registry
 from llamaproxy.config.tools import load_tool_settings
 from llamaproxy.models.python.model import PythonModel
@@ -97,9 +98,16 @@ class ToolTests(RecipeCase):
         self.successResultOf(tools.stop())
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
+    def test_one_without_a_description_is_listed(self) -> None:
+        text = re.sub(r"    description = .*\n", "", examples()["dice.py"])
+        self.drop_in("dice.py", text)
+        self.assertEqual(dropped_in()["plugin_dice"].description, "")
+
     def test_what_is_wrong_with_one_is_told_in_a_line(self) -> None:
         self.drop_in("weather.py")
         self.drop_in("broken.py", "import no_such_module\n")
+        self.drop_in("leaving.py", "raise SystemExit(3)\n")
+        self.drop_in("nameless.py", examples()["dice.py"].replace('    name = "dice"\n', ""))
         half = examples()["dice.py"].replace("    timeout = 5.0\n", "").replace('"dice"', '"half"')
         self.drop_in("half.py", half)
         for name, settings, environ, expected in (
@@ -117,6 +125,8 @@ class ToolTests(RecipeCase):
                 {},
                 "broken.py cannot be imported: ModuleNotFoundError: No module named 'no_such",
             ),
+            ("plugin_leaving", {}, {}, "leaving.py cannot be imported: SystemExit: 3"),
+            ("plugin_nameless", {}, {}, "nameless has a tool without a name"),
             ("plugin_half", {}, {}, "plugin_half is left out: .*timeout"),
             ("plugin_gone", {}, {}, "plugin_gone is enabled, and no plugin of that name"),
             ("plugin_wether", {}, {}, "did you mean plugin_weather"),

@@ -82,7 +82,9 @@ def dropped_in() -> dict[str, Plugin]:
     from ..tools.registry import plugin_tools
 
     return {
-        PREFIX + name: Plugin(description=tool.description) for name, tool in plugin_tools().tools.items()
+        # One that lacks its description is left out by the server, which says so.
+        PREFIX + name: Plugin(description=str(getattr(tool, "description", "")))
+        for name, tool in plugin_tools().tools.items()
     }
 
 

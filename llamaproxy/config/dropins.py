@@ -23,7 +23,7 @@ def drop_ins(plugins: ModuleType, interface: InterfaceClass) -> DropIns:
     for finder, name, _ in sorted(pkgutil.iter_modules(plugins.__path__), key=lambda module: module.name):
         try:
             module = importlib.import_module(f"{plugins.__name__}.{name}")
-        except Exception as error:  # whatever somebody's module comes up with
+        except (Exception, SystemExit) as error:  # whatever somebody's module comes up with
             file = f"{getattr(finder, 'path', '')}/{name}.py"
             broken[file] = " ".join(f"{type(error).__name__}: {error}".split())[:300]
             continue

@@ -140,7 +140,15 @@ class Theirs(NamedTuple):
 def plugin_tools() -> Theirs:
     """What others have dropped into `llamaproxy.plugins`. All of it is imported, so this is asked only when needed."""
     tools, makers = drop_ins(plugins, ITool), drop_ins(plugins, IToolType)
-    return Theirs({each.name: each for each in (*tools.found, *makers.found)}, told(tools.broken))
+    named: dict[str, Any] = {}
+    broken = told(tools.broken)
+    for each in (*tools.found, *makers.found):
+        name = getattr(each, "name", None)
+        if isinstance(name, str):
+            named[name] = each
+        else:
+            broken += f"; {type(each).__module__} has a tool without a name"
+    return Theirs(named, broken)
 
 
 def _loaded(settings: ToolSettings, workshop: Workshop, tell: Callable[..., None]) -> Iterator[ITool]:
