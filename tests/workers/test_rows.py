@@ -214,7 +214,7 @@ class RowTests(SynchronousTestCase):
 
     @settings(
         deadline=None,
-        max_examples=150,
+        max_examples=60,
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
     )
     @given(st.lists(rows, min_size=1, max_size=2), steps)
