@@ -6,7 +6,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +83,10 @@ class Node:
 
 
 class Fleet:
-    """`count` nodes, or with `postgres` None one server with a file of its own. `door` is more of its configuration."""
+    """`count` nodes, or with `postgres` None one server with a file of its own. `door` is more of its configuration.
+
+    `stores` is by which address each node has the database, if that is not the same for all.
+    """
 
     def __init__(
         self,
@@ -91,6 +94,7 @@ class Fleet:
         postgres: Postgres | None,
         pause: float = 0.03,
         door: Mapping[str, Any] | None = None,
+        stores: Sequence[str] = (),
     ) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="llamaproxy-fleet-"))
         self.postgres = postgres
@@ -98,8 +102,8 @@ class Fleet:
         self._site = Site(self.model)
         self._site.noisy = False
         self._port = reactor.listenTCP(0, self._site, interface="127.0.0.1", backlog=1024)
-        self._count = count
         self._door = door or {}
+        self._stores = stores or [postgres.url if postgres else ""] * count
         self.nodes: list[Node] = []
         self._agent = Agent(reactor, connectTimeout=2, pool=HTTPConnectionPool(reactor, persistent=False))
 
@@ -121,17 +125,17 @@ class Fleet:
             "shutdown_grace": 10,
             **self._door,
         }
-        if self.postgres is not None:
-            door["store"] = self.postgres.url
-        config = {
-            "llm-models.json": {"default_model": "m", "models": {"m": entry}},
-            "plugins-enabled.json": {
-                "enabled_plugins": ["plugin_proxy_llama"],
-                "plugin_config": {"plugin_proxy_llama": door},
-                "max_users": 0,
-            },
-        }
-        self.nodes = [Node(self.folder, f"node{number + 1}", config) for number in range(self._count)]
+        for number, store in enumerate(self._stores, 1):
+            shared = {"store": store} if store else {}
+            config = {
+                "llm-models.json": {"default_model": "m", "models": {"m": entry}},
+                "plugins-enabled.json": {
+                    "enabled_plugins": ["plugin_proxy_llama"],
+                    "plugin_config": {"plugin_proxy_llama": {**door, **shared}},
+                    "max_users": 0,
+                },
+            }
+            self.nodes.append(Node(self.folder, f"node{number}", config))
         for node in self.nodes:
             node.start()
         for node in self.nodes:

@@ -16,16 +16,19 @@ PIECES = 6
 class Model(Resource):
     """Speaks OpenAI's dialect. The newest message is `<session> <turn>`, and the answer is `<session> <turn> answered`.
 
-    `begun` has when each turn came here last, by the message; `overlaps` the sessions of which two were here at once.
+    `begun` has when each turn came here last, by the message, and `heard` what it was told with that; `overlaps` are
+    those during which another one of the session was here. `pause` are the seconds between two pieces of an answer.
     """
 
     isLeaf = True
 
     def __init__(self, pause: float) -> None:
         super().__init__()
-        self._pause = pause
+        self.pause = pause
         self._here: dict[str, Request] = {}
         self.begun: dict[str, float] = {}
+        self.heard: dict[str, list[str]] = {}
+        self._hurried: set[str] = set()
         self.turns = 0
         self.overlaps: list[str] = []
 
@@ -43,17 +46,25 @@ class Model(Resource):
             self.overlaps.append(text)
         self._here[session] = request
         self.begun[text] = reactor.seconds()
+        self.heard[text] = [each["content"] for each in asked["messages"] if each["role"] != "system"]
         self.turns += 1
         gone = request.notifyFinish().addErrback(lambda _: None)
         gone.addCallback(lambda _: self._left(session, request))
         Deferred.fromCoroutine(self._answer(request, f"{text} answered")).addErrback(lambda _: None)
         return NOT_DONE_YET
 
+    def hurry(self, session: str) -> None:
+        """Pauses no more in a session."""
+        self._hurried.add(session)
+
+    async def _moment(self, session: str) -> None:
+        await deferLater(reactor, 0.0 if session in self._hurried else self.pause)
+
     async def _answer(self, request: Request, text: str) -> None:
         request.setHeader(b"content-type", b"text/event-stream")
         size = -(-len(text) // PIECES)
         for start in range(0, len(text), size):
-            await deferLater(reactor, self._pause)
+            await self._moment(text.split()[0])
             if request.channel is None:
                 return
             request.write(_event({"content": text[start : start + size]}, None))

@@ -8,6 +8,7 @@ from typing import Any
 from twisted.internet import reactor as installed_reactor
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.task import deferLater
+from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 from zope.interface.verify import verifyObject
 
@@ -272,6 +273,28 @@ class AwayTests(NodeCase):
         else:
             self.fail("it did not come back")
         self.assertEqual(await self.said(self.other), ["q1", "a1", "q2", "a2"])
+        self.flushLoggedErrors()
+
+    async def test_nobody_waits_for_a_database_that_is_known_to_be_away(self) -> None:
+        begun: list[None] = []
+
+        def sleep(database: Any) -> None:
+            begun.append(None)
+            database.connection.execute("SELECT pg_sleep(60)")
+
+        waiting = self.one.threads.write(sleep)
+        while not begun:
+            await deferLater(reactor, 0.01)
+        await deferLater(reactor, 0.05)
+        # As the pulse does in its thread.
+        await deferToThread(self.one._entered, None)
+        with self.assertRaises(StoreUnavailable):
+            await waiting
+        # It could be reached, but nobody tries: of one that cannot, that would take seconds to hear.
+        with self.assertRaises(StoreUnavailable):
+            await self.one.load("s", 1)
+        await deferToThread(self.one._entered, 7)
+        self.assertIsNone(await self.one.load("s", 1))
         self.flushLoggedErrors()
 
     async def test_turn_that_was_under_way_writes_nothing_once_another_node_has_it(self) -> None:

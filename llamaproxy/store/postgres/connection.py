@@ -1,5 +1,7 @@
 """psycopg's connection, as the statements of `store` know one."""
 
+import os
+import socket
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from functools import cache
@@ -45,6 +47,17 @@ class Connection:
     def together(self) -> AbstractContextManager[Any]:
         """Sends the statements in it without waiting for each; what they give may be looked at behind it."""
         return self.raw.pipeline()
+
+    def interrupt(self) -> None:
+        """Hangs up from another thread: whoever waits for an answer here hears at once that there will be none."""
+        try:
+            with socket.socket(fileno=os.dup(self.raw.fileno())) as line:
+                # It might have been closed in between, and the number be another's.
+                if self.raw.fileno() >= 0:
+                    line.shutdown(socket.SHUT_RDWR)
+        except (psycopg.Error, OSError):
+            # Nobody waits any more.
+            return
 
     def close(self) -> None:
         """Ends the connection."""

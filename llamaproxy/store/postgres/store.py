@@ -182,6 +182,8 @@ class PostgresSessionStore:
     def _entered(self, node: int | None) -> None:
         if node is None:
             self.threads.distrust()
+        else:
+            self.threads.trust()
         self._reactor.callFromThread(self._is_node, node)
 
     def _was_told(self, payload: str) -> None:

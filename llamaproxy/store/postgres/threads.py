@@ -76,6 +76,7 @@ class Threads:
         self._reader: Reader | None = None
         self._database: Database | None = None
         self._old: set[int] = set()
+        self._away = False
         self._tried_at = {"reads": 0.0, "writes": 0.0}
 
     @property
@@ -103,8 +104,20 @@ class Threads:
             raise StoreError(f"the store{PLACE} cannot be used: {_reason(error)}", self._address) from None
 
     def distrust(self) -> None:
-        """The database was away: what is connected has most likely lost its other end, without a word about it."""
-        self._old.update(id(each) for each in (self._reader, self._database) if each is not None)
+        """The database was away: what is connected has most likely lost its other end, without a word about it.
+
+        Whoever waits there for an answer would do so until the kernel gives up, and to connect anew would take as long
+        to fail; so nobody tries before `trust`. Both are called from another thread.
+        """
+        self._away = True
+        for each in (self._reader, self._database):
+            if each is not None:
+                self._old.add(id(each))
+                each.connection.interrupt()
+
+    def trust(self) -> None:
+        """The database is there again."""
+        self._away = False
 
     def read(self, work: Callable[[Reader], T]) -> Deferred[T]:
         """Runs what changes nothing."""
@@ -173,7 +186,7 @@ class Threads:
             database.connection.close()
 
     def _connected(self, thread: str, connect: Callable[[], T]) -> T:
-        if time.monotonic() - self._tried_at[thread] < PAUSE:
+        if self._away or time.monotonic() - self._tried_at[thread] < PAUSE:
             raise self.away()
         try:
             return connect()

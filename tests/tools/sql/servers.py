@@ -8,7 +8,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -93,12 +93,11 @@ def _as(user: str, folder: Path) -> list[str]:
 class Postgres(_Server):
     end_now = signal.SIGQUIT  # takes its children along
 
-    def __init__(self, fsync: bool = False) -> None:
-        self._fsync = fsync
-        found = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: float(path.parent.name))
-        self._bin = found[-1] if found else Path(shutil.which("initdb") or "").parent
-        if not (self._bin / "postgres").exists():
+    def __init__(self, fsync: bool = False, listen: Sequence[str] = ()) -> None:
+        self._fsync, self._listen = fsync, listen
+        if not self.is_installed():
             raise Missing("postgresql is not installed")
+        self._bin = self._programs()
         super().__init__("postgres")
         self.data = self.folder / "data"
         self.run(
@@ -113,6 +112,20 @@ class Postgres(_Server):
         )
         self.boot()
 
+    @classmethod
+    def is_installed(cls) -> bool:
+        """Whether this machine has it."""
+        return (cls._programs() / "postgres").exists()
+
+    @staticmethod
+    def _programs() -> Path:
+        found = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: float(path.parent.name))
+        return found[-1] if found else Path(shutil.which("initdb") or "").parent
+
+    def tcp_url(self, address: str) -> str:
+        """How it is reached at one of the addresses at which it listens, at PostgreSQL's own port."""
+        return f"postgresql://tester@{address}/postgres"
+
     @property
     def url(self) -> str:
         return f"postgresql://tester@localhost/postgres?socket={self.folder}/.s.PGSQL.5432"
@@ -125,7 +138,7 @@ class Postgres(_Server):
             "-k",
             self.folder,
             "-c",
-            "listen_addresses=",
+            f"listen_addresses={','.join(self._listen)}",
             "-c",
             f"fsync={'on' if self._fsync else 'off'}",
             "-c",
