@@ -135,6 +135,7 @@ class TurnTests(NodeCase):
         waiting = self.other.take("s")
         # As when its connection breaks: the others take it for dead, and it does not know yet.
         self.one._pulse.stop()
+        self.one.threads.trust()
         await waiting
         with self.assertRaises(Superseded):
             await self.one.append("s", turn(1))
