@@ -16,6 +16,7 @@ from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SkipTest, TestCase
 from twisted.web.client import Agent, HTTPConnectionPool
+from twisted.web.http_headers import Headers
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request, Site
 
@@ -113,7 +114,7 @@ class BalancerCase(TestCase):
 
     async def ask(self, address: str = "127.0.0.1", chat: str = "") -> str:
         """The node that answers; "" where none does."""
-        headers = {"X-Llamaproxy-Chat": chat} if chat else {}
+        headers = Headers({"X-Llamaproxy-Chat": [chat]} if chat else {})
         try:
             answer = await self.client(address).get(f"http://127.0.0.1:{self.port}/", headers=headers)
         except ConnectError:
@@ -154,7 +155,7 @@ class HaproxyTests(BalancerCase):
         self.assertEqual([await self.ask(chat=chat) for chat in chats], first)
         self.assertEqual(set(first), set(self.nodes))
         going = self.nodes[first[0]]
-        headers = {"X-Llamaproxy-Chat": chats[0]}
+        headers = Headers({"X-Llamaproxy-Chat": [chats[0]]})
         url = f"http://127.0.0.1:{self.port}/stream"
         heard = await self.client().get(url, headers=headers)
         going.ready = False
