@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from twisted.internet.defer import Deferred, fail, succeed
@@ -10,7 +9,6 @@ from zope.interface import implementer
 
 from llamaproxy.seams.interfaces import ISessionStore
 from llamaproxy.seams.types import Branch, Message, Resting, Spot, StoredSession, Trace
-from llamaproxy.store.database import Database
 
 
 class Tree:
@@ -172,17 +170,17 @@ class MemoryStore:
 
 
 @implementer(ISessionStore)
-class FileStore:
-    """The real database, asked on the reactor's own thread."""
+class InlineStore:
+    """A real database, asked on the reactor's own thread."""
 
-    def __init__(self, path: Path) -> None:
-        self.database = Database(path, lambda: 0.0)
+    def __init__(self, database: Any) -> None:
+        self.database = database
 
     def open(self) -> Deferred[None]:
         return succeed(None)
 
     def close(self) -> Deferred[None]:
-        self.database.close()
+        self.database.connection.close()
         return succeed(None)
 
     def load(self, session_id: str, limit: int) -> Deferred[StoredSession | None]:

@@ -1,5 +1,6 @@
 """Whatever apps do, each message that a person sent and each answer is in the store once, on some branch."""
 
+import contextlib
 from collections import Counter
 from itertools import pairwise
 from pathlib import Path
@@ -14,9 +15,14 @@ from twisted.trial.unittest import SynchronousTestCase
 from llamaproxy.agent.sessions.limits import Limits
 from llamaproxy.seams.errors import ModelError
 from llamaproxy.seams.types import Message
+from llamaproxy.store.database import Database
 from tests.chats import DIALECTS, App, Chat, as_it_came, with_details, with_thoughts
-from tests.stores import FileStore
+from tests.store.postgres import fresh_database
+from tests.stores import InlineStore
 from tests.support import Front, House, ScriptedCall, ScriptedModel, Wire
+
+with contextlib.suppress(ImportError):
+    from llamaproxy.store.postgres import database as postgres
 
 SESSION = "llama-192.168.1.20"
 SHOWS = (as_it_came, with_thoughts, with_details)
@@ -47,9 +53,8 @@ COMMANDS = ("!help", "!undo", "!branches", "!branch 1", "!branch 2", "!model")
 class World:
     """Apps at one address, what was sent from them, and what they were answered."""
 
-    def __init__(self, folder: Path, separate: bool) -> None:
-        folder.mkdir()
-        self.store = FileStore(folder / "sessions.db")
+    def __init__(self, folder: Path, database: Any, separate: bool) -> None:
+        self.store = InlineStore(database)
         self.house = House(
             ScriptedModel(), folder=folder, limits=Limits(separate_chats=separate), store=self.store
         )
@@ -251,8 +256,29 @@ class NothingLostTests(SynchronousTestCase):
     @settings(max_examples=30, deadline=None)
     @given(separate=st.booleans(), steps=STEPS)
     def test_every_message_and_every_answer_is_there_once(self, separate: bool, steps: Any) -> None:
-        world = World(Path(self.mktemp()), separate)
-        self.addCleanup(world.store.close)
+        folder = Path(self.mktemp())
+        folder.mkdir()
+        self.play(folder, Database(folder / "sessions.db", lambda: 0.0), separate, steps)
+
+    def test_so_it_is_with_a_database_that_nodes_share(self) -> None:
+        # A database takes a while to make: one is emptied for each row of steps.
+        database = postgres.Database(fresh_database(), lambda: 0.0)
+        self.addCleanup(database.connection.close)
+
+        @settings(max_examples=15, deadline=None, database=None)
+        @given(separate=st.booleans(), steps=STEPS)
+        def rows(separate: bool, steps: Any) -> None:
+            folder = Path(self.mktemp())
+            folder.mkdir()
+            database.connection.execute("TRUNCATE sessions, branches, messages")
+            self.play(folder, database, separate, steps)
+
+        rows()
+
+    def play(self, folder: Path, database: Any, separate: bool, steps: Any) -> None:
+        world = World(folder, database, separate)
+        if isinstance(database, Database):
+            self.addCleanup(database.close)
         does = {"continue": world.again, "break": world.breaks}
         for name, *arguments in steps:
             (does.get(name) or getattr(world, name))(*arguments)
