@@ -4,10 +4,8 @@ libfaketime (Debian: libfaketime) stands between the server and the kernel and a
 the monotonic clock goes on. Whatever the time of day does, every turn must be answered, and be in the store once.
 """
 
-import argparse
 import os
 import signal
-import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable
@@ -17,11 +15,12 @@ from typing import Any
 
 from twisted.internet import reactor as installed_reactor
 from twisted.internet.defer import Deferred, gatherResults
-from twisted.internet.task import deferLater
+from twisted.internet.task import deferLater, react
 
 from tests.acceptance.program import TWISTD, Program, ServerHome
 
 from .kills import Town
+from .program import finish, flags, progress
 
 reactor: Any = installed_reactor
 
@@ -104,41 +103,18 @@ async def play(
     return town.counts, wrong
 
 
-def main() -> None:
+async def main(_: Any) -> None:
     """Plays, and prints the counts."""
-    parser = argparse.ArgumentParser(prog="chaos.clocks", description=__doc__)
-    parser.add_argument("--steps", type=int, default=200)
-    parser.add_argument("--people", type=int, default=20)
-    parser.add_argument("--seed", type=int, default=1)
-    options = parser.parse_args()
-    status = [1]
-
-    async def run() -> None:
-        counts, wrong = await play(
-            options.steps,
-            options.people,
-            options.seed,
-            lambda done: print(f"\r{done}", end="", file=sys.stderr),
-        )
-        print(f"\r{options.steps} steps of the clock, seed {options.seed}: {len(wrong)} things went wrong")
-        print(", ".join(f"{count:,} {name}" for name, count in sorted(counts.items())))
-        print("\n".join(wrong[:20]))
-        status[0] = int(bool(wrong) or bool(counts["turns that hung"]))
-
-    def over(outcome: Any) -> None:
-        if outcome is not None:
-            outcome.printTraceback()
-        reactor.stop()
-
+    options = flags("chaos.clocks", __doc__, steps=200, people=20, seed=1).parse_args()
     try:
         faketime()
     except Missing as missing:
         print(f"the clock is left alone: {missing}")
         return
-    reactor.callWhenRunning(lambda: Deferred.fromCoroutine(run()).addBoth(over))
-    reactor.run()
-    sys.exit(status[0])
+    counts, wrong = await play(options.steps, options.people, options.seed, progress)
+    steps = f"{options.steps} steps of the clock, seed {options.seed}"
+    finish(f"{steps}: {len(wrong)} things went wrong", counts, wrong)
 
 
 if __name__ == "__main__":
-    main()
+    react(main)

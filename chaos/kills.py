@@ -4,10 +4,8 @@ Every turn whose last frame somebody saw must be in the store, once, with its an
 or not. What is printed are counts; the status is 1 if anything was lost or told twice.
 """
 
-import argparse
 import signal
 import sqlite3
-import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable
@@ -18,12 +16,14 @@ from typing import Any
 from twisted.internet import reactor as installed_reactor
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.error import ConnectError
-from twisted.internet.task import deferLater
+from twisted.internet.task import deferLater, react
 
 from llamaproxy.store.database import Database
 from tests.acceptance.phone import OLLAMA, OPENAI, dial
 from tests.acceptance.program import Program, ServerHome
 from tests.acceptance.upstream import Call, Upstream
+
+from .program import finish, flags, progress
 
 reactor: Any = installed_reactor
 
@@ -185,38 +185,13 @@ async def play(
     return town.counts, [*wrong, *town.missing()]
 
 
-def main() -> None:
+async def main(_: Any) -> None:
     """Plays, and prints the counts."""
-    parser = argparse.ArgumentParser(prog="chaos.kills", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=50)
-    parser.add_argument("--people", type=int, default=20)
-    parser.add_argument("--seed", type=int, default=1)
-    options = parser.parse_args()
-    status = [1]
-
-    async def run() -> None:
-        counts, wrong = await play(
-            options.rounds,
-            options.people,
-            options.seed,
-            lambda done: print(f"\r{done}", end="", file=sys.stderr),
-        )
-        print(
-            f"\r{options.rounds} ends of the server, seed {options.seed}: {len(wrong)} turns lost or told twice"
-        )
-        print(", ".join(f"{count:,} {name}" for name, count in sorted(counts.items())))
-        print("\n".join(wrong[:20]))
-        status[0] = int(bool(wrong) or bool(counts["turns that hung"]))
-
-    def over(outcome: Any) -> None:
-        if outcome is not None:
-            outcome.printTraceback()
-        reactor.stop()
-
-    reactor.callWhenRunning(lambda: Deferred.fromCoroutine(run()).addBoth(over))
-    reactor.run()
-    sys.exit(status[0])
+    options = flags("chaos.kills", __doc__, rounds=50, people=20, seed=1).parse_args()
+    counts, wrong = await play(options.rounds, options.people, options.seed, progress)
+    ends = f"{options.rounds} ends of the server, seed {options.seed}"
+    finish(f"{ends}: {len(wrong)} turns lost or told twice", counts, wrong)
 
 
 if __name__ == "__main__":
-    main()
+    react(main)

@@ -7,7 +7,6 @@ have been told that nobody knows its end. With `--store postgres` two servers sh
 killed, and the next messages go to either. What is printed are counts; the status is 1 if anything was not so.
 """
 
-import argparse
 import sys
 import tempfile
 from collections import Counter
@@ -21,7 +20,7 @@ from msgspec import Struct, field, json
 from twisted.internet import reactor as installed_reactor
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.error import ConnectError
-from twisted.internet.task import deferLater
+from twisted.internet.task import deferLater, react
 
 from llamaproxy.agent.turns.journal import UNKNOWN
 from tests.acceptance.phone import OLLAMA, Phone, dial
@@ -31,6 +30,7 @@ from tests.support import Response
 from tests.tools.sql.servers import Missing, Postgres
 
 from .fleet import new_postgres
+from .program import TOLD, flags, listed
 
 reactor: Any = installed_reactor
 
@@ -260,42 +260,29 @@ async def play(
     return office.counts, office.problems
 
 
-def main() -> None:
-    """Plays, and prints the counts."""
-    parser = argparse.ArgumentParser(prog="chaos.phones", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=50)
-    parser.add_argument("--phones", type=int, default=5)
-    parser.add_argument("--seed", type=int, default=1)
+async def main(_: Any) -> None:
+    """Plays, and prints the counts behind each round."""
+    parser = flags("chaos.phones", __doc__, rounds=50, phones=5, seed=1)
     parser.add_argument("--store", choices=("sqlite", "postgres"), default="sqlite")
     options = parser.parse_args()
     try:
         postgres = new_postgres() if options.store == "postgres" else None
     except Missing as missing:
         sys.exit(str(missing))
-    status = [1]
 
-    def tell(office: Office) -> None:
-        counts = ", ".join(f"{count:,} {name}" for name, count in sorted(office.counts.items()))
-        print(
-            f"{len(office.problems)} problems with {options.store}, seed {options.seed}: {counts}", flush=True
-        )
+    def watch(office: Office) -> None:
+        kind = f"{options.store}, seed {options.seed}"
+        print(f"{len(office.problems)} problems with {kind}: {listed(office.counts)}", flush=True)
 
-    async def run() -> None:
-        _, problems = await play(options.rounds, options.phones, options.seed, postgres, tell)
-        print("\n".join(problems[:20]))
-        status[0] = int(bool(problems))
-
-    def over(outcome: Any) -> None:
-        if outcome is not None:
-            outcome.printTraceback()
-        reactor.stop()
-
-    reactor.callWhenRunning(lambda: Deferred.fromCoroutine(run()).addBoth(over))
-    reactor.run()
-    if postgres is not None:
-        postgres.end()
-    sys.exit(status[0])
+    try:
+        _, problems = await play(options.rounds, options.phones, options.seed, postgres, watch)
+    finally:
+        if postgres is not None:
+            postgres.end()
+    if problems:
+        print(*problems[:TOLD], sep="\n")
+        sys.exit(1)
 
 
 if __name__ == "__main__":
-    main()
+    react(main)

@@ -1,39 +1,25 @@
 """The balancers of `docs/many-machines.md`, with the text of the page: who comes again stays at its node."""
 
 import re
-import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import treq
 from treq.client import HTTPClient
 from twisted.internet import reactor as installed_reactor
-from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectError
-from twisted.internet.protocol import ProcessProtocol
 from twisted.internet.task import deferLater
-from twisted.python.failure import Failure
-from twisted.trial.unittest import SkipTest, TestCase
+from twisted.trial.unittest import TestCase
 from twisted.web.client import Agent, HTTPConnectionPool
 from twisted.web.http_headers import Headers
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request, Site
 
 from tests.machine import POLL, free_port, until
+from tests.proxies import folder_of, start_haproxy, start_nginx
 
 reactor: Any = installed_reactor
 PAGE = Path(__file__).parents[1] / "docs" / "many-machines.md"
-AROUND = """
-daemon off; master_process off; pid {folder}/pid; error_log {folder}/log;
-events {{}}
-http {{
-  access_log off;
-  client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
-  uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
-  {sample}
-}}
-"""
 
 
 class Node(Resource):
@@ -64,21 +50,6 @@ class Node(Resource):
         return self.name.encode()
 
 
-class Balancer(ProcessProtocol):
-    """The program; `ended` fires when it is gone."""
-
-    def __init__(self) -> None:
-        self.ended: Deferred[None] = Deferred()
-
-    def processEnded(self, reason: Failure) -> None:
-        self.ended.callback(None)
-
-    def stop(self) -> Deferred[None]:
-        assert self.transport is not None
-        self.transport.signalProcess("KILL")
-        return self.ended
-
-
 class BalancerCase(TestCase):
     timeout = 60
 
@@ -90,8 +61,7 @@ class BalancerCase(TestCase):
             self.addCleanup(listening.stopListening)
             self.ports[name] = listening.getHost().port
         self.port = free_port("127.0.0.1")
-        self.folder = Path(tempfile.mkdtemp())
-        self.addCleanup(shutil.rmtree, self.folder)
+        self.folder = folder_of(self)
 
     def sample(self, language: str) -> str:
         """The page's text, with the nodes and the port of this test."""
@@ -99,14 +69,6 @@ class BalancerCase(TestCase):
         assert found is not None
         text = re.sub(r"10\.0\.0\.(1\d):11434", lambda node: f"127.0.0.1:{self.ports[node[1]]}", found[1])
         return re.sub(r"(listen|bind) :?80\b", rf"\1 127.0.0.1:{self.port}", text)
-
-    def start(self, program: str, *arguments: str) -> None:
-        path = shutil.which(program) or shutil.which(program, path="/usr/sbin")
-        if path is None:
-            raise SkipTest(f"{program} is not installed; with Debian: apt-get install {program}")
-        balancer = Balancer()
-        reactor.spawnProcess(balancer, path, [program, *arguments])
-        self.addCleanup(balancer.stop)
 
     def client(self, address: str = "127.0.0.1") -> HTTPClient:
         pool = HTTPConnectionPool(reactor, persistent=False)
@@ -129,9 +91,7 @@ class BalancerCase(TestCase):
 
 class NginxTests(BalancerCase):
     async def test_each_address_stays_at_one_node_and_leaves_one_that_is_going(self) -> None:
-        config = self.folder / "conf"
-        config.write_text(AROUND.format(folder=self.folder, sample=self.sample("nginx")))
-        self.start("nginx", "-e", str(self.folder / "log"), "-c", str(config))
+        start_nginx(self, self.folder, self.sample("nginx"))
         await self.balancing()
         addresses = [f"127.0.0.{number}" for number in range(2, 32)]
         first = [await self.ask(address) for address in addresses]
@@ -146,9 +106,7 @@ class NginxTests(BalancerCase):
 
 class HaproxyTests(BalancerCase):
     async def test_each_chat_stays_at_one_node_and_a_stream_outlives_that_this_is_going(self) -> None:
-        config = self.folder / "conf"
-        config.write_text(self.sample("haproxy"))
-        self.start("haproxy", "-db", "-q", "-f", str(config))
+        start_haproxy(self, self.folder, self.sample("haproxy"))
         await self.balancing()
         chats = [f"chat {number}" for number in range(30)]
         first = [await self.ask(chat=chat) for chat in chats]

@@ -1,65 +1,22 @@
 """Behind a real nginx with its default buffering, as people put it in front of their servers."""
 
-import shutil
-import tempfile
-from pathlib import Path
-
 from msgspec import json
-from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import UNIXClientEndpoint
 from twisted.internet.error import ConnectError
-from twisted.internet.protocol import ProcessProtocol
 from twisted.internet.task import deferLater
-from twisted.python.failure import Failure
 
+from tests.proxies import folder_of, start_nginx
 from tests.web.sockets import Peer, SocketCase, post, reactor
 from tests.web.test_routes import OLLAMA, OPENAI, ask
 
-NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
-# Everything that has to do with proxying is left at its default.
-CONFIG = """
-daemon off; master_process off; pid {folder}/pid; error_log {folder}/log;
-events {{}}
-http {{
-  access_log off;
-  client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
-  uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
-  server {{ listen unix:{folder}/front; location / {{ proxy_pass http://127.0.0.1:{port}; }} }}
-}}
-"""
-
-
-class Nginx(ProcessProtocol):
-    """The running proxy; `ended` fires when it is gone."""
-
-    def __init__(self) -> None:
-        self.ended: Deferred[None] = Deferred()
-
-    def processEnded(self, reason: Failure) -> None:
-        self.ended.callback(None)
-
-    def stop(self) -> Deferred[None]:
-        assert self.transport is not None
-        self.transport.signalProcess("TERM")
-        return self.ended
+SERVER = "server {{ listen unix:{folder}/front; location / {{ proxy_pass http://127.0.0.1:{port}; }} }}"
 
 
 class NginxTests(SocketCase):
-    if NGINX is None:
-        skip = "nginx is not installed; with Debian: apt-get install nginx-light"
-
     async def client(self) -> Peer:
         """A client of an nginx in front of the server."""
-        assert NGINX is not None
-        port = await self.listen()
-        # The path of a Unix socket has to be short.
-        folder = Path(tempfile.mkdtemp())
-        self.addCleanup(shutil.rmtree, folder)
-        config = folder / "conf"
-        config.write_text(CONFIG.format(folder=folder, port=port))
-        nginx = Nginx()
-        reactor.spawnProcess(nginx, NGINX, [NGINX, "-e", str(folder / "log"), "-c", str(config)])
-        self.addCleanup(nginx.stop)
+        port, folder = await self.listen(), folder_of(self)
+        start_nginx(self, folder, SERVER.format(folder=folder, port=port))
         while True:
             try:
                 return await self.connect(UNIXClientEndpoint(reactor, str(folder / "front")))
