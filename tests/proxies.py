@@ -63,5 +63,5 @@ def _start(case: TestCase, program: str, package: str, *arguments: str) -> None:
     if path is None:
         raise SkipTest(f"{program} is not installed; with Debian: apt-get install {package}")
     proxy = Proxy()
-    reactor.spawnProcess(proxy, path, [program, *arguments])  # type: ignore[attr-defined]
+    reactor.spawnProcess(proxy, path, [program, *arguments])
     case.addCleanup(proxy.stop)

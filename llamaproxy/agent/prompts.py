@@ -115,7 +115,10 @@ class PromptFiles:
         path = folder / (f"{ROOT}_{name}" if name else ROOT)
         _, marker, listing = f"\n{_read(path, '')}".partition(f"\n{SECTIONS}")
         scratch = path.with_name(f"{path.name}.new")
-        scratch.write_text(body.strip() + (f"\n\n{SECTIONS}{listing}" if marker else "\n"), encoding="utf-8")
+        scratch.unlink(missing_ok=True)
+        # A new file, so that no link which somebody put there is followed.
+        with scratch.open("x", encoding="utf-8") as file:
+            file.write(body.strip() + (f"\n\n{SECTIONS}{listing}" if marker else "\n"))
         if path.exists():
             copymode(path, scratch)
         scratch.replace(path)

@@ -15,7 +15,7 @@ from .home import Home, is_assignment
 from .load import OF_PLUGINS
 from .schema import PLUGIN, DepthLimits, FrontDoor, GateDefaults, ModelEntry, RateLimit, Settings
 from .tools import PREFIX, settings_of
-from .variables import is_key_like, is_name
+from .variables import is_key_like, is_name, shown_name
 
 _BESIDE_PLUGINS = {
     *Settings.__struct_fields__,
@@ -93,9 +93,16 @@ def _of_models(home: Home, environ: Mapping[str, str]) -> Iterator[str]:
         # A key where its name belongs is told by the loader, which leaves the entry out.
         named = entry.env_key and is_name(entry.env_key) and not is_key_like(entry.env_key)
         if named and not variables.get(str(entry.env_key)):
-            yield f"{file}: {where}.env_key: there is no key in {entry.env_key}; add it to {home.env_file}"
+            yield f"{file}: {where}.env_key: there is no key in {_variable(entry.env_key)}; add it to {home.env_file}"
         if odd := odd_host(entry):
             yield f"{file}: {where}.host: {odd}"
+
+
+def _variable(name: str | None) -> str:
+    """The variable, by its name unless that may be a key."""
+    return (
+        name if name and shown_name(name) == name else "the variable named there (which may be a key itself)"
+    )
 
 
 def odd_host(entry: ModelEntry) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import ConfigError
+from .links import destination
 
 _ACCESS = "Check that the folder exists, and who owns it."
 
@@ -43,8 +44,7 @@ class JsonFile:
 
     def write(self, content: dict[str, Any]) -> None:
         """Replaces the file in one step; it keeps its mode and owner, a new one is for its owner only."""
-        # A link into somebody's dotfiles stays a link.
-        target = self.path.resolve()
+        target = destination(self.path)
         scratch = target.with_name(f".{target.name}.{os.getpid()}")
         try:
             scratch.unlink(missing_ok=True)

@@ -10,6 +10,7 @@ from twisted.application.service import IService
 from twisted.internet.defer import Deferred
 
 from ..config import FrontDoor, Home
+from ..config.links import destination
 from ..seams.errors import StoreError
 from ..seams.interfaces import IPeers, ISessionStore
 from ..store.postgres.address import connect_arguments, shown
@@ -28,12 +29,14 @@ class Storage(Struct, frozen=True, kw_only=True):
 def storage(
     home: Home, door: FrontDoor, environ: Mapping[str, str], peers: IPeers | None, reactor: Any
 ) -> Storage:
-    """The store, tried once; `peers` are a worker's. Raises `StoreError` in one line for the operator.
+    """The store, tried once; `peers` are a worker's. Raises `StoreError`, or `ConfigError` where the file is a
+    link that may be planted, in one line for the operator.
 
     With a shared store each worker is a node by itself, and has all nodes for its peers.
     """
     if door.store:
         return _shared(door, environ, reactor)
+    destination(home.sessions_db)
     store = SqliteSessionStore(home.sessions_db, reactor, power=door.durability == "power")
     store.check()
     return Storage(store=store, peers=peers, services=(Part(store.open, store.close),))

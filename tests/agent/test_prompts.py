@@ -86,3 +86,11 @@ class PromptTests(SynchronousTestCase):
         looks[1].callback(None)
         self.assertEqual(len(looks), 2)
         self.assertEqual([self.successResultOf(each).text for each in prompts], ["Changed meanwhile."] * 3)
+
+    def test_rewriting_a_section_follows_no_link_that_was_put_in_its_way(self) -> None:
+        self.write("", "Main.")
+        precious = self.folder / "precious"
+        precious.write_text("kept")
+        (self.folder / ".system_prompt.new").symlink_to("precious")
+        self.successResultOf(self.files.rewrite(None, "", "Else."))
+        self.assertEqual((precious.read_text(), self.text()), ("kept", "Else."))

@@ -45,6 +45,13 @@ class AdviceTests(AdviceCase):
             self.assertIn(f"{wrong}: nobody reads this key; did you mean {right}?", told)
         self.assertNotIn("else", told)
 
+    def test_what_may_be_a_key_is_not_shown_where_it_is_missing(self) -> None:
+        for typed in ("AIzaSySECRETSECRET", "SECRETKEYWITHNOLOWER0123456789ABCDEF"):
+            self.entry(env_key=typed)
+            told = self.told()
+            self.assertIn("models.x.env_key: there is no key in", told)
+            self.assertNotIn("SECRET", told)
+
     def test_missing_key_and_missing_v1_are_told(self) -> None:
         self.entry(host="http://h:1234/", env_key="MY_KEY")
         told = self.told()
