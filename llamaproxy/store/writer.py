@@ -130,7 +130,7 @@ class Writer:
         if self._held:
             self._held = False
             self.log.info("the session database is free again; what waited in memory is written")
-        if self._queue and not self._busy:
+        if self._queue:
             self._send()
         self._rest()
 
