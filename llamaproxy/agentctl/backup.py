@@ -9,14 +9,21 @@ from pathlib import Path
 from time import strftime
 
 from ..config import Home, Occupancy
-from .archive import REPLACED, STAGE, Unusable, copy_database, pack, unpack
-from .command import Refused, command, option
+from .archive import MOST_BYTES, MOST_TIMES, REPLACED, STAGE, Unusable, copy_database, pack, unpack
+from .command import Refused, UsageError, command, option
 from .printer import Printer
 
 WHOLE = option(
     "--whole", action="store_true", help="the whole home: settings, keys, prompts, files; no weights"
 )
 REPLACE = option("--replace", action="store_true", help="put what is there already aside")
+
+MOST = option(
+    "--most",
+    metavar="GIB",
+    type=float,
+    help=f"unpack up to so much, instead of {MOST_BYTES >> 30}, or {MOST_TIMES} times what the file has",
+)
 
 
 @command(
@@ -55,21 +62,25 @@ def backup(home: Home, args: Namespace, printer: Printer) -> None:
 
 
 @command(
-    "restore <file> [--replace]",
+    "restore <file> [--replace] [--most GIB]",
     "bring back what backup has copied, while no server runs",
     REPLACE,
+    MOST,
 )
 def restore(home: Home, args: Namespace, printer: Printer) -> None:
     """All of it or nothing: it is looked at beside the home's files before one of them is touched."""
     file = Path(args.file).expanduser()
     if not file.is_file():
         raise Refused(f"there is no file {file}")
+    if args.most is not None and not 0 < args.most < 1e9:
+        raise UsageError(f"{args.most:g} is no size in GiB")
+    most = None if args.most is None else int(args.most * (1 << 30))
     home.path.mkdir(mode=0o700, parents=True, exist_ok=True)
     # Held meanwhile, so that no server starts.
     occupancy = Occupancy(home.lock_file)
     occupancy.take()
     try:
-        aside = _restored(home, file, args.replace)
+        aside = _restored(home, file, args.replace, most)
     except (Unusable, OSError) as error:
         raise Refused(f"{file} cannot be brought back: {error}") from None
     finally:
@@ -79,12 +90,12 @@ def restore(home: Home, args: Namespace, printer: Printer) -> None:
         printer.line(f"what was there is in {aside}")
 
 
-def _restored(home: Home, file: Path, replace: bool) -> Path | None:
+def _restored(home: Home, file: Path, replace: bool, most: int | None) -> Path | None:
     """Puts what is in the file into the home; returns where that lies now which was there before, if anything."""
     stage = home.path / f"{STAGE}{os.getpid()}"
     stage.mkdir(mode=0o700)
     try:
-        unpack(file, stage)
+        unpack(file, stage, most)
         present = sorted(path.name for path in stage.iterdir() if os.path.lexists(home.path / path.name))
         if present and not replace:
             raise Refused(

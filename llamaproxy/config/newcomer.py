@@ -51,6 +51,18 @@ def add_profile(home: Home, wish: str, key: str, entry: dict[str, Any]) -> str:
     return name
 
 
+def remove_profile(home: Home, name: str, key: str) -> None:
+    """Takes a profile out again, if it still is the one that was made for the holder of that key.
+
+    Raises `ConfigError`.
+    """
+    with JsonFile(home.plugins_file).update() as content:
+        table = profiles_in(home, content)
+        entry = table.get(name)
+        if isinstance(entry, dict) and entry.get("key") == digest_of(key):
+            del table[name]
+
+
 def plain_name(wish: str) -> str:
     """What people call a thing, as a profile may be called."""
     letters = unicodedata.normalize("NFKD", wish[:200]).encode("ascii", "ignore").decode()

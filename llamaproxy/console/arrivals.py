@@ -12,7 +12,7 @@ from ..seams.types import Rights
 from ..web.guard import Guard
 from ..web.site import Intake
 from . import qr
-from .pairing import LINK_LASTS, Pairing, new_key
+from .pairing import LINK_LASTS, Invitation, Pairing, new_key
 from .wire import as_json, read
 
 PAIR = "/pair"
@@ -69,14 +69,39 @@ class Arrivals:
             raise BadRequest("That is too long for a name.")
         address = self._guard.address(request)
         invitation = self._pairing.use(asked.code, address)
-        key = new_key()
+        # What has begun is not broken off by a phone that leaves: half of it would stay.
+        done: Deferred[tuple[str, str]] = Deferred()
+        Deferred.fromCoroutine(self._let_in(request, asked.name, invitation)).addBoth(done.callback)
+        name, key = await done
+        self.log.info("profile {name} was made for {address}, by a link", name=name, address=str(address))
+        return as_json(request, {"name": name, "key": key, "base": self._base(request)})
+
+    async def _let_in(self, request: Intake, wish: str, invitation: Invitation) -> tuple[str, str]:
+        """The name and the key of a new profile. Raises `AgentError`, with everything as it was before."""
+        name, key = "", new_key()
         try:
-            name = await self._files.add_caller(asked.name, key, invitation.commands)
+            name = await self._files.add_caller(wish, key, invitation.commands)
             outcome = await self._reload()
             if not outcome.taken:
                 raise AgentError("The server cannot take the new profile over; its log says why.")
+            if request.channel is None:
+                raise AgentError("The phone has left, and nobody else has the key.")
         except AgentError:
             self._pairing.give_back(invitation)
+            if name:
+                await self._take_back(name, key)
             raise
-        self.log.info("profile {name} was made for {address}, by a link", name=name, address=str(address))
-        return as_json(request, {"name": name, "key": key, "base": self._base(request)})
+        return name, key
+
+    async def _take_back(self, name: str, key: str) -> None:
+        """Nobody has the key of a profile that was made."""
+        try:
+            await self._files.remove_caller(name, key)
+            await self._reload()
+        except AgentError as error:
+            self.log.error(
+                "profile {name} was made by a link for nobody, and stays in the file until agentctl caller-remove "
+                "{name}: {error}",
+                name=name,
+                error=str(error),
+            )

@@ -192,6 +192,9 @@ class IFiles(Interface):
     def add_caller(name: str, key: str, commands: Rights | None) -> Deferred[str]:
         """Makes a profile for the holder of a key, by a name like that one; fires with its name."""
 
+    def remove_caller(name: str, key: str) -> Deferred[None]:
+        """Takes a profile out again that was made for the holder of that key; leaves it if it has another one now."""
+
     def written() -> Written:
         """What the server goes by now, as far as the console shows it."""
 

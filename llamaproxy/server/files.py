@@ -11,7 +11,7 @@ from zope.interface import implementer
 from ..config import ConfigError, Configuration, Home, JsonFile, load_configuration, operator_key
 from ..config.checks import section
 from ..config.home import create
-from ..config.newcomer import add_profile
+from ..config.newcomer import add_profile, remove_profile
 from ..config.schema import Budget, Profile
 from ..seams.errors import AgentError, BadRequest
 from ..seams.gates import Kind, Side
@@ -88,6 +88,10 @@ class OperatorFiles:
             return add_profile(self._home, name, key, {"commands": commands} if commands else {})
 
         return self._written(write)
+
+    def remove_caller(self, name: str, key: str) -> Deferred[None]:
+        """See `IFiles`."""
+        return self._written(lambda: remove_profile(self._home, name, key))
 
     def _written(self, write: Callable[[], Any]) -> Deferred[Any]:
         return deferToThread(write).addErrback(self._not_written)

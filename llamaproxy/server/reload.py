@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any, cast
 
 import msgspec
@@ -79,19 +80,26 @@ class Reloader:
         """Takes over what another process has read, or with None the files."""
         return self._one_at_a_time.run(lambda: Deferred.fromCoroutine(self._reload(config)))
 
-    def note(self, fresh: Fresh) -> dict[str, IBackEnd]:
-        """Has it hold in a process that serves nobody; gives the back ends that are left over."""
-        left, _ = self._succeed(fresh, self._kept(fresh, {}))
+    def note(self, fresh: Fresh, broken: Mapping[str, str]) -> dict[str, IBackEnd]:
+        """Has it hold in a process that serves nobody; gives the back ends that are left over.
+
+        `broken` are those that could not be started. What held before goes on in their place.
+        """
+        left, _ = self._succeed(fresh, self._kept(fresh, broken))
         self.config = fresh.config
         return left
 
+    def remember(self) -> Callable[[], None]:
+        """Gives what brings the variables back that hold now."""
+        return partial(self._set_environ, dict(self._environ))
+
     async def _reload(self, config: Configuration | None) -> Reloaded:
-        before = dict(self._environ)
+        restore = self.remember()
         try:
             fresh = self.prepare(config or load_configuration(self._home))
             broken = {key: problem async for key, problem in self._unstarted(fresh)}
         except MISTAKES as error:
-            self._set_environ(before)
+            restore()
             return Reloaded(taken=False, lines=(str(error),))
         lines = [f"model '{key}': {problem}" for key, problem in fresh.config.registry.broken.items()]
         lines += [f"model '{key}' cannot be used: {problem}" for key, problem in broken.items()]

@@ -1,5 +1,6 @@
 """The wire side of HTTP: limits on what comes in, the guard at the door, paths made plain before they are routed."""
 
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any, BinaryIO
 
@@ -34,6 +35,8 @@ ALIVE = b"Ollama is running"
 # How much of a body that is over the limit is read and thrown away for the sake of a clean answer.
 PATIENCE = 4
 LINGER_SECONDS = 2.0
+# All browsers call themselves so; what looks in by itself (monitors, crawlers) says that it is compatible.
+_BROWSER = re.compile(rb"Mozilla/5\.0 \((?!compatible\b)")
 # How the paths of the server's own pages begin.
 OWN = ("console", "chat", "pair")
 
@@ -154,8 +157,14 @@ class Intake(PlacedRequest):
         """Whether a person's browser opens the address, and no program asks whether somebody is there."""
         if self.plain_path != "/" or b"text/html" not in (self.getHeader(b"accept") or b""):
             return False
-        mode, upgrades = self.getHeader(b"sec-fetch-mode"), self.getHeader(b"upgrade-insecure-requests")
-        return self.method == b"GET" and (mode == b"navigate" or (mode is None and upgrades == b"1"))
+        if self.method != b"GET":
+            return False
+        # Told only to servers that are trusted: by https, or on the browser's own machine.
+        mode = self.getHeader(b"sec-fetch-mode")
+        if mode is not None:
+            return mode == b"navigate"
+        upgrades = self.getHeader(b"upgrade-insecure-requests")
+        return upgrades == b"1" or _BROWSER.match(self.getHeader(b"user-agent") or b"") is not None
 
     def getRequestHostname(self) -> bytes:
         """Routing does not depend on the Host header, and must not fail over an odd one."""

@@ -67,11 +67,20 @@ class Ready(Command):
 
 
 class Serve(Command):
-    """Where the embedded model `key` answers, once it does."""
+    """Where the embedded model `key` answers, once it does.
 
-    arguments = [(b"key", Unicode())]
-    response = [(b"url", Unicode()), (b"secret", Unicode())]
+    With the number that came with an earlier answer, the one which that was about, whatever has its key now.
+    """
+
+    arguments = [(b"key", Unicode()), (b"number", Integer())]
+    response = [(b"url", Unicode()), (b"secret", Unicode()), (b"number", Integer())]
     errors = {ModelError: b"MODEL"}
+
+
+class Release(Command):
+    """The worker asks the embedded model of that number no more."""
+
+    arguments = [(b"number", Integer())]
 
 
 class Rule(Command):

@@ -20,6 +20,7 @@ from ..seams.oversight import Reloaded
 from ..seams.types import SessionCard
 from .handover import WorkerAway
 from .ledger import Ledger
+from .lent import Lent
 from .link import (
     Answer,
     Cards,
@@ -36,12 +37,16 @@ from .link import (
     ReadFiles,
     ReadLog,
     Ready,
+    Release,
     Remove,
     Rule,
     Samples,
     Serve,
     Stop,
 )
+
+# What came of the files in each worker, by its number; None where no answer came.
+Outcomes = list[tuple[int, Reloaded | None]]
 
 # Seconds that a worker gets for an answer; one that hangs must not hold the others up.
 TIME_TO_ANSWER = 5.0
@@ -58,6 +63,8 @@ class Desk(LinkEnd):
         self._ready = ready
         self.worker = worker
         self.is_ready = False
+        # What its worker starts by.
+        self.config = office.config
 
     def connectionMade(self) -> None:
         """The worker is told what holds before it can say that it is ready."""
@@ -74,13 +81,20 @@ class Desk(LinkEnd):
         """See `link`."""
         self.is_ready = True
         self._ready()
+        self._office.catch_up(self)
         return {}
 
     @Serve.responder
-    async def serve(self, key: str) -> dict[str, Any]:
+    async def serve(self, key: str, number: int) -> dict[str, Any]:
         """See `link`."""
-        server = await self._office.serve(key)
-        return {"url": server.url, "secret": server.key}
+        number, server = await self._office.serve(self, key, number)
+        return {"url": server.url, "secret": server.key, "number": number}
+
+    @Release.responder
+    def release(self, number: int) -> dict[str, Any]:
+        """See `link`."""
+        self._office.release(self, number)
+        return {}
 
     @Rule.responder
     async def rule(self, ruling: Ruling) -> dict[str, Any]:
@@ -124,8 +138,11 @@ class Office:
 
     def __init__(self, embedded: Mapping[str, Keeper], clock: IReactorTime, log: ILog) -> None:
         self._embedded: dict[str, Keeper] = {}
+        self._lent = Lent()
         self._clock = clock
         self.log = log
+        # What all go by since the files were read again; None before that.
+        self.config: Configuration | None = None
         # Set by who reads the operator's files.
         self.reload: Callable[[], Deferred[Reloaded]]
         self._desks: dict[int, Desk] = {}
@@ -161,6 +178,7 @@ class Office:
         if self._desks.get(desk.worker) is desk:
             del self._desks[desk.worker]
             self._ledger.close(desk.worker)
+        self._lent.close(desk)
 
     def ping(self, worker: int) -> Deferred[Any]:
         """Fires once the worker has turned, however long that takes; at once if it is gone."""
@@ -176,12 +194,29 @@ class Office:
         """All of them hang up now."""
         self._tell(Hurry)
 
-    async def serve(self, key: str) -> Server:
-        """Where an embedded model answers. Raises `ModelError`."""
-        keeper = self._embedded.get(key)
+    async def serve(self, desk: Desk, key: str, number: int) -> tuple[int, Server]:
+        """Where an embedded model answers: the one that a worker knows by a number, or else the present one.
+
+        Gives the number as well. Raises `ModelError`.
+        """
+        keeper = self._lent.keeper(number) or self._embedded.get(key)
         if keeper is None:
             raise ModelError(f"The embedded model '{key}' is not there any more.")
-        return await keeper.serving()
+        return self._lent.lend(keeper, desk), await keeper.serving()
+
+    def release(self, desk: Desk, number: int) -> None:
+        """A worker asks that embedded model no more."""
+        self._lent.release(number, desk)
+
+    def retire(self, keeper: Keeper, end: Callable[[], None]) -> None:
+        """Calls `end` once no worker asks that embedded model any more."""
+        self._lent.retire(keeper, end)
+
+    def catch_up(self, desk: Desk) -> None:
+        """Tells a worker that has come up meanwhile what the files say since it was started."""
+        if self.config is not None and desk.config is not self.config:
+            desk.config = self.config
+            self._call(desk, GoBy, TIME_TO_GO_BY, config=self.config)
 
     async def rule(self, ruling: Ruling) -> None:
         """All workers obey, in the same order as to all other rulings; one that comes later will, too."""
@@ -198,19 +233,23 @@ class Office:
         asked = [self._call(desk, Answer, errand=errand) for desk in self._ready() if desk is not but]
         return [answer["finding"] for _, answer in await DeferredList(asked) if answer]
 
-    async def go_by(self, config: Configuration) -> list[tuple[int, Reloaded]]:
-        """Has all workers go by the operator's files; what came of it in each, by its number.
+    async def go_by(self, config: Configuration, before: Configuration) -> Outcomes:
+        """Has all workers go by the operator's files; what came of it in each. What was `before` stays if all refuse.
 
         The files' word is the newest one about limits and gates.
         """
-        self._rulings.clear()
+        rulings, self._rulings = self._rulings, {}
+        self.config = config
         desks = list(self._ready())
         asked = [self._call(desk, GoBy, TIME_TO_GO_BY, config=config) for desk in desks]
-        away = Reloaded(taken=False, lines=("it did not answer, and goes by the files when it starts again",))
-        return [
-            (desk.worker, answer["outcome"] if answer else away)
+        outcomes: Outcomes = [
+            (desk.worker, answer["outcome"] if answer else None)
             for desk, (_, answer) in zip(desks, await DeferredList(asked), strict=True)
         ]
+        if is_refused(outcomes):
+            self._rulings = {**rulings, **self._rulings}
+            self.config = before
+        return outcomes
 
     async def invite(self, base: str) -> str:
         """A link for a phone, made by the worker that has the pages; "" if there is none."""
@@ -258,6 +297,11 @@ class Office:
             .addTimeout(seconds, self._clock)
             .addErrback(lambda failure: None)
         )
+
+
+def is_refused(outcomes: Outcomes) -> bool:
+    """Whether all workers stay as they were."""
+    return bool(outcomes) and all(each is not None and not each.taken for _, each in outcomes)
 
 
 def _away() -> WorkerAway:

@@ -37,6 +37,7 @@ from .link import (
     ReadFiles,
     ReadLog,
     Ready,
+    Release,
     Remove,
     Rule,
     Samples,
@@ -118,10 +119,14 @@ class Link(LinkEnd):
         """Tells that this worker takes requests."""
         self.callRemote(Ready)
 
-    async def serving(self, key: str) -> Server:
-        """Where an embedded model answers. Raises `ModelError`."""
-        answer = await self.callRemote(Serve, key=key)
-        return Server(answer["url"], answer["secret"])
+    async def serving(self, key: str, number: int = 0) -> tuple[int, Server]:
+        """Where an embedded model answers, and the number by which it is known. Raises `ModelError`."""
+        answer = await self.callRemote(Serve, key=key, number=number)
+        return answer["number"], Server(answer["url"], answer["secret"])
+
+    def release(self, number: int) -> None:
+        """Tells that this worker asks that embedded model no more; where nobody hears it, it has ended anyway."""
+        self.callRemote(Release, number=number).addErrback(lambda _: None)
 
     async def metrics(self) -> str:
         """The text of `/metrics` for the whole server."""
@@ -227,6 +232,8 @@ class DistantKeeper:
     def __init__(self, link: Link, key: str) -> None:
         self._link = link
         self._key = key
+        # 0 as long as it was not asked.
+        self._number = 0
 
     @property
     def running(self) -> bool:
@@ -235,8 +242,14 @@ class DistantKeeper:
 
     def serving(self) -> Deferred[Server]:
         """Where it answers, as soon as it does. Fails with `ModelError`."""
-        return Deferred.fromCoroutine(self._link.serving(self._key))
+        return Deferred.fromCoroutine(self._serving())
 
     def stop(self) -> Deferred[None]:
         """Leaves it to the supervisor."""
+        if self._number:
+            self._link.release(self._number)
         return succeed(None)
+
+    async def _serving(self) -> Server:
+        self._number, server = await self._link.serving(self._key, self._number)
+        return server

@@ -248,7 +248,7 @@ def supervised(
     }
     office = Office(dict(keepers_of(embedded)), reactor, log)
     supervisor = Supervisor(plan, count, address, office, reactor)
-    renewal = Renewal(plan, server.reloader, embedded, office, supervisor.adopt, reactor)
+    renewal = Renewal(plan, server.reloader, embedded, office, supervisor.adopt)
     office.reload = renewal.reload
     models: Mapping[str, Any] = embedded
     keeping = Part(partial(start_models, models, plan.default_model), partial(stop_models, models))

@@ -1,19 +1,29 @@
 """A home, or its conversations, brought back from a copy."""
 
+import gzip
 import io
 import json
 import sqlite3
 import tarfile
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from random import randbytes
 from time import time
 
+from llamaproxy.agentctl import archive as archive_module
 from llamaproxy.config import Home, Occupancy
 from llamaproxy.store.database import Database
 from llamaproxy.store.schema import MIGRATIONS
 
 from .helpers import AgentctlCase
+
+
+class Zeros(io.RawIOBase):
+    """As many as somebody reads."""
+
+    def read(self, size: int = -1) -> bytes:
+        return bytes(size)
 
 
 class RestoreTests(AgentctlCase):
@@ -163,6 +173,82 @@ class RestoreTests(AgentctlCase):
             self.refused("restore", str(self.copy), "--replace")
             self.assertFalse(outside.exists())
             self.assertEqual(self.tree(), before, entries)
+
+    def bombs(self) -> Iterator[tuple[str, str]]:
+        """Archives that were made to fill a disk or a memory, packed; what each does, and what is said of it."""
+        zeros = tarfile.TarInfo("a")
+        zeros.size = 200 << 20
+        with tarfile.open(self.copy, "w:gz") as archive:
+            archive.addfile(zeros, Zeros())
+        yield "one file", "unpacks to more than"
+        with gzip.open(self.copy, "wb") as packed:
+            packed.write(tarfile.TarInfo("a").tobuf() + bytes(200 << 20))
+        yield "nothing but an end", "unpacks to more than"
+        huge = tarfile.TarInfo("a")
+        huge.type, huge.size = tarfile.XHDTYPE, 1 << 40
+        with gzip.open(self.copy, "wb") as packed:
+            packed.write(huge.tobuf(tarfile.GNU_FORMAT) + bytes(50 << 20))
+        yield "a head", "longer than any backup has it"
+        huge.type = tarfile.GNUTYPE_LONGNAME
+        with gzip.open(self.copy, "wb") as packed:
+            packed.write(huge.tobuf(tarfile.GNU_FORMAT) + bytes(50 << 20))
+        yield "a name", "longer than any backup has it"
+        nested = tarfile.TarInfo("a")
+        nested.type = tarfile.XHDTYPE
+        with gzip.open(self.copy, "wb") as packed:
+            packed.write(nested.tobuf(tarfile.GNU_FORMAT) * 20_000)
+        yield "heads of heads", "neither"
+        with tarfile.open(self.copy, "w:gz") as archive:
+            for number in range(300):
+                archive.addfile(tarfile.TarInfo(f"{number}"))
+        yield "many files", "more than 200 files"
+        self.packed((tarfile.TarInfo("/".join("a" * 900)), b""))
+        yield "many folders", "no backup of a home holds"
+        holes = tarfile.TarInfo("a")
+        holes.pax_headers = {
+            "GNU.sparse.major": "0",
+            "GNU.sparse.map": f"{1 << 40},0",
+            "GNU.sparse.size": f"{1 << 40}",
+        }
+        self.packed((holes, b""))
+        yield "holes", "no backup of a home holds"
+        self.packed((tarfile.TarInfo("llm-models.json"), b"[" + b" " * (17 << 20) + b"]"))
+        yield "settings", "larger than 16 MiB"
+
+    def test_an_archive_that_was_made_to_fill_disk_or_memory_is_refused(self) -> None:
+        self.patch(archive_module, "MOST_BYTES", 100 << 20)
+        self.patch(archive_module, "MOST_FILES", 200)
+        before = self.tree()
+        for what, told in self.bombs():
+            self.assertIn(told, self.refused("restore", str(self.copy), "--replace"), what)
+            self.assertEqual(self.tree(), before, what)
+
+    def test_a_large_home_comes_back_where_that_is_meant_and_there_is_room(self) -> None:
+        self.patch(archive_module, "MOST_BYTES", 1 << 20)
+        (self.home.path / "files").mkdir()
+        (self.home.path / "files" / "log.txt").write_text("a" * (60 << 20))
+        self.met("backup", str(self.copy), "--whole")
+        self.home = self.other
+        self.assertIn("--most", self.refused("restore", str(self.copy)))
+        self.assertIn("no size", self.refused("restore", str(self.copy), "--most", "-1"))
+        self.assertIn("--most", self.refused("restore", str(self.copy), "--most", "0.01"))
+        self.patch(archive_module, "SPARE", 1 << 60)
+        self.assertIn("0 MiB", self.refused("restore", str(self.copy), "--most", "1"))
+        self.patch(archive_module, "SPARE", 1 << 20)
+        self.met("restore", str(self.copy), "--most", "1")
+        self.assertEqual((self.home.path / "files" / "log.txt").stat().st_size, 60 << 20)
+
+    def test_conversations_that_would_do_something_are_refused(self) -> None:
+        for what in (
+            "CREATE TRIGGER t AFTER INSERT ON messages BEGIN DELETE FROM sessions; END",
+            "CREATE VIEW v AS SELECT 1",
+            "CREATE VIRTUAL TABLE v USING fts5(x)",
+        ):
+            self.copy.unlink(missing_ok=True)
+            self.met("backup", str(self.copy))
+            with closing(sqlite3.connect(self.copy)) as copy:
+                copy.execute(what)
+            self.assertIn("none of ours", self.refused("restore", str(self.copy), "--replace"), what)
 
     def test_an_archive_damaged_inside_is_refused_whatever_packed_it(self) -> None:
         for packer in ("gz", "bz2", "xz"):

@@ -7,7 +7,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from llamaproxy.config import ConfigError, Home, load_settings
 from llamaproxy.config.callers import digest_of
-from llamaproxy.config.newcomer import add_profile, plain_name
+from llamaproxy.config.newcomer import add_profile, plain_name, remove_profile
 
 
 class NewcomerTests(SynchronousTestCase):
@@ -51,6 +51,18 @@ class NewcomerTests(SynchronousTestCase):
         self.home.plugins_file.write_text(json.dumps(content))
         self.add("phone")
         self.assertEqual(list(load_settings(self.home).front_door.callers), ["tablet", "phone"])
+
+    def test_profile_is_taken_out_again_unless_it_has_another_key_now(self) -> None:
+        self.add("phone", "x")
+        before = self.home.plugins_file.read_text()
+        self.add("tablet", "y")
+        for name, key in (("tablet", "x"), ("nobody", "y"), ("phone", "y")):
+            remove_profile(self.home, name, key)
+            self.assertEqual(
+                list(load_settings(self.home).front_door.callers), ["phone", "tablet"], (name, key)
+            )
+        remove_profile(self.home, "tablet", "y")
+        self.assertEqual(self.home.plugins_file.read_text(), before)
 
     def test_file_with_a_mistake_is_left_as_it_is(self) -> None:
         content = json.loads(self.home.plugins_file.read_text())

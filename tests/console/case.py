@@ -1,5 +1,6 @@
 """A whole server in memory, with its pages."""
 
+from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import Deferred, fail, succeed
@@ -40,6 +41,12 @@ class FakeFiles:
     def add_caller(self, name: str, key: str, commands: Any) -> Deferred[str]:
         return self._keep(name or "phone", name, key, commands)
 
+    def remove_caller(self, name: str, key: str) -> Deferred[None]:
+        if self.failure is not None:
+            return fail(self.failure)
+        self.kept = [each for each in self.kept if each[:2] != (name, key)]
+        return succeed(None)
+
     def _keep(self, result: Any, *what: Any) -> Deferred[Any]:
         if self.failure is not None:
             return fail(self.failure)
@@ -64,6 +71,7 @@ class PagesCase(WebCase):
         self.files = FakeFiles()
         site, clock = self.front.site, house.clock
         self.outcome = Reloaded(taken=True, lines=("the files were read again",))
+        self.reload: Callable[[], Deferred[Reloaded]] = lambda: succeed(self.outcome)
         routes = site.resource
         assert isinstance(routes, Routes)
         made = overlook(
@@ -71,7 +79,7 @@ class PagesCase(WebCase):
             house.agent.oversight,
             house.recorder,
             self.files,
-            lambda: succeed(self.outcome),
+            lambda: self.reload(),
             clock,
             self.worker,
         )

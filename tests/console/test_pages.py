@@ -24,11 +24,29 @@ CHANGES: dict[str, dict[str, Any]] = {
 class FrontTests(PagesCase):
     def test_bare_address_is_a_page_for_browsers_and_a_probe_for_everybody_else(self) -> None:
         browser = {"Accept": "text/html,application/xhtml+xml"}
-        for headers in ({"Sec_Fetch_Mode": "navigate"}, {"Upgrade_Insecure_Requests": "1"}):
+        # Over plain HTTP to another machine browsers send no Sec-Fetch-Mode, and Safari nothing else in its place.
+        safari = {"User_Agent": "Mozilla/5.0 (iPhone; CPU iPhone OS 15_6 like Mac OS X) AppleWebKit/605.1.15"}
+        for headers in ({"Sec_Fetch_Mode": "navigate"}, {"Upgrade_Insecure_Requests": "1"}, safari):
             answer = self.front.ask("GET", "/", b"", **browser, **headers)
             self.assertTrue(answer.headers["content-type"].startswith("text/html"), headers)
-        for headers in ({}, browser, {"Accept": "*/*"}, {**browser, "Sec_Fetch_Mode": "cors"}):
+        programs: tuple[dict[str, str], ...] = (
+            {},
+            browser,
+            safari,
+            {"Accept": "*/*"},
+            {"Accept": "*/*", "User_Agent": "curl/8.5.0"},
+            {"User_Agent": "ollama/0.13.0 (amd64 linux) Go/go1.24.1"},
+            {"Accept": "*/*", "User_Agent": "Enchanted/1.8 CFNetwork/1494.0.7 Darwin/23.4.0"},
+            {"Accept": "*/*", "User_Agent": "axios/1.6.8"},
+            {"Accept": "application/json, text/plain, */*", **safari},
+            {**browser, "Sec_Fetch_Mode": "cors"},
+            {**browser, **safari, "Sec_Fetch_Mode": "cors"},
+            {**browser, "User_Agent": "Mozilla/5.0 (compatible; UptimeRobot/2.0)"},
+            {**browser, "User_Agent": "python-requests/2.31 Mozilla/5.0 (like)"},
+        )
+        for headers in programs:
             self.assertEqual(self.front.ask("GET", "/", b"", **headers).body, b"Ollama is running", headers)
+        self.assertEqual(self.front.ask("GET", "/v1", b"", **browser, **safari).body, b"Ollama is running")
         self.assertEqual(self.front.ask("HEAD", "/", b"", **browser, Sec_Fetch_Mode="navigate").body, b"")
 
     def test_pages_load_nothing_from_elsewhere_and_stand_in_no_frame(self) -> None:

@@ -1,6 +1,11 @@
 """Links that bring a phone a key of its own."""
 
-from typing import Any
+from typing import Any, cast
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.error import ConnectionLost
+from twisted.logger import formatEvent, globalLogPublisher
+from twisted.python.failure import Failure
 
 from llamaproxy.console import places
 from llamaproxy.console.pairing import LINK_LASTS
@@ -80,7 +85,35 @@ class PairingTests(PagesCase):
         answer = self.arrive(code)
         self.assertEqual(answer.code, 500)
         self.assertNotIn("/home/anna", answer.json()["error"])
+        self.assertEqual(self.files.kept, [])
         self.outcome = Reloaded(taken=True, lines=("read again",))
+        self.assertEqual(self.arrive(code).code, 200)
+
+    def test_profile_that_cannot_be_taken_back_is_told_to_the_operator(self) -> None:
+        code = self.invite()
+        lines: list[str | None] = []
+        observer = cast(Any, lambda event: lines.append(formatEvent(event)))
+        globalLogPublisher.addObserver(observer)
+        self.addCleanup(globalLogPublisher.removeObserver, observer)
+
+        def fails() -> Deferred[Reloaded]:
+            self.files.failure = AgentError("The files cannot be written.")
+            return succeed(Reloaded(taken=False, lines=("a mistake",)))
+
+        self.reload = fails
+        self.assertEqual(self.arrive(code, "Anna").code, 500)
+        self.assertTrue([line for line in lines if "agentctl caller-remove Anna" in (line or "")], lines)
+
+    def test_phone_that_leaves_meanwhile_leaves_nothing_behind_and_may_come_again(self) -> None:
+        code = self.invite()
+        reloading: Deferred[Reloaded] = Deferred()
+        self.reload = lambda: reloading
+        wire = self.front.connect().send("POST", "/pair", b'{"code": "%s", "name": "Anna"}' % code.encode())
+        self.assertEqual([each[0] for each in self.files.kept], ["Anna"])
+        wire.channel.connectionLost(Failure(ConnectionLost()))
+        self.reload = lambda: succeed(self.outcome)
+        reloading.callback(self.outcome)
+        self.assertEqual(self.files.kept, [])
         self.assertEqual(self.arrive(code).code, 200)
 
     def test_pages_of_other_origins_cannot_use_it(self) -> None:

@@ -2,7 +2,8 @@
 
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
+from unittest import mock
 from zlib import crc32
 
 from twisted.internet.defer import Deferred, succeed
@@ -15,6 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from llamaproxy.agent.sessions.limits import Limits
 from llamaproxy.config import Home, load_configuration
 from llamaproxy.console.loglines import LogLines
+from llamaproxy.models.embedded.keeper import Keeper
 from llamaproxy.models.upstream.upstream import Server
 from llamaproxy.seams.elsewhere import Decide, End, Errand, Find, Finding, KeepWords, See, View
 from llamaproxy.seams.errors import AgentError, ModelError
@@ -22,7 +24,7 @@ from llamaproxy.seams.limits import Rate, Ruling
 from llamaproxy.seams.oversight import Reloaded
 from llamaproxy.seams.types import Caller
 from llamaproxy.workers.handover import owner_of
-from llamaproxy.workers.office import TIME_TO_ANSWER, Office
+from llamaproxy.workers.office import TIME_TO_ANSWER, Office, is_refused
 from llamaproxy.workers.peers import Colleagues, DistantKeeper, Link, Peers
 from llamaproxy.workers.tally import Tally, new_tally
 from tests.support import House
@@ -282,7 +284,7 @@ class ConsoleTests(OfficeCase):
         config = load_configuration(home)
         self.office.reload = lambda: succeed(Reloaded(taken=False, lines=("a mistake",)))
         self.assertEqual(self.result(self.colleagues.reload()).lines, ("a mistake",))
-        outcomes = self.result(Deferred.fromCoroutine(self.office.go_by(config)))
+        outcomes = self.result(Deferred.fromCoroutine(self.office.go_by(config, config)))
         self.assertEqual([(worker, outcome.taken) for worker, outcome in outcomes], [(0, True), (1, True)])
         self.assertEqual(self.gone_by, [(0, config), (1, config)])
 
@@ -290,9 +292,41 @@ class ConsoleTests(OfficeCase):
         home = Home(Path(self.mktemp()).absolute())
         home.ensure()
         self.result(self.houses[0].agent.parts.peers.rule(Ruling("max_users", 7)))
-        self.result(Deferred.fromCoroutine(self.office.go_by(load_configuration(home))))
+        config = load_configuration(home)
+        self.result(Deferred.fromCoroutine(self.office.go_by(config, config)))
         self.start(1)
         self.assertEqual(self.houses[1].agent.parts.bench.limits.max_users, Limits().max_users)
+
+    def test_what_commands_have_ruled_stays_where_all_workers_refuse_the_files(self) -> None:
+        home = Home(Path(self.mktemp()).absolute())
+        home.ensure()
+        before, after = load_configuration(home), load_configuration(home)
+        self.result(self.houses[0].agent.parts.peers.rule(Ruling("max_users", 7)))
+        for link in self.links.values():
+            link.go_by = lambda config: succeed(Reloaded(taken=False, lines=("no",)))
+        outcomes = self.result(Deferred.fromCoroutine(self.office.go_by(after, before)))
+        self.assertTrue(is_refused(outcomes))
+        self.start(1)
+        self.assertEqual(self.houses[1].agent.parts.bench.limits.max_users, 7)
+
+    def test_worker_that_comes_up_meanwhile_hears_what_the_files_say(self) -> None:
+        home = Home(Path(self.mktemp()).absolute())
+        home.ensure()
+        config = load_configuration(home)
+        self.pumps.pop()
+        late = Link()
+        late.stop = late.hurry = lambda: None
+        late.go_by = partial(self.went_by, 1)
+        late.peer = mock.Mock()
+        _, _, pump = connectedServerAndClient(lambda: self.office.desk(1, lambda: None), lambda: late)
+        self.pumps.append(pump)
+        self.result(Deferred.fromCoroutine(self.office.go_by(config, config)))
+        self.assertEqual(self.gone_by, [(0, config)])
+        late.ready()
+        self.flush()
+        self.assertEqual(self.gone_by, [(0, config), (1, config)])
+        self.start(0)
+        self.assertEqual(len(self.gone_by), 2)
 
     def test_phone_is_invited_by_the_worker_that_has_the_pages(self) -> None:
         self.links[0].invite = lambda base: f"{base}/pair#code"
@@ -313,3 +347,35 @@ class KeeperTests(OfficeCase):
         gone = Deferred.fromCoroutine(self.links[0].serving("local"))
         self.flush()
         self.failureResultOf(gone, ModelError)
+
+    def test_model_that_has_a_successor_ends_once_no_worker_asks_it_any_more(self) -> None:
+        ended: list[str] = []
+        first, second = (DistantKeeper(self.links[worker], "local") for worker in (0, 1))
+        self.ask(first, self.keeper, "old")
+        self.ask(second, self.keeper, "old")
+        new: Any = FakeKeeper()
+        self.office.embed({"local": new})
+        self.office.retire(cast(Keeper, self.keeper), lambda: ended.append("old"))
+        # A turn that began with it asks it once more; who comes now gets its successor.
+        self.ask(first, self.keeper, "old")
+        self.ask(DistantKeeper(self.links[0], "local"), new, "new")
+        first.stop()
+        self.flush()
+        self.assertEqual(ended, [])
+        self.links[1].transport.loseConnection()  # type: ignore[union-attr]
+        self.flush()
+        self.assertEqual(ended, ["old"])
+        self.office.retire(new, lambda: ended.append("new"))
+        self.assertEqual(ended, ["old"])
+
+    def test_model_that_nobody_asked_ends_at_once(self) -> None:
+        ended: list[str] = []
+        self.office.retire(cast(Keeper, self.keeper), lambda: ended.append("old"))
+        self.assertEqual(ended, ["old"])
+
+    def ask(self, distant: DistantKeeper, keeper: FakeKeeper, name: str) -> None:
+        """Has a worker ask for a model; it is that keeper's."""
+        asked = distant.serving()
+        self.flush()
+        keeper.waiting.pop().callback(Server(name))
+        self.assertEqual(self.result(asked), Server(name))

@@ -1,0 +1,1 @@
+`agentctl restore` unpacks no more than a home of the archive's size can hold (`--most GIB` says otherwise) or the disk has room for, no more than 100,000 files, and no conversations that would do something by themselves.
