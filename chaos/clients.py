@@ -8,7 +8,6 @@ from typing import Any
 import treq
 from twisted.internet import reactor as installed_reactor
 from twisted.internet.defer import Deferred
-from twisted.internet.error import ConnectError
 from twisted.internet.task import deferLater
 from twisted.web.client import Agent, HTTPConnectionPool
 from twisted.web.http_headers import Headers
@@ -26,7 +25,7 @@ AGAIN = 0.15
 
 class Person:
     """Talks until `stop`. `confirmed` are the turns whose last frame came, by session; `waits_since` is when the turn
-    under way was sent first; `at` is the node that has it."""
+    under way was sent first; `at` is the node that has it; `story` says what became of each try."""
 
     def __init__(self, number: int, fleet: Fleet, random: Random, heard: Callable[["Person"], None]) -> None:
         self.number = number
@@ -39,6 +38,7 @@ class Person:
         self.text = ""
         self.tries = self.refusals = 0
         self.waits_since = 0.0
+        self.story: list[str] = []
         self.stopping = False
 
     @property
@@ -56,7 +56,7 @@ class Person:
         while not self.stopping:
             self._turn += 1
             self.text = f"{self.session} t{self._turn}"
-            self.waits_since = reactor.seconds()
+            self.waits_since, self.story = reactor.seconds(), []
             await self._until_answered()
             if self._turn % CHAT == 0:
                 self._chat, self._history = self._chat + 1, []
@@ -100,15 +100,20 @@ class Person:
             response = await request.addTimeout(PATIENCE, reactor)
             if response.code != 200:
                 self.refusals += 1
-                await treq.content(response)
+                refusal = await treq.content(response)
+                self._tell(node, f"{response.code} {refusal.decode()}")
                 return None
             await treq.collect(response, pieces.append).addTimeout(PATIENCE, reactor)
-        except ConnectError:
+        except Exception as error:
+            # It was not there, broke off in the middle, or took too long.
+            self._tell(node, type(error).__name__)
             return None
-        except Exception:
-            # It broke off in the middle, or took too long.
-            return None
-        return _answer(b"".join(pieces))
+        answer = _answer(b"".join(pieces))
+        self._tell(node, "answered" if answer is not None else b"".join(pieces)[-200:].decode())
+        return answer
+
+    def _tell(self, node: Node, what: str) -> None:
+        self.story.append(f"{reactor.seconds() - self.waits_since:.2f} s {node.name}: {what}")
 
 
 def _answer(body: bytes) -> str | None:

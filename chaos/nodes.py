@@ -7,13 +7,14 @@ elsewhere within five seconds, and everybody must have got an answer since. It e
 if anything was not so.
 """
 
+import os
 import signal
 import sys
 from collections import Counter
 from random import Random
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, field
 from twisted.internet import reactor as installed_reactor
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.task import deferLater, react
@@ -35,7 +36,7 @@ FAULTS = ("kill", "stop", "fast", "immediate", "term")
 
 
 class Findings(Struct):
-    """What a run has found; `slowest` is the longest that a dead node's session took to go on, in seconds."""
+    """What a run has found; `went_on` is how long each session of a dead node took to go on, in seconds."""
 
     rounds: Counter[str]
     turns: int = 0
@@ -45,7 +46,7 @@ class Findings(Struct):
     overlaps: int = 0
     late: int = 0
     hanging: int = 0
-    slowest: float = 0.0
+    went_on: list[float] = field(default_factory=list)
 
     @property
     def is_good(self) -> bool:
@@ -54,10 +55,13 @@ class Findings(Struct):
 
     def __str__(self) -> str:
         rounds = ", ".join(f"{count} {fault}" for fault, count in sorted(self.rounds.items()))
+        took = sorted(self.went_on) or [0.0]
         return (
             f"rounds: {rounds}\nturns answered: {self.turns}, sent again: {self.tries}\n"
             f"lost: {self.lost}, twice: {self.twice}, overlaps at the model: {self.overlaps}, "
-            f"went on late: {self.late} (slowest {self.slowest:.2f} s), hanging: {self.hanging}"
+            f"hanging: {self.hanging}\nsessions of dead nodes that went on elsewhere: {len(self.went_on)} "
+            f"(half of them within {took[len(took) // 2]:.2f} s, the slowest after {took[-1]:.2f} s), "
+            f"later than {GOES_ON:.0f} s: {self.late}"
         )
 
 
@@ -110,12 +114,20 @@ class Chaos:
         node.send(signal.SIGKILL)
         at = reactor.seconds()
         await node.gone()
-        while begun and reactor.seconds() < at + GOES_ON:
+        waiting, late = begun, False
+        while waiting and reactor.seconds() < at + NOTHING_HANGS:
             await deferLater(reactor, LOOK)
-            begun = [each for each in begun if not self._went_on(*each, at)]
-        for _, text in begun:
-            self.findings.late += 1
-            self.problems.append(f"{text} did not go on after its node was killed")
+            waiting = [each for each in waiting if not self._went_on(*each, at)]
+            if waiting and not late and reactor.seconds() > at + GOES_ON:
+                late = True
+                self.findings.late += len(waiting)
+                for person, text in waiting:
+                    story = "; ".join(person.story)
+                    sent = at - person.waits_since
+                    self.problems.append(
+                        f"{text} did not go on within {GOES_ON} s after its node ({node.name}) was killed, "
+                        f"{sent:.2f} s after it was sent first, at a load of {os.getloadavg()[0]:.0f}: {story}"
+                    )
         node.start()
         await self._fleet.ready(node)
 
@@ -123,7 +135,7 @@ class Chaos:
         """Whether another node has what one that was killed had begun; or it was answered before that."""
         again = self._fleet.model.begun.get(text, 0.0)
         if again > at:
-            self.findings.slowest = max(self.findings.slowest, again - at)
+            self.findings.went_on.append(again - at)
         return again > at or text in person.confirmed.get(text.split()[0], ())
 
     async def _stop(self, node: Node) -> None:

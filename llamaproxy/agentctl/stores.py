@@ -63,16 +63,16 @@ def nodes(home: Home, args: Namespace, printer: Printer) -> None:
     if not door.store:
         raise Refused("the conversations are in this home's sessions.db, which no other node shares")
     connection = _opened(home, door.store, "").connection
+    from ..store.postgres.schema import NODE_LOCK
+    from ..store.postgres.turns import LIVING
+
     rows = connection.execute(
-        """
+        f"""
         SELECT n.node, n.name, n.version, n.since, n.users,
             (SELECT count(*) FROM turns t WHERE t.node = n.node), (SELECT count(*) FROM waiting w WHERE w.node = n.node)
-        FROM nodes n WHERE n.node IN (
-            SELECT objid::bigint FROM pg_locks WHERE locktype = 'advisory' AND granted AND classid = ?::oid
-                AND objsubid = 2 AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-        ) ORDER BY n.node
+        FROM nodes n WHERE n.node IN ({LIVING}) ORDER BY n.node
         """,
-        (_node_lock(),),
+        (NODE_LOCK,),
     ).fetchall()
     names = ("node", "name", "version", "since", "users", "turns", "waiting")
     found: list[dict[str, Any]] = [dict(zip(names, row, strict=True)) for row in rows]
@@ -88,12 +88,6 @@ def nodes(home: Home, args: Namespace, printer: Printer) -> None:
         for each in found
     ]
     printer.table(tuple(name for name in names if name != "since"), lines)
-
-
-def _node_lock() -> int:
-    from ..store.postgres.schema import NODE_LOCK
-
-    return NODE_LOCK
 
 
 def _opened(home: Home, address: str, password_env: str) -> Any:

@@ -20,6 +20,10 @@ from tests.store.postgres import fresh_database
 from tests.store.suite import contents, turn
 
 try:
+    from psycopg import errors
+
+    from llamaproxy.store.postgres import turns
+    from llamaproxy.store.postgres.connection import Connection
     from llamaproxy.store.postgres.database import Superseded
     from llamaproxy.store.postgres.store import PostgresSessionStore
 except ImportError:
@@ -154,6 +158,26 @@ class TurnTests(NodeCase):
         self.one.give_back("s")
         await waiting
 
+    async def test_look_whether_a_node_is_dead_makes_it_look_alive_to_nobody(self) -> None:
+        number = self.one.node
+        assert number is not None
+        self.one._pulse.stop()
+        slow = Connection(self.arguments)
+        self.addCleanup(slow.close)
+        # PostgreSQL takes a moment to see that the connection has gone.
+        while not turns.is_dead(slow, number):
+            await deferLater(reactor, 0.01)
+        with slow.transaction():
+            self.assertTrue(turns.is_dead(slow, number))
+
+            def ask(database: Any) -> tuple[bool, set[int]]:
+                living = {node for node, *_ in turns.living(database.connection)}
+                return turns.is_dead(database.connection, number), living
+
+            dead, living = await self.other.threads.write(ask)
+        self.assertTrue(dead)
+        self.assertNotIn(number, living)
+
     async def test_node_hears_what_another_tells(self) -> None:
         heard: list[Any] = []
         self.other.heard = heard.append
@@ -209,7 +233,24 @@ class TogetherTests(NodeCase):
         # No index takes so long a name.
         ids = ["s0", "".join(random.Random(1).choices(string.ascii_letters, k=9000)), "s2"]
         kept = [self.one.append(session_id, turn(0)) for session_id in ids]
-        self.assertEqual(await self.outcomes(kept), [1, StoreUnavailable, 1])
+        # It is not away, and would refuse that again.
+        self.assertEqual(await self.outcomes(kept), [1, StoreError, 1])
+
+    async def test_what_was_in_another_transactions_way_is_done_once_more(self) -> None:
+        for error in (errors.DeadlockDetected, errors.SerializationFailure):
+            tries: list[None] = []
+
+            def work(database: Any, error: Any = error, tries: list[None] = tries) -> int:
+                tries.append(None)
+                if len(tries) < 3:
+                    raise error("in the way")
+                return 7
+
+            kept: list[Deferred[Any]] = [self.one.append("s", turn(1)), self.one.threads.write(work)]
+            self.assertEqual(await self.outcomes(kept), [1, 7])
+            self.assertEqual(len(tries), 3)
+        # The first was rolled back each time with what was in the way.
+        self.assertEqual(await self.said(self.one), ["q1", "a1"] * 2)
 
     async def test_turns_are_kept_together_with_other_changes_in_their_order(self) -> None:
         kept: list[Deferred[Any]] = [

@@ -46,6 +46,7 @@ def connect_arguments(url: str, password_env: str, variable: Callable[[str], str
         "host": parts.hostname or "localhost",
         "port": port,
         "sslmode": mode,
+        "client_encoding": "utf8",
         "connect_timeout": CONNECT,
         "keepalives_idle": SILENCE // 2,
         "keepalives_interval": 2,

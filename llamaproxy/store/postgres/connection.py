@@ -10,12 +10,14 @@ from typing import Any
 import psycopg
 
 # How soon the database notices that this machine is cut off: by itself it would ask after two hours. What the machine
-# has locked until then is free again.
-SIGNS_OF_LIFE = """
+# has locked until then is free again. And a statement sees what was committed before it, whatever others on this
+# database prefer.
+SETTINGS = """
     SET tcp_keepalives_idle = 5;
     SET tcp_keepalives_interval = 2;
     SET tcp_keepalives_count = 2;
-    SET tcp_user_timeout = 10000
+    SET tcp_user_timeout = 10000;
+    SET default_transaction_isolation = 'read committed'
 """
 
 
@@ -24,7 +26,7 @@ class Connection:
 
     def __init__(self, arguments: dict[str, Any]) -> None:
         self.raw = psycopg.connect(autocommit=True, **arguments)
-        self.raw.execute(SIGNS_OF_LIFE)
+        self.raw.execute(SETTINGS)
 
     @property
     def broken(self) -> bool:

@@ -172,6 +172,12 @@ class Database(Writing, Versions):
             self._keep_settings(session_id, model, settings)
 
     def _migrate(self) -> None:
+        [(encoding,)] = self.connection.execute("SHOW server_encoding").fetchall()
+        if encoding != "UTF8":
+            raise StoreError(
+                f"the store's database keeps texts in {encoding}, which has no place for most of what people write; "
+                "make one with ENCODING 'UTF8' TEMPLATE template0"
+            )
         with self.connection.transaction():
             self.connection.execute("SELECT pg_advisory_xact_lock(?)", (MIGRATION_LOCK,))
             self.connection.execute("CREATE TABLE IF NOT EXISTS schema_version (version integer NOT NULL)")

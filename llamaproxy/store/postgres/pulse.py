@@ -12,6 +12,7 @@ import psycopg
 from twisted.logger import Logger
 
 from .connection import Connection
+from .trouble import reason
 from .turns import enter
 
 # Seconds between two looks whether it is to end, between two signs of life, and between two tries to connect.
@@ -65,21 +66,24 @@ class Pulse:
     def _run(self) -> None:
         pause = FIRST_PAUSE
         while not self._ending.is_set():
+            began = time.monotonic()
             try:
                 connection = Connection(self._arguments)
             except psycopg.Error:
-                self._ending.wait(pause)
-                pause = min(pause * 2, LAST_PAUSE)
-                continue
-            pause = FIRST_PAUSE
-            try:
-                self._live(connection)
-            except psycopg.Error as error:
-                if not self._ending.is_set():
-                    self.log.error("the store is away ({error})", error=str(error).strip().partition("\n")[0])
-            finally:
-                self._entered(None)
-                connection.close()
+                pass
+            else:
+                try:
+                    self._live(connection)
+                except psycopg.Error as error:
+                    if not self._ending.is_set():
+                        self.log.error("the store is away ({error})", error=reason(error))
+                finally:
+                    self._entered(None)
+                    connection.close()
+                if time.monotonic() - began > LAST_PAUSE:
+                    pause = FIRST_PAUSE
+            self._ending.wait(pause)
+            pause = min(pause * 2, LAST_PAUSE)
 
     def _live(self, connection: Connection) -> None:
         self._ending_life.clear()

@@ -19,6 +19,7 @@ from twisted.python.failure import Failure
 from ...seams.errors import PLACE, StoreError, StoreUnavailable
 from ..thread import OneThread, each_by_itself
 from .database import Database, Reader
+from .trouble import AWAY, is_conflict, meaning, reason
 
 T = TypeVar("T")
 # Sends statements, and gives what reads their answers later.
@@ -26,6 +27,8 @@ Question = Callable[[Database], Callable[[], T]]
 
 # Seconds after a failed try to connect for which nobody tries again.
 PAUSE = 0.5
+# So often something is done once more that was in another transaction's way.
+TRIES = 5
 
 
 class Phase(IntEnum):
@@ -101,7 +104,7 @@ class Threads:
         try:
             Database(self._arguments, self._now).connection.close()
         except psycopg.Error as error:
-            raise StoreError(f"the store{PLACE} cannot be used: {_reason(error)}", self._address) from None
+            raise StoreError(f"the store{PLACE} cannot be used: {reason(error)}", self._address) from None
 
     def distrust(self) -> None:
         """The database was away: what is connected has most likely lost its other end, without a word about it.
@@ -160,9 +163,7 @@ class Threads:
         """What is said to those who need the database while it is not there."""
         if why:
             self.log.error("the store {address} cannot be reached ({why})", address=self._address, why=why)
-        return StoreUnavailable(
-            "The conversations cannot be reached at the moment; try again in a few seconds."
-        )
+        return StoreUnavailable(AWAY)
 
     def _writable(self) -> Database:
         database = self._database
@@ -207,7 +208,7 @@ class Threads:
             # In the same order at every node, so that no two wait for each other.
             questions.sort(key=lambda work: work.about)
             results.update(zip(questions, self._together(questions, _ask_all), strict=True))
-            run = partial(self._together, run=_each_apart) if phase is Phase.WRITING else _each_by_itself
+            run = partial(self._together, run=_each_apart) if phase is Phase.WRITING else _each_surely
             results.update(zip(others, run(others), strict=True))
         return [results[work] for work in works]
 
@@ -216,7 +217,7 @@ class Threads:
     ) -> list[Any]:
         """Does several in one transaction; where that fails, each by itself."""
         if len(works) < 2:
-            return _each_by_itself(works)
+            return _each_surely(works)
         try:
             database = self._explained(self._writable)
             return run(database, works)
@@ -228,7 +229,7 @@ class Threads:
                 self._lost()
                 return [Failure(self._error(error))] * len(works)
             # Nothing was; a lock, say, that one of them waited for in vain.
-            return _each_by_itself(works)
+            return _each_surely(works)
 
     def _explained(self, work: Callable[[], T]) -> T:
         try:
@@ -245,16 +246,15 @@ class Threads:
     def _error(self, error: Exception) -> StoreError:
         if isinstance(error, StoreError):
             return error
-        if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError | OSError):
-            return self.away(_reason(error))
-        return StoreError(f"the store{PLACE} cannot be used ({_reason(error)})", self._address)
+        meant = meaning(error, self._address)
+        if isinstance(meant, StoreUnavailable):
+            self.log.error(
+                "the store {address} cannot be used now ({why})", address=self._address, why=reason(error)
+            )
+        return meant
 
     def _not_open(self) -> Deferred[Any]:
         return fail(StoreError(f"the store{PLACE} is not open", self._address))
-
-
-def _reason(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0]
 
 
 def _ask_all(database: Database, works: list[_Work[Any]]) -> list[Any]:
@@ -264,18 +264,34 @@ def _ask_all(database: Database, works: list[_Work[Any]]) -> list[Any]:
     return each_by_itself(answers)
 
 
-def _each_by_itself(works: list[_Work[Any]]) -> list[Any]:
-    return each_by_itself([*works])
+def _each_surely(works: list[_Work[Any]]) -> list[Any]:
+    """One after the other; again, where another transaction was in the way."""
+    results = []
+    for work in works:
+        for _ in range(TRIES):
+            [result] = each_by_itself([work])
+            if _conflict(result) is None:
+                break
+        results.append(result)
+    return results
 
 
 def _each_apart(database: Database, works: list[_Work[Any]]) -> list[Any]:
     """One after the other, so that the failure of one is its own."""
     with database.connection.transaction():
         results = each_by_itself([partial(_apart, database, work) for work in works])
+        if (conflict := next(filter(None, map(_conflict, results)), None)) is not None:
+            # To be done once more, it has to be rolled back with all that came after it.
+            raise conflict
     if database.connection.broken:
         # Behind a broken connection a transaction ends without a word; what worked before it was not committed.
         raise psycopg.OperationalError("the connection broke before the commit")
     return results
+
+
+def _conflict(result: Any) -> BaseException | None:
+    cause = result.value.__cause__ if isinstance(result, Failure) and result.value is not None else None
+    return cause if is_conflict(cause) else None
 
 
 def _apart(database: Database, work: Callable[[], T]) -> T:

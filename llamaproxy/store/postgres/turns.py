@@ -12,6 +12,12 @@ from .connection import Connection
 from .schema import NODE_LOCK
 
 CHANNEL = "llamaproxy"
+# The numbers of the nodes that live; its parameter is `NODE_LOCK`. Whoever looks for the dead only shares that lock.
+LIVING = """
+    SELECT objid::bigint FROM pg_locks
+    WHERE locktype = 'advisory' AND granted AND mode = 'ExclusiveLock' AND classid = ?::oid AND objsubid = 2
+        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
 WAKE = "SELECT pg_notify(?, ?) FROM waiting WHERE session_id = ? LIMIT 1"
 
 
@@ -117,31 +123,36 @@ def holders(connection: Connection, session_id: str) -> set[int]:
 
 def living(connection: Connection) -> list[tuple[int, int, str]]:
     """The nodes that live, each with how many users it has, and its name."""
-    rows = connection.execute(
-        """
-        SELECT node, users, name FROM nodes WHERE node IN (
-            SELECT objid::bigint FROM pg_locks WHERE locktype = 'advisory' AND granted AND classid = ?::oid
-                AND objsubid = 2 AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-        )
-        """,
-        (NODE_LOCK,),
-    )
+    rows = connection.execute(f"SELECT node, users, name FROM nodes WHERE node IN ({LIVING})", (NODE_LOCK,))
     return [(int(node), int(users), str(name)) for node, users, name in rows]
 
 
 def is_dead(connection: Connection, node: int) -> bool:
-    """Whether the node has lost the connection that says that it lives."""
-    [(free,)] = connection.execute("SELECT pg_try_advisory_xact_lock(?, ?)", (NODE_LOCK, node)).fetchall()
+    """Whether the node has lost the connection that says that it lives.
+
+    The look shares its lock with others who look: one that had it alone would seem to be the node, alive again.
+    """
+    statement = "SELECT pg_try_advisory_xact_lock_shared(?, ?)"
+    [(free,)] = connection.execute(statement, (NODE_LOCK, node)).fetchall()
     return bool(free)
 
 
 def bury(connection: Connection, node: int) -> bool:
-    """Takes all turns, and all places in lines, from a node if it is dead; whether it is."""
+    """Takes all turns, and all places in lines, from a node if it is dead, and wakes who waits; whether it is."""
     with connection.transaction():
         # To the end of the transaction, nobody can come to life under that number.
         if not is_dead(connection, node):
             return False
-        for table in ("turns", "waiting", "nodes", "answers"):
+        connection.execute(
+            """
+            WITH freed AS (DELETE FROM turns WHERE node = ? RETURNING session_id),
+            left_line AS (DELETE FROM waiting WHERE node = ? RETURNING session_id)
+            SELECT pg_notify(?, json_build_object('turn', session_id)::text)
+            FROM (SELECT session_id FROM freed UNION SELECT session_id FROM left_line) AS moved
+            """,
+            (node, node, CHANNEL),
+        )
+        for table in ("nodes", "answers"):
             connection.execute(f"DELETE FROM {table} WHERE node = ?", (node,))
     return True
 
