@@ -54,10 +54,10 @@ class Oversight:
         """See `IOversight`."""
         return [_stream(turn) for turn in self._turns]
 
-    def sessions(self, most: int) -> Sequence[Conversing]:
+    def sessions(self, most: int, like: str = "") -> Sequence[Conversing]:
         """See `IOversight`."""
-        now = self._bench.clock.seconds()
-        found = sorted(self._sessions, key=lambda session: session.last_active, reverse=True)[:most]
+        wanted = (each for each in self._sessions if like.casefold() in each.session_id.casefold())
+        found = sorted(wanted, key=lambda session: session.last_active, reverse=True)[:most]
         return [
             Conversing(
                 session_id=session.session_id,
@@ -65,11 +65,15 @@ class Oversight:
                 address=session.address,
                 model=session.model or self._backends.default,
                 messages=session.message_count,
-                idle=max(0.0, now - session.last_active),
+                active=session.last_active,
                 waiting=len(session.turns),
             )
             for session in found
         ]
+
+    def count_sessions(self) -> int:
+        """See `IOversight`."""
+        return len(self._sessions)
 
     def questions(self) -> Sequence[Question]:
         """See `IOversight`."""

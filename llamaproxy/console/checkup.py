@@ -25,6 +25,9 @@ class Row(Struct, kw_only=True):
     complaint: str | None = None
 
 
+BROKEN_OFF = Row(key="", name="The examination", complaint="It could not be finished; the log says why.")
+
+
 class Checkup:
     """One examination at a time; `rows` is how far it has come. `run` calls a function in a thread."""
 
@@ -46,6 +49,9 @@ class Checkup:
             self.rows = [Row(key=each.key, name=each.name) for each in patients]
             for row, client in zip(self.rows, patients, strict=True):
                 row.complaint = await self._run(_complaint, client, server)
+        except Exception:
+            self.rows = [row for row in self.rows if row.complaint is not None] + [BROKEN_OFF]
+            raise
         finally:
             self._is_running = False
 

@@ -1,6 +1,7 @@
 """What several processes see, put together: sums, the newest, and the middle of what is no sum."""
 
 from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
 from typing import TypeVar
 
 from msgspec.structs import replace
@@ -12,10 +13,9 @@ T = TypeVar("T")
 K = TypeVar("K", str, float)
 
 
-def sessions_of(views: Sequence[View], most: int) -> list[Conversing]:
+def sessions_of(found: Iterable[Sequence[Conversing]], most: int) -> list[Conversing]:
     """Those that were active last first."""
-    found = [session for view in views for session in view.sessions]
-    return sorted(found, key=lambda session: session.idle)[:most]
+    return sorted(chain.from_iterable(found), key=lambda session: session.active, reverse=True)[:most]
 
 
 def health_of(views: Sequence[View], model: str) -> Health:

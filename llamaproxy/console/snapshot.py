@@ -69,7 +69,7 @@ class Snapshot:
         views = [own, *self._others]
         yield "server", json.encode(self._server(views))
         yield "streams", json.encode([stream for view in views for stream in view.streams])
-        yield "sessions", json.encode(sessions_of(views, MOST_SESSIONS))
+        yield "sessions", json.encode(sessions_of((view.sessions for view in views), MOST_SESSIONS))
         yield "questions", json.encode([question for view in views for question in view.questions])
         yield "models", json.encode([_model(info, views) for info in oversight.models()])
         yield "switches", json.encode(oversight.switches())
@@ -90,10 +90,9 @@ class Snapshot:
         return newest, json.encode([shown(record) for record in found]) if found else b""
 
     def _server(self, views: Sequence[View]) -> dict[str, Any]:
-        names = ("uptime", "connections", "answering", "paused", "unsent", "memory")
+        names = ("uptime", "connections", "answering", "paused", "unsent", "memory", "known")
         rows = [
-            {"number": view.number + 1, "pid": view.pid, "sessions": len(view.sessions)}
-            | {name: getattr(view, name) for name in names}
+            {"number": view.number + 1, "pid": view.pid} | {name: getattr(view, name) for name in names}
             for view in sorted(views, key=lambda view: view.number)
         ]
         sums = {name: sum(row[name] for row in rows) for name in names}
@@ -101,6 +100,7 @@ class Snapshot:
             **sums,
             "version": __version__,
             "uptime": max(row["uptime"] for row in rows),
+            "now": self._viewer.now(),
             "workers": rows if self._elsewhere else [],
             "nodes": self._oversight.nodes(),
         }

@@ -59,6 +59,7 @@ class Viewer:
             paused=meters.paused,
             unsent=sum(waiting(connection.transport) for connection in site.connections),
             memory=memory(),
+            known=oversight.count_sessions(),
             streams=self._streams(),
             sessions=tuple(oversight.sessions(MOST_SESSIONS)),
             questions=tuple(oversight.questions()),
@@ -70,6 +71,10 @@ class Viewer:
             newest=newest,
             records=tuple(found),
         )
+
+    def now(self) -> float:
+        """The time by the clock that all processes of the machine share."""
+        return round(self._seconds(), 1)
 
     def look(self) -> None:
         """Notes streams and memory for the charts."""

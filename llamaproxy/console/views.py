@@ -5,11 +5,13 @@ from typing import Any
 
 from twisted.internet.interfaces import IReactorTime
 
-from ..seams.elsewhere import Find, IElsewhere, ILog
+from ..seams.elsewhere import Find, IElsewhere, ILog, Seek
 from ..seams.oversight import IOversight, IRecords
 from ..web.site import Intake
 from .feed import Feed
+from .merging import sessions_of
 from .snapshot import Snapshot, shown
+from .viewer import MOST_SESSIONS
 from .wire import argument, as_json, number
 from .witness import found
 
@@ -38,6 +40,7 @@ class Views:
             "/console/live": self._live,
             "/console/trace": self._trace,
             "/console/log": self._log,
+            "/console/sessions": self._sessions,
         }
 
     async def _live(self, request: Intake) -> bytes:
@@ -56,6 +59,14 @@ class Views:
                 records += finding.records
         records.sort(key=lambda record: record.began, reverse=True)
         return as_json(request, {"records": [shown(each) for each in (records if of else records[:most])]})
+
+    async def _sessions(self, request: Intake) -> bytes:
+        """Sessions in memory whose id has something in it."""
+        like = argument(request, "like")
+        found = [self._oversight.sessions(MOST_SESSIONS, like)]
+        if self._elsewhere is not None:
+            found += [finding.sessions for finding in await self._elsewhere.ask(Seek(like))]
+        return as_json(request, {"sessions": sessions_of(found, MOST_SESSIONS)})
 
     async def _log(self, request: Intake) -> bytes:
         said = await self._lines.read(number(request, "after", 15), bool(argument(request, "wait")))

@@ -2,10 +2,10 @@
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
-from ..seams.elsewhere import Decide, End, Errand, Find, Finding, KeepWords, See
+from ..seams.elsewhere import Decide, End, Errand, Find, Finding, KeepWords, See, Seek
 from ..seams.oversight import IOversight, IRecords
 from ..seams.records import Record
-from .viewer import Viewer
+from .viewer import MOST_SESSIONS, Viewer
 
 # Seconds after a look for which a question for leave still waits for somebody who may give it.
 LOOKS_LAST = 5.0
@@ -36,6 +36,8 @@ class Witness:
                 return Finding(done=True)
             case Find(of, most):
                 return Finding(records=tuple(found(self._records, of, most)))
+            case Seek(like):
+                return Finding(sessions=tuple(self._oversight.sessions(MOST_SESSIONS, like)))
 
     def stop(self) -> None:
         """The process ends."""

@@ -20,7 +20,8 @@ class LogLine(Struct, frozen=True, kw_only=True):
 class View(Struct, frozen=True, kw_only=True):
     """What one process sees of itself. `number` counts the processes from 0, `records` are those behind one named.
 
-    `answering` counts streams, of which `paused` wait for a slow reader; `unsent` bytes wait for clients.
+    `answering` counts streams, of which `paused` wait for a slow reader; `unsent` bytes wait for clients. Of `known`
+    sessions in memory, `sessions` are those that were active last.
     """
 
     number: int = 0
@@ -31,6 +32,7 @@ class View(Struct, frozen=True, kw_only=True):
     paused: int = 0
     unsent: int = 0
     memory: int = 0
+    known: int = 0
     streams: tuple[Stream, ...] = ()
     sessions: tuple[Conversing, ...] = ()
     questions: tuple[Question, ...] = ()
@@ -77,7 +79,13 @@ class Find(Struct, frozen=True, tag=True):
     most: int = 1
 
 
-Errand = See | Decide | End | KeepWords | Find
+class Seek(Struct, frozen=True, tag=True):
+    """Sessions in memory whose id has that in it."""
+
+    like: str
+
+
+Errand = See | Decide | End | KeepWords | Find | Seek
 
 
 class Finding(Struct, frozen=True, kw_only=True):
@@ -86,6 +94,7 @@ class Finding(Struct, frozen=True, kw_only=True):
     view: View | None = None
     done: bool = False
     records: tuple[Record, ...] = ()
+    sessions: tuple[Conversing, ...] = ()
 
 
 class Log(Struct, frozen=True, kw_only=True):

@@ -32,14 +32,14 @@ class Stream(Struct, frozen=True, kw_only=True):
 
 
 class Conversing(Struct, frozen=True, kw_only=True):
-    """A session in memory; `idle` is in seconds, `waiting` counts turns that run or wait."""
+    """A session in memory; `active` is when it was last, by the steady clock; `waiting` counts turns."""
 
     session_id: str
     short_id: int
     address: str
     model: str
     messages: int
-    idle: float
+    active: float
     waiting: int
 
 
@@ -146,8 +146,11 @@ class IOversight(Interface):
     def streams() -> Sequence[Stream]:
         """Turns under way, oldest first."""
 
-    def sessions(most: int) -> Sequence[Conversing]:
-        """Sessions in memory, at most so many, those that were active last first."""
+    def sessions(most: int, like: str = "") -> Sequence[Conversing]:
+        """Sessions in memory whose id has `like` in it, at most so many, those that were active last first."""
+
+    def count_sessions() -> int:
+        """How many sessions are in memory."""
 
     def questions() -> Sequence[Question]:
         """Questions for leave that stand open."""

@@ -14,17 +14,14 @@ def point(at: float, **values: float) -> Point:
     return Point(at=at, **known)  # type: ignore[arg-type]
 
 
-def session(name: str, idle: float) -> Conversing:
-    return Conversing(session_id=name, short_id=1, address="", model="", messages=0, idle=idle, waiting=0)
+def session(name: str, active: float) -> Conversing:
+    return Conversing(session_id=name, short_id=1, address="", model="", messages=0, active=active, waiting=0)
 
 
 class MergingTests(SynchronousTestCase):
     def test_sessions_stand_in_the_order_in_which_they_were_active(self) -> None:
-        views = [
-            View(sessions=(session("b", 2), session("d", 9))),
-            View(sessions=(session("a", 1), session("c", 3))),
-        ]
-        self.assertEqual([each.session_id for each in sessions_of(views, 3)], ["a", "b", "c"])
+        found = sessions_of([[session("b", 8), session("d", 1)], [session("a", 9), session("c", 7)]], 3)
+        self.assertEqual([each.session_id for each in found], ["a", "b", "c"])
 
     def test_model_is_as_well_as_it_was_the_last_time_that_anybody_asked_it(self) -> None:
         well = Health(model="m", asked=3, answered_at=50.0, rate=9.0)

@@ -7,7 +7,7 @@ from llamaproxy.seams.errors import ModelUnavailable
 
 from .case import KEY, PagesCase, heard
 
-VIEWS = ("/console/me", "/console/live", "/console/trace", "/console/log")
+VIEWS = ("/console/me", "/console/live", "/console/trace", "/console/log", "/console/sessions")
 CHANGES: dict[str, dict[str, Any]] = {
     "/console/decide": {"session_id": "s", "code": "ABCD", "decision": "yes"},
     "/console/switch": {"kind": "tools", "name": "files", "side": "read", "allowed": True},
@@ -212,6 +212,30 @@ class FeedTests(PagesCase):
         for connection in list(self.front.site.connections):
             connection.connectionLost()
         self.successResultOf(closed)
+
+    def test_sessions_are_sent_again_when_somebody_talks_and_not_as_time_goes_by(self) -> None:
+        wire = self.listen()
+        self.start("/api/chat", {"model": "main", "messages": [{"role": "user", "content": "hi"}]})
+        self.house.calls[-1].finish()
+        self.house.clock.advance(1)
+        heard(wire)
+        self.house.clock.pump([1] * 5)
+        self.assertNotIn(b"event: sessions", heard(wire))
+
+    def test_any_session_in_memory_is_found_by_a_part_of_its_name(self) -> None:
+        for address in ("10.0.0.1", "10.0.0.2", "192.168.1.7"):
+            self.front.connect(address).send(
+                "POST", "/api/chat", {"model": "main", "messages": [{"role": "user", "content": "!help"}]}
+            )
+        cookie, _ = self.visit()
+
+        def found(like: str) -> list[str]:
+            answer = self.front.ask("GET", f"/console/sessions?like={like}", Cookie=cookie).json()
+            return [each["session_id"] for each in answer["sessions"]]
+
+        self.assertEqual(sorted(found("10.0.0")), ["llama-10.0.0.1", "llama-10.0.0.2"])
+        self.assertEqual(found("LLAMA-192"), ["llama-192.168.1.7"])
+        self.assertEqual((found("nobody"), len(found(""))), ([], 3))
 
     def test_model_that_goes_down_is_seen(self) -> None:
         wire = self.listen()

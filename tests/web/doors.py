@@ -78,14 +78,21 @@ DOORS = (
         for path in (
             "/console",
             "/console/console.js",
+            "/console/sections.js",
             "/console/charts.js",
             "/console/enter.js",
             "/console/console.css",
             "/console/icon.svg",
             "/chat",
-            "/chat/chat.js",
-            "/chat/markdown.js",
+            "/chat/base.css",
             "/chat/chat.css",
+            "/chat/nodes.js",
+            "/chat/markdown.js",
+            "/chat/chats.js",
+            "/chat/pictures.js",
+            "/chat/hearing.js",
+            "/chat/talk.js",
+            "/chat/chat.js",
             "/chat/manifest.webmanifest",
             "/chat/icon.svg",
             "/chat/icon-192.png",
@@ -99,7 +106,7 @@ DOORS = (
     _door("POST", "/pair", CLOSED),
     *(
         _door("GET HEAD", path, OPERATORS)
-        for path in ("/console/live", "/console/trace", "/console/log", "/console/me")
+        for path in ("/console/live", "/console/trace", "/console/log", "/console/sessions", "/console/me")
     ),
     *(
         _door("POST", path, OPERATORS)

@@ -10,27 +10,31 @@ function shape(name, attributes, ...children) {
   return element;
 }
 
-// A line over sixty minutes; where nothing was measured it has a gap.
-function chart(values, label) {
+// A line over sixty minutes; where nothing was measured it has a gap. Each minute says its time and value, as `told`.
+function chart(values, times, label, told) {
   const most = Math.max(...values.filter((value) => value !== null), 0) || 1;
   const x = (index) => (index / (values.length - 1)) * 100;
   const y = (value) => 29 - (value / most) * 26;
   const svg = shape("svg", {class: "chart", viewBox: "0 0 100 30", preserveAspectRatio: "none", role: "img", "aria-label": label});
   let run = [];
-  const draw = () => {
+  const line = () => {
     if (run.length) {
-      if (run.length === 1) run.push([run[0][0] + 0.8, run[0][1]]);
-      const line = run.map(([a, b]) => `${a.toFixed(2)},${b.toFixed(2)}`).join(" ");
-      svg.append(shape("polygon", {class: "area", points: `${run[0][0]},29 ${line} ${run[run.length - 1][0]},29`}));
-      svg.append(shape("polyline", {class: "stroke", points: line}));
+      if (run.length === 1) run.push([Math.max(0, run[0][0] - 0.8), run[0][1]]);
+      const points = run.map(([a, b]) => `${a.toFixed(2)},${b.toFixed(2)}`).join(" ");
+      svg.append(shape("polygon", {class: "area", points: `${run[0][0]},29 ${points} ${run[run.length - 1][0]},29`}));
+      svg.append(shape("polyline", {class: "stroke", points}));
     }
     run = [];
   };
   values.forEach((value, index) => {
-    if (value === null) draw(); else run.push([x(index), y(value)]);
+    if (value === null) line(); else run.push([x(index), y(value)]);
   });
-  draw();
+  line();
   svg.append(shape("line", {class: "base", x1: 0, x2: 100, y1: 29.5, y2: 29.5}));
+  const step = 100 / (values.length - 1);
+  values.forEach((value, index) => {
+    if (value !== null) svg.append(shape("rect", {class: "minute", x: (x(index) - step / 2).toFixed(2), y: 0, width: step.toFixed(2), height: 30}, shape("title", {}, `${times[index]}: ${told(value)}`)));
+  });
   return svg;
 }
 

@@ -1,260 +1,325 @@
 "use strict";
 // The chat page: a client like any other, at /v1/chat/completions. Chats stay in this browser.
 
-const $ = (selector) => document.querySelector(selector);
 const COMMANDS = [
   ["!help", "all commands"], ["!model", "list the models"], ["!trace", "what happened last"], ["!undo", "back before the last edit"],
   ["!branches", "branches of this talk"], ["!reset", "forget this conversation"], ["!whoami", "your session and rights"], ["!autogate status", "what tools may do"],
   ["!tool_suppress true", "hide what tools do"], ["!tool_suppress false", "show what tools do"], ["!stop", "end the running answer"], ["!get_system_info", "the server's state"],
 ];
-// Pixels of a picture's longer side, and characters of chats that are kept.
-const PIXELS = 1280, KEPT = 4000000;
-const QUESTION = /Send !yes ([A-Z2-9]{4}) to allow it once, !always \1 for this session, or !no \1\.[^\]]*\]\s*$/;
+const STARTS = ["What can you do?", "!help", "!whoami"];
+// Milliseconds after which a lost answer is not told again by itself, and between two times that a growing one is kept.
+const FRESH = 110000, KEEPING = 2000;
+const WIDE = matchMedia("(min-width: 45.01rem)");
 
-let chats = read("chats", []);
+let chats = keptChats();
 let chat = null;
-let running = null;
-let pictures = [];
+let pictures = [], reading = Promise.resolve();
+let renaming = null;
+const running = new Map();
 
-function read(name, otherwise) {
-  try { return JSON.parse(localStorage.getItem(`llamaproxy.${name}`)) ?? otherwise; } catch { return otherwise; }
+const titleOf = (each) => each.title || "New chat";
+
+// A word on what goes on, with a button where something can be done about it.
+function say(text, name = "", act = null) {
+  const parts = text ? [document.createTextNode(text)] : [];
+  if (act) parts.push(make("button", {type: "button", onclick: act}, name));
+  if ($("#state").textContent !== text || act) fill($("#state"), parts);
 }
-function keep(name, value) {
-  try { localStorage.setItem(`llamaproxy.${name}`, JSON.stringify(value)); return true; } catch { return false; }
-}
-function save() {
-  // What does not fit goes, the oldest pictures first and then the oldest chats.
-  const kept = chats.map((each) => ({...each, messages: [...each.messages]}));
-  const fits = () => JSON.stringify(kept).length < KEPT && keep("chats", kept);
-  while (kept.length && !fits()) {
-    const heavy = kept.findLast((each) => each.messages.some((message) => message.pictures?.length));
-    if (heavy) heavy.messages = heavy.messages.map((message) => ({...message, pictures: []}));
-    else kept.pop();
-  }
-}
-function make(name, attributes = {}, ...children) {
-  const element = document.createElement(name);
-  for (const [key, value] of Object.entries(attributes)) {
-    if (key.startsWith("on")) element.addEventListener(key.slice(2), value);
-    else if (value !== null) element.setAttribute(key, value);
-  }
-  element.append(...children);
-  return element;
-}
-function say(text) { $("#state").textContent = text; }
-function headers() {
+
+function headers(mine) {
   const key = read("key", "");
-  return {"Content-Type": "application/json", "X-Llamaproxy-Chat": chat.id, ...(key ? {Authorization: `Bearer ${key}`} : {})};
+  return {"Content-Type": "application/json", "X-Llamaproxy-Chat": mine.id, ...(key ? {Authorization: `Bearer ${key}`} : {})};
 }
 
-function start() {
-  chat = {id: `web-${crypto.getRandomValues(new Uint32Array(2)).join("")}`, title: "New chat", messages: []};
-  draw();
+function keepNow(mine) {
+  const answer = running.get(mine.id)?.answer;
+  if (answer) answer.pending = Date.now();
+  if (chats.includes(mine) && !keepChat(mine, chats)) say("This browser has no room to keep the chat.");
 }
 
-function draw() {
-  $("#title").textContent = chat.title;
-  $("#hello").hidden = chat.messages.length > 0;
-  $("#log").replaceChildren(...chat.messages.map((message) => bubble(message)));
+function open(mine) {
+  chat = mine;
+  shown = NEWEST;
+  drawTalk(chat);
+  list();
+  busy();
+  toEnd();
+}
+function start() { open(newChat()); }
+
+function list() {
+  $("#title").textContent = titleOf(chat);
+  document.title = chat.title ? `${chat.title} · Chat` : "Chat";
+  $("#model").value = [...$("#model").options].some((each) => each.value === chat.model) ? chat.model : "";
+  fill($("#chats"), chats.map((each) => {
+    if (each === renaming) {
+      return make("li", {"data-key": `naming ${each.id}`}, make("input", {id: "naming", maxlength: "200", dir: "auto", value: titleOf(each), "aria-label": "Name of the chat"}));
+    }
+    return make("li", {"data-key": each.id, class: each === chat ? "now" : ""},
+      make("button", {type: "button", class: `open ${running.has(each.id) ? "runs" : ""}`, dir: "auto", "aria-current": each === chat ? "true" : null, title: new Date(each.at).toLocaleString(), onclick: () => { open(each); side(WIDE.matches); }}, titleOf(each)),
+      make("button", {type: "button", class: "small", "aria-label": `Rename ${titleOf(each)}`, onclick: () => rename(each)}, "✎"),
+      make("button", {type: "button", class: "small", "aria-label": `Delete ${titleOf(each)}`, onclick: () => forget(each)}, "✕"));
+  }));
+}
+
+function rename(each) {
+  renaming = each;
+  list();
+  const field = $("#naming");
+  const done = (takes) => {
+    if (renaming !== each) return;
+    renaming = null;
+    if (takes && field.value.trim()) { each.title = field.value.trim(); keepNow(each); }
+    list();
+    $(`#chats [data-key="${each.id}"] button[aria-label^="Rename"]`)?.focus();
+  };
+  field.onkeydown = (event) => {
+    if (event.key === "Enter" && !event.isComposing) { event.preventDefault(); done(true); }
+    if (event.key === "Escape") { event.stopPropagation(); done(false); }
+  };
+  field.onblur = () => done(true);
+  field.focus();
+  field.select();
+}
+
+function forget(each) {
+  const place = chats.indexOf(each);
+  running.get(each.id)?.hearing.stop();
+  chats = chats.filter((other) => other !== each);
+  forgetChat(each);
+  if (each === chat) start(); else list();
+  ($(`#chats li:nth-child(${place + 1}) .open`) || $("#new")).focus();
+  say(`“${titleOf(each).slice(0, 40)}” is gone from this browser.`, "Undo", () => { chats.splice(place, 0, each); keepNow(each); list(); say(""); });
+}
+
+// What is sent of a chat: the server goes by its own history, and only has to know where in it this message stands.
+function sent(messages) {
+  const said = messages.filter((message) => message.role === "user" || message.text);
+  const answered = said.findLastIndex((message) => message.role === "assistant");
+  return said.map((message, index) => {
+    const images = index > answered ? message.pictures || [] : [];
+    if (!images.length) return {role: message.role, content: message.text};
+    return {role: message.role, content: [...(message.text ? [{type: "text", text: message.text}] : []), ...images.map((url) => ({type: "image_url", image_url: {url}}))]};
+  });
+}
+
+function send(text) {
+  if (!chat.messages.length) chat.title ||= text.replace(/\s+/g, " ").slice(0, 60) || "A picture";
+  chats = [chat, ...chats.filter((each) => each !== chat)];
+  const named = /^!model\s+(\S+)$/.exec(text);
+  if (named) chat.model = named[1];
   const last = chat.messages[chat.messages.length - 1];
-  if (last && last.role === "assistant") offer($("#log").lastElementChild, last.text);
-  $("#chats").replaceChildren(...chats.map((each) => make("li", {},
-    make("button", {type: "button", "aria-current": each === chat ? "true" : null, onclick: () => { chat = each; draw(); side(innerWidth > 720); }}, each.title),
-    make("button", {type: "button", "aria-label": `Delete ${each.title}`, onclick: () => { chats = chats.filter((other) => other !== each); save(); if (each === chat) start(); else draw(); }}, "✕"))));
-  $("#talk").scrollTop = $("#talk").scrollHeight;
-}
-
-function bubble(message) {
-  if (message.role === "user") return make("li", {class: "mine"}, ...(message.pictures || []).map((data) => make("img", {src: data, alt: "A picture you sent"})), message.text);
-  const item = make("li", {class: "theirs"});
-  paint(item, message);
-  return item;
-}
-
-function paint(item, message) {
-  const parts = [];
-  if (message.thoughts) parts.push(make("details", item.querySelector("details")?.open ? {open: ""} : {}, make("summary", {}, "Thoughts"), make("div", {}, message.thoughts)));
-  parts.push(message.text ? markdown(message.text) : make("span", {class: running ? "dots" : ""}));
-  if (message.error) parts.push(make("p", {class: "bad"}, message.error));
-  item.replaceChildren(...parts);
-  item.querySelectorAll("pre").forEach(copyable);
-}
-
-// A button beside a piece of code. Without TLS browsers offer no other way to the clipboard.
-function copyable(code) {
-  const button = make("button", {type: "button", class: "copy", onclick: () => {
-    getSelection().selectAllChildren(code);
-    button.textContent = document.execCommand("copy") ? "Copied" : "Select it";
-    getSelection().removeAllRanges();
-  }}, "Copy");
-  const box = make("div", {class: "code"});
-  code.replaceWith(box);
-  box.append(code, button);
-}
-
-// Buttons for a question for leave; what they send is what anybody could type.
-function offer(item, text) {
-  const found = QUESTION.exec(text.slice(-2000));
-  item.querySelector(".leave")?.remove();
-  if (!found) return;
-  const button = (command, words, kind) => make("button", {type: "button", class: kind, onclick: () => send(`${command} ${found[1]}`)}, words);
-  item.append(make("div", {class: "leave", role: "group", "aria-label": "Give or refuse leave"}, button("!yes", "Allow", "primary"), button("!always", "Always", ""), button("!no", "Deny", "")));
-}
-
-function content(message) {
-  if (!message.pictures?.length) return message.text;
-  return [{type: "text", text: message.text}, ...message.pictures.map((url) => ({type: "image_url", image_url: {url}}))];
-}
-
-async function send(text) {
-  running?.abort();
-  if (!chat.messages.length) {
-    chat.title = text.slice(0, 60) || "A picture";
-    chats.unshift(chat);
-  }
-  chat.messages.push({role: "user", text, pictures});
+  const message = {role: "user", text, at: Date.now(), ...(pictures.length ? {pictures: pictures.map((each) => each.full), thumbs: pictures.map((each) => each.thumb)} : {})};
   pictures = [];
   preview();
-  draw();
-  const mine = chat, answer = {role: "assistant", text: "", thoughts: ""};
-  const messages = mine.messages.map((message) => ({role: message.role, content: content(message)}));
-  mine.messages.push(answer);
-  const item = $("#log").appendChild(make("li", {class: "theirs"}));
-  const talk = new AbortController();
-  running = talk;
-  busy(true);
-  paint(item, answer);
-  let drawn = 0, waiting = 0;
-  const follow = () => { const t = $("#talk"); return t.scrollHeight - t.scrollTop - t.clientHeight < 120; };
+  chat.messages.push(message);
+  if (last) paint(chat, last);
+  append(chat, message);
+  const answer = {role: "assistant", text: "", thoughts: "", at: Date.now(), pending: Date.now()};
+  chat.messages.push(answer);
+  append(chat, answer);
+  toEnd();
+  ask(chat, answer, 0);
+}
+
+function askAgain(mine, answer) {
+  Object.assign(answer, {text: "", thoughts: "", error: "", note: "", pending: Date.now()});
+  paint(mine, answer);
+  ask(mine, answer, 1);
+}
+
+// Has a message answered; `tries` were made before.
+async function ask(mine, answer, tries) {
+  let drawn = 0, waiting = 0, kept = performance.now();
+  const read = reader();
   const repaint = () => {
     waiting = 0;
     drawn = performance.now();
-    const near = follow();
-    paint(item, answer);
-    offer(item, answer.text);
-    if (near) $("#talk").scrollTop = $("#talk").scrollHeight;
+    const near = mine === chat && isNear();
+    paint(mine, answer);
+    if (near) toEnd();
+    if (mine === chat) read(answer.text, !answer.pending);
+    if (drawn - kept > KEEPING) { kept = drawn; keepNow(mine); }
   };
-  // An answer is drawn a few times a second, however fast it comes; a long one less often.
-  const soon = () => { if (!waiting) waiting = setTimeout(repaint, Math.max(0, drawn + 60 + answer.text.length / 200 - performance.now())); };
-  try {
-    const response = await fetch("/v1/chat/completions", {
-      method: "POST", headers: headers(), signal: talk.signal,
-      body: JSON.stringify({model: $("#model").value || "agent", messages, stream: true}),
-    });
-    if (!response.ok) throw new Error((await response.json()).error?.message || `The server says ${response.status}.`);
-    for await (const chunk of events(response.body)) {
-      if (chunk.error) throw new Error(chunk.error.message);
-      const delta = chunk.choices?.[0]?.delta || {};
-      answer.thoughts += delta.reasoning_content || delta.reasoning || "";
-      answer.text += delta.content || "";
-      soon();
-    }
-  } catch (error) {
-    answer.error = talk.signal.aborted ? "" : error instanceof TypeError ? "The server cannot be reached." : error.message;
-  }
+  const hearing = new Hearing({model: $("#model").value || "agent", messages: sent(mine.messages.slice(0, mine.messages.indexOf(answer))), stream: true}, headers(mine), {
+    tries,
+    // An answer is drawn a few times a second, however fast it comes; a long one less often.
+    onto: (text, thoughts) => {
+      Object.assign(answer, {text, thoughts});
+      if (!waiting) waiting = setTimeout(repaint, Math.max(0, drawn + 60 + text.length / 200 - performance.now()));
+    },
+    lost: (is) => { if (mine === chat) say(is ? "The line is broken. Trying again…" : "Answering"); },
+  });
+  running.set(mine.id, {hearing, answer});
+  mine.at = Date.now();
+  keepNow(mine);
+  list();
+  busy();
+  answer.error = await hearing.over;
   clearTimeout(waiting);
-  if (running === talk) { running = null; busy(false); }
+  delete answer.pending;
+  if (running.get(mine.id)?.hearing === hearing) running.delete(mine.id);
+  if (!answer.text && !answer.error && !answer.note && !answer.thoughts) answer.note = "Nothing came.";
   repaint();
-  if (!answer.text && !answer.error && !answer.thoughts) mine.messages.splice(mine.messages.indexOf(answer), 1);
-  save();
+  keepNow(mine);
+  list();
+  if (mine === chat) busy();
+  if (hearing.status === 401) wantKey();
 }
 
-// The JSON of each event of a stream.
-async function* events(body) {
-  const reader = body.pipeThrough(new TextDecoderStream()).getReader();
-  let rest = "";
-  for (;;) {
-    const {done, value} = await reader.read();
-    if (done) return;
-    const lines = (rest + value).split("\n");
-    rest = lines.pop();
-    for (const line of lines) {
-      if (line.startsWith("data: ") && line !== "data: [DONE]") yield JSON.parse(line.slice(6));
-    }
-  }
+function stop() {
+  const now = running.get(chat.id);
+  if (!now) return;
+  now.answer.note = "You stopped it.";
+  now.hearing.stop();
+  $("#text").focus();
 }
 
-function busy(is) {
+function busy() {
+  const is = running.has(chat.id);
+  const moves = document.activeElement === $("#stop") && !is;
   $("#stop").hidden = !is;
   $("#send").hidden = is;
   say(is ? "Answering" : "");
+  if (moves) $("#text").focus();
 }
 
 function preview() {
-  $("#pictures").replaceChildren(...pictures.map((data, index) => make("li", {}, make("img", {src: data, alt: `Picture ${index + 1}`}),
-    make("button", {type: "button", "aria-label": `Leave out picture ${index + 1}`, onclick: () => { pictures.splice(index, 1); preview(); }}, "✕"))));
+  $("#pictures").hidden = !pictures.length;
+  fill($("#pictures"), pictures.map((each, index) => make("li", {}, make("img", {src: each.thumb, alt: `Picture ${index + 1}`}),
+    make("button", {type: "button", "aria-label": `Leave out picture ${index + 1}`, onclick: () => { pictures.splice(index, 1); preview(); $("#text").focus(); }}, "✕"))));
 }
 
-async function attach(file) {
-  try {
-    const image = await createImageBitmap(file);
-    const scale = Math.min(1, PIXELS / Math.max(image.width, image.height));
-    const canvas = make("canvas", {width: Math.round(image.width * scale), height: Math.round(image.height * scale)});
-    canvas.getContext("2d").drawImage(image, 0, 0, canvas.width, canvas.height);
-    pictures.push(canvas.toDataURL("image/jpeg", 0.85));
-    preview();
-  } catch { say("This is not a picture that the browser can read."); }
+// Pictures are read one after the other; what is sent meanwhile waits for them.
+function attach(files) {
+  for (const file of files) {
+    reading = reading.then(async () => {
+      if (pictures.length >= MOST) throw new Error(`A message takes ${MOST} pictures at most.`);
+      pictures.push(await pictureOf(file));
+      preview();
+    }).catch((error) => say(error.message));
+  }
 }
 
-function side(open) {
-  $("#side").hidden = !open;
-  $("#open-side").setAttribute("aria-expanded", String(open));
+function side(isOpen) {
+  $("#side").hidden = !isOpen;
+  // Over the page, it is all that can be reached.
+  $("#scrim").hidden = !isOpen || WIDE.matches;
+  $("#app").inert = isOpen && !WIDE.matches;
+  $("#open-side").setAttribute("aria-expanded", String(isOpen));
 }
-function sheet(open) {
-  $("#sheet").hidden = !open;
-  $("#commands").setAttribute("aria-expanded", String(open));
-  if (open) $("#sheet button").focus();
+function sheet(isOpen) {
+  $("#sheet").hidden = !isOpen;
+  $("#commands").setAttribute("aria-expanded", String(isOpen));
+  if (isOpen) $("#sheet button").focus();
+}
+function wantKey() {
+  say("This server wants an API key; enter it in the list of chats.", "Enter it", () => { side(true); $("#key").focus(); });
 }
 
 async function models() {
-  const answer = await fetch("/v1/models", {headers: headers()}).catch(() => null);
-  if (!answer?.ok) { say(answer?.status === 401 ? "This server wants an API key; enter it in the list of chats." : "The server cannot be reached."); return; }
+  const answer = await fetch("/v1/models", {headers: headers(chat)}).catch(() => null);
+  if (!answer?.ok) { if (answer?.status === 401 || answer?.status === 403) wantKey(); else say(UNREACHABLE); return; }
   const {data} = await answer.json();
-  $("#model").replaceChildren(...data.map((each) => make("option", {value: each.id}, each.id)));
+  $("#model").replaceChildren(make("option", {value: ""}, "Default model"), ...data.map((each) => make("option", {value: each.id}, each.id)));
   $("#model").hidden = data.length < 2;
-  const was = read("model", "");
-  if (data.some((each) => each.id === was)) $("#model").value = was;
+  list();
 }
 
-$("#form").addEventListener("submit", (event) => {
+// A command or a message, unless an answer is still coming.
+function submit(text) {
+  if (!running.has(chat.id)) { send(text); return true; }
+  if (text === "!stop") { stop(); return true; }
+  say("This answer is still coming. Stop it first, or wait for its end.");
+  return false;
+}
+
+$("#form").addEventListener("submit", async (event) => {
   event.preventDefault();
+  await reading;
   const text = $("#text").value.trim();
-  if (!text && !pictures.length) return;
+  if ((!text && !pictures.length) || !submit(text)) return;
   $("#text").value = "";
   grow();
   sheet(false);
-  send(text);
 });
 function grow() {
   const field = $("#text");
   field.style.height = "auto";
-  field.style.height = `${field.scrollHeight + 2}px`;
+  field.style.height = `${field.scrollHeight}px`;
 }
 $("#text").addEventListener("input", grow);
 $("#text").addEventListener("keydown", (event) => {
   // On a phone the return key makes a line.
   if (event.key === "Enter" && !event.shiftKey && !event.isComposing && matchMedia("(pointer: fine)").matches) { event.preventDefault(); $("#form").requestSubmit(); }
 });
-$("#stop").addEventListener("click", () => running?.abort());
-$("#new").addEventListener("click", () => { start(); side(innerWidth > 720); $("#text").focus(); });
+$("#stop").addEventListener("click", stop);
+$("#new").addEventListener("click", () => { start(); side(WIDE.matches); $("#text").focus(); });
 $("#open-side").addEventListener("click", () => { side($("#side").hidden); if (!$("#side").hidden) $("#new").focus(); });
 $("#close-side").addEventListener("click", () => { side(false); $("#open-side").focus(); });
+$("#scrim").addEventListener("click", () => { side(false); $("#open-side").focus(); });
 $("#commands").addEventListener("click", () => sheet($("#sheet").hidden));
-$("#sheet").append(...COMMANDS.map(([command, words]) => make("button", {type: "button", onclick: () => { sheet(false); send(command); }}, command, make("small", {}, words))));
-$("#file").addEventListener("change", async (event) => { for (const file of event.target.files) await attach(file); event.target.value = ""; });
-$("#text").addEventListener("paste", (event) => { for (const file of event.clipboardData.files) attach(file); });
-$("#model").addEventListener("change", (event) => { keep("model", event.target.value); send(`!model ${event.target.value}`); });
+$("#sheet").append(...COMMANDS.map(([command, words]) => make("button", {type: "button", onclick: () => { sheet(false); submit(command); $("#text").focus(); }}, command, make("small", {}, words))));
+$("#starts").append(...STARTS.map((text) => make("button", {type: "button", onclick: () => { submit(text); $("#text").focus(); }}, text)));
+$("#earlier").addEventListener("click", () => {
+  const talk = $("#talk"), below = talk.scrollHeight - talk.scrollTop;
+  shown += MORE;
+  drawTalk(chat);
+  talk.scrollTop = talk.scrollHeight - below;
+  talk.focus();
+});
+$("#talk").addEventListener("scroll", () => { $("#down").hidden = isNear(); }, {passive: true});
+$("#down").addEventListener("click", () => { toEnd(); $("#text").focus(); });
+$("#file").addEventListener("change", (event) => { attach([...event.target.files]); event.target.value = ""; $("#text").focus(); });
+$("#text").addEventListener("paste", (event) => { if (event.clipboardData.files.length) { event.preventDefault(); attach([...event.clipboardData.files]); } });
+const bringsFiles = (event) => event.dataTransfer?.types.includes("Files");
+addEventListener("dragover", (event) => { if (bringsFiles(event)) { event.preventDefault(); document.body.classList.add("over"); } });
+addEventListener("dragleave", (event) => { if (!event.relatedTarget) document.body.classList.remove("over"); });
+addEventListener("drop", (event) => { document.body.classList.remove("over"); if (bringsFiles(event)) { event.preventDefault(); attach([...event.dataTransfer.files]); } });
+$("#model").addEventListener("change", (event) => { const key = event.target.value; if (!key || !submit(`!model ${key}`)) list(); });
 $("#keys").addEventListener("submit", (event) => { event.preventDefault(); $("#key").blur(); });
-$("#key").addEventListener("change", (event) => { keep("key", event.target.value.trim()); models(); });
+$("#key").addEventListener("change", (event) => { keep("key", event.target.value.trim()); say(""); models(); });
 addEventListener("keydown", (event) => {
   if (event.key !== "Escape") return;
-  if (!$("#sheet").hidden) { sheet(false); $("#commands").focus(); } else if (!$("#side").hidden && innerWidth <= 720) { side(false); $("#open-side").focus(); } else running?.abort();
+  if (!$("#sheet").hidden) { sheet(false); $("#commands").focus(); } else if (!$("#side").hidden && !WIDE.matches) { side(false); $("#open-side").focus(); } else stop();
 });
 
-// A link may carry the key behind the #, which no log sees.
+// The line may have gone while the page slept, or another window may have said something.
+const look = () => { if (!document.hidden) for (const {hearing} of running.values()) hearing.look(); };
+addEventListener("online", look);
+document.addEventListener("visibilitychange", look);
+addEventListener("pagehide", () => { for (const each of chats) if (running.has(each.id)) keepNow(each); });
+addEventListener("storage", (event) => {
+  if (!event.key?.startsWith(CHAT)) return;
+  const id = event.key.slice(CHAT.length), fresh = read(`chat.${id}`, null);
+  if (running.has(id)) return;
+  const known = chats.find((each) => each.id === id);
+  if (fresh && known) Object.assign(known, fresh); else if (fresh) chats.unshift(fresh); else chats = chats.filter((each) => each !== known);
+  if (chat.id === id && fresh) open(known || fresh); else list();
+});
+// A keyboard on the screen leaves less of the page.
+visualViewport?.addEventListener("resize", () => {
+  if (visualViewport.scale === 1) document.documentElement.style.setProperty("--height", `${visualViewport.height}px`);
+});
+WIDE.addEventListener("change", () => side(WIDE.matches && chats.length > 1));
+
+// A link may carry the key behind the #, which no log sees. It takes no other key's place unasked.
 const paired = /^#key=([!-~]+)$/.exec(location.hash);
-if (paired) { keep("key", decodeURIComponent(paired[1])); history.replaceState(null, "", "/chat"); }
+if (paired) {
+  const brought = decodeURIComponent(paired[1]), had = read("key", "");
+  history.replaceState(null, "", "/chat");
+  if (!had || had === brought || confirm("Use the key that came with this link, instead of the one that this browser has?")) keep("key", brought);
+}
 $("#key").value = read("key", "");
-if (chats.length) { chat = chats[0]; draw(); } else start();
-side(innerWidth > 720 && chats.length > 1);
+if (chats.length) open(chats[0]); else start();
+side(WIDE.matches && chats.length > 1);
 models();
+// Answers that were on their way when the page was left.
+for (const each of chats) {
+  const last = each.messages[each.messages.length - 1];
+  if (!last?.pending) continue;
+  if (Date.now() - last.pending < FRESH) { ask(each, last, 1); continue; }
+  delete last.pending;
+  last.note = CUT;
+  paint(each, last);
+}

@@ -1,19 +1,26 @@
 "use strict";
 // A link from `agentctl console` carries its code behind the #, which no server's log and no proxy sees.
-const code = location.hash.slice(1);
-if (code) {
-  const said = document.getElementById("said");
-  history.replaceState(null, "", "/console");
-  fetch("/console/enter", {
-    method: "POST",
-    headers: {"Content-Type": "application/json"},
-    body: JSON.stringify({code}),
-  }).then(async (answer) => {
-    if (answer.ok) {
-      location.replace("/console");
-    } else {
-      said.textContent = (await answer.json()).error;
-      said.classList.add("bad");
-    }
-  }, () => { said.textContent = "The server cannot be reached."; });
+const code = location.hash.slice(1), said = document.getElementById("said");
+
+function fail(text) {
+  said.textContent = text;
+  said.classList.add("bad");
 }
+
+async function enter() {
+  history.replaceState(null, "", "/console");
+  let answer = null;
+  try {
+    answer = await fetch("/console/enter", {method: "POST", headers: {"Content-Type": "application/json"}, body: JSON.stringify({code})});
+  } catch { fail("The server cannot be reached."); return; }
+  if (answer.ok) { location.replace("/console"); return; }
+  const problem = await answer.json().catch(() => ({}));
+  fail(problem.error || `The server says ${answer.status}.`);
+}
+
+try {
+  // Why who was in is out.
+  said.textContent = sessionStorage.getItem("llamaproxy.out") || said.textContent;
+  sessionStorage.removeItem("llamaproxy.out");
+} catch { /* this browser keeps nothing */ }
+if (code) enter();

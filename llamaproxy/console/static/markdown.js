@@ -1,166 +1,383 @@
 "use strict";
-// Markdown as nodes: what a model writes becomes text and a few known elements, never HTML. Each look goes forward
-// through the text once, so that no answer costs more than its length.
+// Markdown as nodes: what a model writes becomes text and a few known elements, never HTML, and nothing is loaded for it.
+// A text is looked through once for each depth, and depths are few, so that no answer costs more than its length.
 
-const ITEM = /^( *)([-*+]|\d{1,9}[.)]) +/;
-// Lists within lists that are told apart.
-const DEEPEST = 6;
+// Blocks within blocks, and marks within marks, that are told apart.
+const DEEPEST = 8, DEEPEST_MARKS = 4;
+const ITEM = /^( *)([-*+]|\d{1,9}[.)])( +|$)/;
+const FENCE = /^ {0,3}(`{3,}|~{3,})([^`]*)$/;
+const HEADING = /^ {0,3}(#{1,6})(?= |$)/;
+const QUOTE = /^ {0,3}> ?/;
+const RULE = /^ {0,3}([-*_])(?: *\1){2,} *$/;
+// Lines after which maths without an end is text.
+const LONGEST_MATHS = 60;
 
 function markdown(text) {
   const root = document.createElement("div");
   root.className = "md";
-  const lines = text.replace(/\r\n?/g, "\n").split("\n");
-  const add = (name, parent = root) => parent.appendChild(document.createElement(name));
-  let at = 0;
-  while (at < lines.length) {
-    const line = lines[at];
-    const fence = /^ {0,3}(`{3,}|~{3,})/.exec(line);
-    if (fence) {
-      const code = [];
-      for (at += 1; at < lines.length && !lines[at].trimStart().startsWith(fence[1]); at += 1) code.push(lines[at]);
-      at += 1;
-      const box = add("pre");
-      box.tabIndex = 0;
-      add("code", box).textContent = code.join("\n");
-      continue;
-    }
-    if (!line.trim()) { at += 1; continue; }
-    if (line.startsWith("    ")) {
-      const code = [];
-      for (; at < lines.length && lines[at].startsWith("    "); at += 1) code.push(lines[at].slice(4));
-      const box = add("pre");
-      box.tabIndex = 0;
-      add("code", box).textContent = code.join("\n");
-      continue;
-    }
-    const heading = /^ {0,3}(#{1,6}) +/.exec(line);
-    if (heading) {
-      inline(line.slice(heading[0].length), add(heading[1].length < 3 ? "h2" : "h3"));
-      at += 1;
-      continue;
-    }
-    if (/^ {0,3}([-*_])( *\1){2,} *$/.test(line)) { add("hr"); at += 1; continue; }
-    if (/^ {0,3}>/.test(line)) {
-      const quoted = [];
-      for (; at < lines.length && /^ {0,3}>/.test(lines[at]); at += 1) quoted.push(lines[at].replace(/^ {0,3}> ?/, ""));
-      inline(quoted.join("\n"), add("blockquote"));
-      continue;
-    }
-    if (line.includes("|") && at + 1 < lines.length && /^ *\|? *:?-+:? *(\| *:?-+:? *)*\|? *$/.test(lines[at + 1])) {
-      const box = add("div");
-      box.className = "wide";
-      box.tabIndex = 0;
-      const table = add("table", box);
-      cells(line, add("tr", add("thead", table)), "th");
-      const body = add("tbody", table);
-      for (at += 2; at < lines.length && lines[at].includes("|"); at += 1) cells(lines[at], add("tr", body), "td");
-      continue;
-    }
-    if (ITEM.test(line)) { at = list(lines, at, root); continue; }
-    const words = [];
-    for (; at < lines.length && lines[at].trim() && !/^ {0,3}(`{3}|~{3}|#{1,6} |>)/.test(lines[at]) && !(words.length && ITEM.test(lines[at])); at += 1) words.push(lines[at]);
-    if (!words.length) { words.push(lines[at]); at += 1; }
-    inline(words.join("\n"), add("p"));
-  }
+  blocks(text.replace(/\r\n?/g, "\n").split("\n").map(spaced), root, 0);
   return root;
 }
 
-// A list and those within it, by how far their items are indented; gives the line behind it.
-function list(lines, from, root) {
-  const open = [];
-  let at = from;
+const add = (parent, name, direction = "auto") => {
+  const node = parent.appendChild(document.createElement(name));
+  if (direction) node.dir = direction;
+  return node;
+};
+const indentOf = (line) => line.length - line.trimStart().length;
+// Tabs before the words count as four spaces.
+const spaced = (line) => (line.includes("\t") ? line.replace(/^[ \t]+/, (before) => before.replaceAll("\t", "    ")) : line);
+
+// Each takes what begins at a line, and gives the line behind it, or -1.
+const KINDS = [fenced, indented, heading, ruled, quoted, tabled, listed, reckoned];
+
+function blocks(lines, parent, depth) {
+  let at = 0;
   while (at < lines.length) {
-    const found = ITEM.exec(lines[at]);
-    if (!found) break;
-    const depth = found[1].length, ordered = /\d/.test(found[2]);
-    while (open.length > 1 && depth < open[open.length - 1].depth) open.pop();
-    let last = open[open.length - 1];
-    if (!last || (depth > last.depth + 1 && open.length < DEEPEST)) {
-      const parent = last?.node.lastElementChild || root;
-      last = {depth, node: parent.appendChild(document.createElement(ordered ? "ol" : "ul"))};
-      if (ordered) last.node.start = parseInt(found[2], 10);
-      open.push(last);
+    if (!lines[at].trim()) { at += 1; continue; }
+    let next = -1;
+    for (const kind of depth < DEEPEST ? KINDS : []) {
+      next = kind(lines, at, parent, depth);
+      if (next >= 0) break;
     }
-    const words = [lines[at].slice(found[0].length)];
-    for (at += 1; at < lines.length && lines[at].trim() && !ITEM.test(lines[at]) && !/^ {0,3}(`{3}|~{3}|#)/.test(lines[at]); at += 1) words.push(lines[at].trim());
-    inline(words.join("\n"), last.node.appendChild(document.createElement("li")));
+    at = next >= 0 ? next : paragraph(lines, at, parent, depth);
+  }
+}
+
+function code(parent, lines, language) {
+  const box = add(parent, "div", "ltr");
+  box.className = "code";
+  const head = add(box, "div", "");
+  head.className = "head";
+  add(head, "span", "").textContent = language;
+  const pre = add(box, "pre", "");
+  pre.tabIndex = 0;
+  add(pre, "code", "").textContent = lines.join("\n");
+}
+
+function fenced(lines, from, parent) {
+  const fence = FENCE.exec(lines[from]);
+  if (!fence) return -1;
+  const inside = [], before = indentOf(lines[from]), sign = fence[1][0];
+  const closes = (line) => {
+    const words = line.trim();
+    return words.length >= fence[1].length && words === sign.repeat(words.length);
+  };
+  let at = from + 1;
+  for (; at < lines.length && !closes(lines[at]); at += 1) inside.push(lines[at].slice(Math.min(before, indentOf(lines[at]))));
+  code(parent, inside, fence[2].trim().split(/[\s{,]/)[0].slice(0, 30));
+  return at + 1;
+}
+
+function indented(lines, from, parent) {
+  if (!lines[from].startsWith("    ")) return -1;
+  const inside = [];
+  let at = from;
+  for (; at < lines.length && (lines[at].startsWith("    ") || !lines[at].trim()); at += 1) inside.push(lines[at].slice(4));
+  while (!inside[inside.length - 1].trim()) inside.pop();
+  code(parent, inside, "");
+  return at;
+}
+
+function heading(lines, from, parent) {
+  const found = HEADING.exec(lines[from]);
+  if (!found) return -1;
+  let words = lines[from].slice(found[0].length).trim();
+  let end = words.length;
+  while (words[end - 1] === "#") end -= 1;
+  if (end === 0 || words[end - 1] === " ") words = words.slice(0, end).trim();
+  inline(words, add(parent, found[1].length < 3 ? "h2" : "h3"));
+  return from + 1;
+}
+
+function ruled(lines, from, parent) {
+  if (!RULE.test(lines[from])) return -1;
+  add(parent, "hr", "");
+  return from + 1;
+}
+
+function quoted(lines, from, parent, depth) {
+  if (!QUOTE.test(lines[from])) return -1;
+  const inside = [];
+  let at = from;
+  for (; at < lines.length && QUOTE.test(lines[at]); at += 1) inside.push(lines[at].replace(QUOTE, ""));
+  blocks(inside, add(parent, "blockquote", ""), depth + 1);
+  return at;
+}
+
+// What stands between the bars of a line, and on which side the second line of a table puts it.
+function cellsOf(line) {
+  const cells = [""];
+  const words = line.trim();
+  for (let at = words[0] === "|" ? 1 : 0; at < words.length; at += 1) {
+    if (words[at] === "\\" && words[at + 1] === "|") { cells[cells.length - 1] += "|"; at += 1; }
+    else if (words[at] === "|") cells.push("");
+    else cells[cells.length - 1] += words[at];
+  }
+  if (cells.length > 1 && !cells[cells.length - 1].trim()) cells.pop();
+  return cells.map((cell) => cell.trim());
+}
+function sidesOf(line) {
+  const cells = line.includes("-") && (line.includes("|") || line.includes(":")) ? cellsOf(line) : [];
+  if (!cells.length || !cells.every((cell) => /^:?-+:?$/.test(cell))) return null;
+  return cells.map((cell) => (cell.endsWith(":") ? (cell.startsWith(":") ? "middle" : "end") : ""));
+}
+const isTable = (lines, at) => lines[at].includes("|") && at + 1 < lines.length && sidesOf(lines[at + 1]) !== null;
+
+function tabled(lines, from, parent) {
+  if (!isTable(lines, from)) return -1;
+  const sides = sidesOf(lines[from + 1]);
+  const box = add(parent, "div", "");
+  box.className = "wide";
+  box.tabIndex = 0;
+  const table = add(box, "table", "");
+  const row = (line, part, name) => {
+    const tr = add(part, "tr", "");
+    cellsOf(line).forEach((cell, index) => {
+      const node = add(tr, name);
+      if (sides[index]) node.className = sides[index];
+      // In a table there is no other way to end a line, and models use it.
+      cell.split(/<br ?\/?>/i).forEach((words, place) => { if (place) add(node, "br", ""); inline(words, node); });
+    });
+  };
+  row(lines[from], add(table, "thead", ""), "th");
+  const body = add(table, "tbody", "");
+  let at = from + 2;
+  for (; at < lines.length && lines[at].includes("|"); at += 1) row(lines[at], body, "td");
+  return at;
+}
+
+// A list: its items have what is indented behind their marks, with whatever blocks that is.
+function listed(lines, from, parent, depth) {
+  const first = ITEM.exec(lines[from]);
+  if (!first) return -1;
+  const ordered = /\d/.test(first[2]), node = add(parent, ordered ? "ol" : "ul", "");
+  if (ordered) node.start = parseInt(first[2], 10);
+  let at = from;
+  for (;;) {
+    const mark = at < lines.length ? ITEM.exec(lines[at]) : null;
+    if (!mark || mark[1].length > first[1].length + 1 || /\d/.test(mark[2]) !== ordered) break;
+    const least = mark[1].length + 2, most = mark[0].length;
+    const inside = [lines[at].slice(most)];
+    const own = (line) => inside.push(line.slice(Math.min(most, indentOf(line))));
+    let fence = "", next = at + 1;
+    for (; next < lines.length; next += 1) {
+      const line = lines[next], indent = indentOf(line);
+      if (!line.trim()) {
+        const behind = lines[next + 1] ?? "";
+        if (!fence && !(behind.trim() && indentOf(behind) >= least)) break;
+      } else if (!fence && indent < least && (begins(lines, next) || !lines[next - 1].trim())) break;
+      const marks = /^ *(`{3,}|~{3,})/.exec(line)?.[1] ?? "";
+      if (marks && (!fence || (marks.startsWith(fence) && line.trim() === marks))) fence = fence ? "" : marks;
+      own(line);
+    }
+    item(inside, add(node, "li"), depth);
+    at = next;
     // Models leave lines between the items of a list.
-    if (at + 1 < lines.length && !lines[at].trim() && ITEM.test(lines[at + 1]) && /\d/.test(ITEM.exec(lines[at + 1])[2]) === /\d/.test(found[2])) at += 1;
+    let behind = at;
+    while (behind < lines.length && !lines[behind].trim()) behind += 1;
+    if (behind > at && behind < lines.length && ITEM.test(lines[behind]) && indentOf(lines[behind]) >= first[1].length) at = behind;
   }
   return at;
 }
 
-function cells(line, row, name) {
-  for (const cell of line.trim().replace(/^\||\|$/g, "").split("|")) inline(cell.trim(), row.appendChild(document.createElement(name)));
+function item(lines, node, depth) {
+  const task = /^\[([ xX])\] /.exec(lines[0]);
+  if (task) {
+    lines[0] = `${task[1] === " " ? "☐" : "☑"} ${lines[0].slice(4)}`;
+    node.className = "task";
+  }
+  blocks(lines, node, depth + 1);
+  const words = node.firstElementChild;
+  if (words?.nodeName === "P") words.replaceWith(...words.childNodes);
 }
 
-// Marks within a line. A mark without its end is text; where each kind of end was not found is remembered.
-function inline(text, parent) {
-  const none = {};
-  let plain = "";
-  const flush = () => { if (plain) parent.append(plain); plain = ""; };
-  const end = (mark, from) => {
-    if (none[mark] !== undefined && from >= none[mark]) return -1;
-    const found = text.indexOf(mark, from);
-    if (found < 0) none[mark] = from;
+// Formulas stay as they were written.
+function reckoned(lines, from, parent) {
+  const words = lines[from].trim();
+  const end = words.startsWith("$$") ? "$$" : words.startsWith("\\[") ? "\\]" : "";
+  if (!end) return -1;
+  for (let at = from; at < lines.length && at < from + LONGEST_MATHS; at += 1) {
+    const line = lines[at].trim();
+    if (line.endsWith(end) && (at > from || line.length > 3)) {
+      const box = add(parent, "div", "ltr");
+      box.className = "maths";
+      box.tabIndex = 0;
+      box.textContent = lines.slice(from, at + 1).join("\n");
+      return at + 1;
+    }
+  }
+  return -1;
+}
+
+// Whether something other than a paragraph begins at a line.
+function begins(lines, at) {
+  const line = lines[at], mark = ITEM.exec(line);
+  return Boolean(mark?.[3]) || FENCE.test(line) || HEADING.test(line) || QUOTE.test(line) || RULE.test(line) || /^ *(?:\$\$|\\\[)/.test(line) || isTable(lines, at);
+}
+
+function paragraph(lines, from, parent, depth) {
+  const words = [lines[from].trim()];
+  let at = from + 1;
+  for (; at < lines.length && lines[at].trim() && !(depth < DEEPEST && begins(lines, at)); at += 1) {
+    if (/^ {0,3}=+ *$/.test(lines[at])) {
+      inline(words.join("\n"), add(parent, "h2"));
+      return at + 1;
+    }
+    words.push(lines[at].trim());
+  }
+  inline(words.join("\n"), add(parent, "p"));
+  return at;
+}
+
+// Marks within a text. First it is taken apart, as code and links hold marks that are none; then emphasis is found.
+function inline(text, parent, depth = 0) {
+  emphasise(tokens(text, depth), 0, Infinity, parent, depth);
+}
+
+// Where something is next, from a place on; as places only grow, a text is searched once for each thing.
+function finder(text) {
+  const known = new Map();
+  return (what, from, suits = null) => {
+    let found = known.get(what) ?? 0;
+    if (found < 0 || found >= from) { if (known.has(what)) return found; }
+    found = text.indexOf(what, from);
+    while (found >= 0 && suits && !suits(found)) found = text.indexOf(what, found + 1);
+    known.set(what, found);
     return found;
   };
-  for (let at = 0; at < text.length; at += 1) {
-    const sign = text[at];
-    if (sign === "\\" && /[\\`*_[\]#|~!-]/.test(text[at + 1] || "")) { plain += text[at + 1]; at += 1; continue; }
-    if (sign === "\n") { flush(); parent.append(document.createElement("br")); continue; }
-    let mark = "", name = "";
-    if (sign === "`") { mark = "`"; name = "code"; }
-    else if (text.startsWith("**", at)) { mark = "**"; name = "strong"; }
-    else if (text.startsWith("~~", at)) { mark = "~~"; name = "s"; }
-    else if (sign === "*") { mark = "*"; name = "em"; }
-    else if (sign === "_" && !/\w/.test(text[at - 1] || "")) { mark = "_"; name = "em"; }
-    if (mark && /\S/.test(text[at + mark.length] || "")) {
-      const stop = end(mark, at + mark.length + 1);
-      if (stop > 0) {
-        flush();
-        const node = parent.appendChild(document.createElement(name));
-        const inside = text.slice(at + mark.length, stop);
-        if (name === "code") node.textContent = inside; else emphasis(inside, node);
-        at = stop + mark.length - 1;
-        continue;
-      }
+}
+
+function runAt(text, at) {
+  let end = at + 1;
+  while (text[end] === text[at]) end += 1;
+  return end - at;
+}
+
+function tokens(text, depth) {
+  const found = [], find = finder(text);
+  let plain = "";
+  const put = (token) => { if (plain) found.push({text: plain}); plain = ""; found.push(token); };
+  const node = (name, words, attributes = {}) => put({node: make(name, attributes, words)});
+  let at = 0;
+  while (at < text.length) {
+    const sign = text[at], next = text[at + 1] ?? "";
+    let end = -1;
+    if (sign === "\n") { put({node: make("br")}); at += 1; continue; }
+    if (sign === "\\" && (next === "(" || next === "[")) {
+      end = find(next === "(" ? "\\)" : "\\]", at + 2);
+      if (end > 0) { node("span", text.slice(at, end + 2), {class: "maths", dir: "ltr"}); at = end + 2; continue; }
     }
-    if (sign === "[") {
-      const stop = end("](", at + 1);
-      const close = stop > 0 && stop - at < 500 ? end(")", stop + 2) : -1;
-      if (close > 0 && close - stop < 2000 && link(text.slice(at + 1, stop), text.slice(stop + 2, close), parent, flush)) { at = close; continue; }
+    if (sign === "\\" && /[\\`*_[\](){}<>#|~!$.+-]/.test(next)) { plain += next; at += 2; continue; }
+    if (sign === "`") {
+      const mark = "`".repeat(runAt(text, at));
+      end = find(mark, at + mark.length, (place) => text[place - 1] !== "`" && text[place + mark.length] !== "`");
+      if (end > 0) {
+        const words = text.slice(at + mark.length, end).replaceAll("\n", " ");
+        node("code", words.startsWith(" ") && words.endsWith(" ") && words.trim() ? words.slice(1, -1) : words, {dir: "ltr"});
+        at = end + mark.length;
+      } else { plain += mark; at += mark.length; }
+      continue;
     }
-    if (sign === "h" && (text.startsWith("https://", at) || text.startsWith("http://", at)) && !/\w/.test(text[at - 1] || "")) {
-      let stop = at;
-      while (stop < text.length && !/[\s<>"')\]]/.test(text[stop])) stop += 1;
-      while (/[.,;:!?]/.test(text[stop - 1])) stop -= 1;
-      const address = text.slice(at, stop);
-      if (link(address, address, parent, flush)) { at = stop - 1; continue; }
+    if (sign === "$") {
+      const mark = next === "$" ? "$$" : "$";
+      // An amount of money is none: a formula has no space within its marks, and no digit behind them.
+      end = /\S/.test(text[at + mark.length] ?? "") ? find(mark, at + mark.length + 1, (place) => text[place - 1] !== "\\") : -1;
+      if (end > 0 && (/\s/.test(text[end - 1]) || /\d/.test(text[end + mark.length] ?? ""))) end = -1;
+      if (end > 0) node("span", text.slice(at, end + mark.length), {class: "maths", dir: "ltr"}); else plain += mark;
+      at = (end > 0 ? end : at) + mark.length;
+      continue;
+    }
+    if (depth < DEEPEST_MARKS && (sign === "[" || (sign === "!" && next === "["))) {
+      const link = linkAt(text, sign === "!" ? at + 1 : at, find, depth);
+      if (link) { put({node: link.node}); at = link.end; continue; }
+    }
+    if (depth < DEEPEST_MARKS && (sign === "h" || sign === "<") && !/\w/.test(text[at - 1] ?? "")) {
+      const begin = sign === "<" ? at + 1 : at;
+      const address = /^https?:\/\//.test(text.slice(begin, begin + 8)) ? addressAt(text, begin) : "";
+      const link = address ? linked(address, address) : null;
+      if (link) { put({node: link}); at = begin + address.length + (sign === "<" && text[begin + address.length] === ">" ? 1 : 0); continue; }
+    }
+    if (sign === "*" || sign === "_" || (sign === "~" && next === "~")) {
+      const run = runAt(text, at), before = text[at - 1] ?? " ", behind = text[at + run] ?? " ";
+      const inWord = sign === "_" && /[\p{L}\p{N}]/u.test(before) && /[\p{L}\p{N}]/u.test(behind);
+      if (run <= (sign === "~" ? 2 : 3) && !inWord) {
+        const isWord = (other) => sign === "_" && /[\p{L}\p{N}]/u.test(other);
+        put({run, sign, opens: /\S/.test(behind) && !isWord(before), closes: /\S/.test(before) && !isWord(behind)});
+      } else plain += text.slice(at, at + run);
+      at += run;
+      continue;
     }
     plain += sign;
+    at += 1;
   }
-  flush();
+  if (plain) found.push({text: plain});
+  return found;
 }
 
-// What stands inside of emphasis: code and text, no deeper.
-function emphasis(text, parent) {
-  text.split("`").forEach((piece, index, all) => {
-    if (index % 2 && index < all.length - 1) parent.appendChild(document.createElement("code")).textContent = piece;
-    else parent.append(index % 2 ? `\`${piece}` : piece);
-  });
+function emphasise(list, from, to, parent, depth) {
+  const none = new Set();
+  const stop = Math.min(to, list.length);
+  for (let at = from; at < stop; at += 1) {
+    const token = list[at];
+    if (token.node) { parent.append(token.node); continue; }
+    if (token.text !== undefined) { parent.append(token.text); continue; }
+    const kind = token.sign + token.run;
+    let end = -1;
+    if (token.opens && depth < DEEPEST_MARKS && !none.has(kind)) {
+      end = list.findIndex((other, place) => place > at && place < stop && other.sign === token.sign && other.closes && (other.run === token.run || other.run === 3));
+      if (end < 0) none.add(kind);
+    }
+    if (end < 0) { parent.append(token.sign.repeat(token.run)); continue; }
+    const names = {1: ["em"], 2: [token.sign === "~" ? "s" : "strong"], 3: ["strong", "em"]}[token.run];
+    const node = names.reduce((outer, name) => add(outer, name, ""), parent);
+    // Of three marks at an end some belong to what stands within.
+    const rest = list[end].run - token.run;
+    const inside = [...list.slice(at + 1, end), ...(rest > 0 ? [{...list[end], run: rest, opens: false}] : [])];
+    emphasise(inside, 0, Infinity, node, depth + 1);
+    at = end;
+  }
 }
 
-// A link leads to the web and nowhere else.
-function link(words, address, parent, flush) {
+// A link [words](address), and where it ends.
+function linkAt(text, from, find, depth) {
+  const stop = find("](", from + 1);
+  if (stop < 0 || stop - from > 500) return null;
+  const words = text.slice(from + 1, stop);
+  if (/[[\]]/.test(words)) return null;
+  let open = 1, end = stop + 2;
+  for (; end < text.length && end - stop < 2000 && text[end] !== "\n"; end += 1) {
+    if (text[end] === "(") open += 1;
+    else if (text[end] === ")") { open -= 1; if (!open) break; }
+  }
+  if (open) return null;
+  const node = linked(text.slice(stop + 2, end).trim().split(/\s/)[0].replace(/^<|>$/g, ""), words, depth);
+  return node && {node, end: end + 1};
+}
+
+// The address that is written at a place, without what ends the sentence.
+function addressAt(text, from) {
+  let end = from;
+  while (end < text.length && end - from < 2000 && !/[\s<>"'`*\]|]/.test(text[end])) end += 1;
+  // A bracket that the address has not opened is the sentence's.
+  let extra = 0;
+  for (let at = from; at < end; at += 1) extra += text[at] === ")" ? 1 : text[at] === "(" ? -1 : 0;
+  for (; end > from; end -= 1) {
+    const last = text[end - 1];
+    if (last === ")" ? extra <= 0 : !/[.,;:!?_]/.test(last)) break;
+    if (last === ")") extra -= 1;
+  }
+  return text.slice(from, end);
+}
+
+// A link leads to the web and nowhere else, and where its words name another place than it leads to, it says so.
+function linked(address, words, depth = DEEPEST_MARKS) {
   let url;
-  try { url = new URL(address.trim().split(/\s/)[0]); } catch { return false; }
-  if (url.protocol !== "https:" && url.protocol !== "http:") return false;
-  flush();
-  const node = parent.appendChild(document.createElement("a"));
-  node.href = url.href;
-  node.target = "_blank";
-  node.rel = "noopener noreferrer nofollow";
-  node.textContent = words;
-  return true;
+  try { url = new URL(address); } catch { return null; }
+  if (url.protocol !== "https:" && url.protocol !== "http:") return null;
+  const node = make("a", {href: url.href, target: "_blank", rel: "noopener noreferrer nofollow", title: url.href});
+  if (address === words) node.append(words); else inline(words || "picture", node, DEEPEST_MARKS);
+  const named = /^(?:https?:\/\/)?([\w-]+(?:\.[\w-]+)+)/i.exec(words.trim())?.[1].toLowerCase();
+  if (named && named.includes(".") && address !== words && named !== url.hostname && `www.${named}` !== url.hostname) node.append(` (${url.hostname})`);
+  return node;
 }
