@@ -97,19 +97,19 @@ def _people(servers: Sequence[Server], number: int = PEOPLE) -> Iterator[People]
 
 
 @contextmanager
-def _all_kinds(postgres: Postgres, source: Server, prefix: str) -> Iterator[dict[str, People]]:
-    """People at each kind of server, by its name; all stand at the same time, so that rounds can take turns."""
+def _all_kinds(postgres: Postgres, source: Server, prefix: str) -> Iterator[dict[str, list[Server]]]:
+    """Each kind of server by its name; all stand at the same time, so that rounds can take turns."""
     with ExitStack() as stack:
         enter = stack.enter_context
         file = enter(llamaproxy(source.port, [MODEL]))
         nodes = enter(_nodes(source, _database(postgres, f"{prefix}_nodes"), 3))
         lonely = enter(_nodes(source, _database(postgres, f"{prefix}_alone"), 1, alone=True))
         yield {
-            "SQLite": enter(_people([file])),
-            "PostgreSQL, 1 node": enter(_people(nodes[:1])),
-            "PostgreSQL, 1 node, no group commit": enter(_people(lonely)),
-            "PostgreSQL, 2 nodes": enter(_people(nodes[:2])),
-            "PostgreSQL, 3 nodes": enter(_people(nodes)),
+            "SQLite": [file],
+            "PostgreSQL, 1 node": nodes[:1],
+            "PostgreSQL, 1 node, no group commit": lonely,
+            "PostgreSQL, 2 nodes": nodes[:2],
+            "PostgreSQL, 3 nodes": nodes,
         }
 
 
@@ -117,10 +117,11 @@ def _all_kinds(postgres: Postgres, source: Server, prefix: str) -> Iterator[dict
 
 
 def _side_by_side(postgres: Postgres, source: Server, rounds: int, seconds: float) -> str:
-    with _all_kinds(postgres, source, "side") as kinds:
+    with _all_kinds(postgres, source, "side") as kinds, ExitStack() as stack:
+        crowds = {name: stack.enter_context(_people(servers)) for name, servers in kinds.items()}
         figures: dict[str, list[Figures]] = {name: [] for name in kinds}
         for _ in range(rounds):
-            for name, people in kinds.items():
+            for name, people in crowds.items():
                 figures[name].append(people.measure(RATE, seconds, postgres.pid))
 
     def of(name: str, what: Callable[[Figures], float]) -> float:
@@ -160,14 +161,17 @@ def _capacity(postgres: Postgres, source: Server, rates: Sequence[int], seconds:
     """The most turns a second whose p99 is no more than `MOST_ADDED` above SQLite's on a machine at rest."""
     rows = []
     with _all_kinds(postgres, source, "most") as kinds:
-        floor = kinds["SQLite"].measure(rates[0], seconds).p99
-        for name, people in kinds.items():
+        with _people(kinds["SQLite"]) as people:
+            floor = people.measure(rates[0], seconds).p99
+        for name, servers in kinds.items():
             best = None
-            for rate in rates:
-                found = people.measure(rate, seconds, postgres.pid)
-                if found.p99 - floor > MOST_ADDED or found.late > 0.01:
-                    break
-                best = found
+            # New people for each: whoever waited for the others' rounds would have lost an idle connection meanwhile.
+            with _people(servers) as people:
+                for rate in rates:
+                    found = people.measure(rate, seconds, postgres.pid)
+                    if found.p99 - floor > MOST_ADDED or found.late > 0.01:
+                        break
+                    best = found
             rows.append(
                 [name, "none", "-", "-"]
                 if best is None

@@ -134,16 +134,29 @@ def nginx(upstream_port: int, model: str) -> Iterator[Server]:
 
 
 @contextmanager
-def go_proxy(upstream_port: int, model: str) -> Iterator[Server]:
-    """A reverse proxy of Go's own library; see `benchmarks/relay.go`."""
+def go_proxy(upstream_port: int, model: str, cores: int = 0) -> Iterator[Server]:
+    """A reverse proxy of Go's own library; see `benchmarks/relay.go`. With `cores` it runs on so many, else on all."""
     with _folder() as folder:
         port, program = free_port(), folder / "relay"
         source = Path(__file__).with_name("relay.go")
         subprocess.run([_go_program(), "build", "-o", str(program), str(source)], cwd=folder, check=True)
         command = [str(program), f"127.0.0.1:{port}", f"http://127.0.0.1:{upstream_port}"]
+        name = f"Go, bytes through, {cores} core" if cores else "Go, bytes through"
+        with _process(command, folder, {"GOMAXPROCS": str(cores)} if cores else None) as process:
+            yield _listening(Server(name, port, process.pid, "/v1/chat/completions", model, folder), process)
+
+
+@contextmanager
+def llama_swap(upstream_port: int, model: str) -> Iterator[Server]:
+    """llama-swap, a Go server for the same dialect, which looks at the model's name and passes the rest through."""
+    with _folder() as folder:
+        port = free_port()
+        peer = {"proxy": f"http://127.0.0.1:{upstream_port}", "models": [model]}
+        (folder / "config.yaml").write_text(json.dumps({"peers": {"bench": peer}, "models": {}}))
+        command = [_llama_swap_program(), "-config", "config.yaml", "-listen", f"127.0.0.1:{port}"]
         with _process(command, folder) as process:
             yield _listening(
-                Server("Go, bytes through", port, process.pid, "/v1/chat/completions", model, folder), process
+                Server("llama-swap", port, process.pid, "/v1/chat/completions", model, folder), process
             )
 
 
@@ -192,6 +205,12 @@ def available_peers() -> tuple[list[Callable[[int, str], Any]], list[str]]:
         found.append(go_proxy)
     else:
         missing.append("Go is left out: not installed (Debian: apt-get install golang-go)")
+    if _llama_swap_program():
+        found.append(llama_swap)
+    else:
+        missing.append(
+            "llama-swap is left out: not on the path (go install github.com/mostlygeek/llama-swap@latest)"
+        )
     if all(map(find_spec, ("starlette", "uvicorn", "httpx"))):
         found.append(relay)
     else:
@@ -209,6 +228,10 @@ def _nginx_program() -> str:
 
 def _go_program() -> str:
     return shutil.which("go", path=f"{os.environ['PATH']}:/usr/local/go/bin") or ""
+
+
+def _llama_swap_program() -> str:
+    return shutil.which("llama-swap", path=f"{os.environ['PATH']}:{Path.home()}/go/bin") or ""
 
 
 def _litellm_program() -> str:

@@ -7,7 +7,6 @@ sockets that the supervisor keeps open too. What is on its way while a worker is
 import socket
 from collections.abc import Callable, Sequence
 from typing import Any
-from zlib import crc32
 
 from twisted.internet.abstract import FileDescriptor
 from twisted.internet.interfaces import IAddress, IDelayedCall
@@ -19,6 +18,7 @@ from twisted.python.failure import Failure
 from ..seams.errors import AgentError
 from ..sockets.eager import release, unsent
 from ..web.site import FrontChannel, FrontSite, Intake
+from .steering import owner_of
 
 # Bytes of a packet: what the client has yet to take of an answer, the head of a request, and what came behind it.
 LARGEST = 192 * 1024
@@ -47,11 +47,6 @@ def inbox_pair() -> tuple[socket.socket, socket.socket]:
         end.setblocking(False)
     writing.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, ROOM)
     return reading, writing
-
-
-def owner_of(session_id: str, workers: int) -> int:
-    """The worker, counted from 0, that has the session: always the same one of that many."""
-    return crc32(session_id.encode("utf-8", "surrogatepass")) % workers
 
 
 class Outbox(FileDescriptor):

@@ -20,7 +20,6 @@ from ..seams.names import FIRST_SHORT_ID, NUMBER_BITS
 from ..seams.oversight import Reloaded
 from ..seams.types import SessionCard
 from ..web.metrics import Family
-from .handover import owner_of
 from .link import (
     Answer,
     Cards,
@@ -44,6 +43,7 @@ from .link import (
     Serve,
     Stop,
 )
+from .steering import owner_of
 from .tally import Tally
 
 

@@ -29,6 +29,7 @@ from .process import WorkerProcess
 from .pulse import INTERVAL, PATIENCE, Pulse
 from .renewal import Renewal, keepers_of
 from .setup import FIRST_WAY, INBOX, LISTENER, TALLY, Setup
+from .steering import steer
 from .tally import Tally, new_tally
 
 # Seconds: a worker that lived for the last of these is started again at once; else the pause doubles from the first to
@@ -101,6 +102,8 @@ class Supervisor(Service):
                 post.listener = listen(host, port)
         except OSError as error:
             self._problem = error
+        else:
+            self._steer()
 
     def startService(self) -> Deferred[None]:
         """Fires once all workers take requests; fails if one of them cannot start."""
@@ -127,6 +130,7 @@ class Supervisor(Service):
     def adopt(self, plan: Plan) -> None:
         """Workers that start from here on go by this plan."""
         self._plan = plan
+        self._steer()
 
     def hurry(self) -> None:
         """The workers hang up on everybody now; one that hangs itself is not waited for as long as replies are."""
@@ -135,6 +139,15 @@ class Supervisor(Service):
         for post in self._posts:
             if post.overdue is not None and post.overdue.active() and post.overdue.getTime() > latest:
                 post.overdue.reset(TIME_TO_END)
+
+    def _steer(self) -> None:
+        """Connections come to where their sessions are, if the kernel can do that; else they are handed over."""
+        listener = self._posts[0].listener
+        assert listener is not None
+        try:
+            steer(listener, len(self._posts), self._plan.config.settings.front_door.trusted_proxies)
+        except OSError as error:
+            self.log.debug("the kernel spreads connections as they come: {error}", error=str(error))
 
     def _start_all(self) -> None:
         for post in self._posts:

@@ -5,7 +5,7 @@ import sys
 
 from twisted.internet.defer import gatherResults
 
-from llamaproxy.workers.handover import owner_of
+from llamaproxy.workers.steering import owner_of
 from tests.support import Response
 
 from .case import AcceptanceCase

@@ -8,7 +8,7 @@ from itertools import count
 from msgspec import json
 from twisted.internet.defer import Deferred, gatherResults
 
-from llamaproxy.workers.handover import owner_of
+from llamaproxy.workers.steering import owner_of
 from tests.machine import NO_WEIGHTS, WEIGHTS, children, is_alive, until
 from tests.support import Response
 

@@ -16,7 +16,8 @@ from twisted.trial.unittest import TestCase
 
 from llamaproxy.sockets.eager import waiting
 from llamaproxy.sockets.sending import together
-from llamaproxy.workers.handover import PATIENCE, Handover, inbox_pair, owner_of
+from llamaproxy.workers.handover import PATIENCE, Handover, inbox_pair
+from llamaproxy.workers.steering import owner_of
 from tests.machine import until
 from tests.support import Front, House, ScriptedCall
 from tests.web.sockets import Peer

@@ -23,9 +23,9 @@ from llamaproxy.seams.errors import AgentError, ModelError
 from llamaproxy.seams.limits import Rate, Ruling
 from llamaproxy.seams.oversight import Reloaded
 from llamaproxy.seams.types import Caller
-from llamaproxy.workers.handover import owner_of
 from llamaproxy.workers.office import TIME_TO_ANSWER, Office, is_refused
 from llamaproxy.workers.peers import Colleagues, DistantKeeper, Link, Peers
+from llamaproxy.workers.steering import owner_of
 from llamaproxy.workers.tally import Tally, new_tally
 from tests.support import House
 

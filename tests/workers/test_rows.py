@@ -21,7 +21,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from llamaproxy.seams.interfaces import IDeltaReceiver
 from llamaproxy.seams.types import ModelRequest, ModelResult, Text
-from llamaproxy.workers.handover import Handover, inbox_pair, owner_of
+from llamaproxy.workers.handover import Handover, inbox_pair
+from llamaproxy.workers.steering import owner_of
 from tests.support import Front, House, ScriptedModel
 
 from .test_handover import SteppedReactor
