@@ -5,30 +5,20 @@ few of them.
 """
 
 from collections.abc import Callable
+from queue import SimpleQueue
 from threading import Thread
 from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorFromThreads
-from twisted.internet.threads import deferToThreadPool
 from twisted.python.failure import Failure
-from twisted.python.threadpool import ThreadPool
 
 T = TypeVar("T")
+# Pieces of work, and who waits for each.
+Batch = list[tuple[Callable[[], Any], Deferred[Any]]]
 
 # Pieces of work that go over together; the first one waits for the last one's end.
 BATCH = 64
-
-
-class _DaemonThread(Thread):
-    """Does not keep alive a process that ends without closing the store; what was committed is safe."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs, daemon=True)
-
-
-class _Pool(ThreadPool):
-    threadFactory = _DaemonThread
 
 
 class OneThread:
@@ -41,23 +31,31 @@ class OneThread:
         work_off: Callable[[list[Callable[[], Any]]], list[Any]] | None = None,
     ) -> None:
         self._reactor = reactor
+        self._name = name
         self._work_off = work_off or each_by_itself
-        self._pool = _Pool(minthreads=0, maxthreads=1, name=name)
-        self._queue: list[tuple[Callable[[], Any], Deferred[Any]]] = []
+        self._thread: Thread | None = None
+        # What goes over; None ends the thread.
+        self._inbox: SimpleQueue[Batch | None] = SimpleQueue()
+        self._queue: Batch = []
         self._busy = False
 
     @property
     def started(self) -> bool:
         """Whether it takes calls."""
-        return self._pool.started
+        return self._thread is not None
 
     def start(self) -> None:
         """Begins to take calls."""
-        self._pool.start()
+        # It does not keep alive a process that ends without closing the store; what was committed is safe.
+        self._thread = Thread(target=self._serve, name=self._name, daemon=True)
+        self._thread.start()
 
     def stop(self) -> None:
         """Ends the thread; to be called when there is nothing left to do."""
-        self._pool.stop()
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            self._inbox.put(None)
+            thread.join()
 
     def run(self, work: Callable[[], T]) -> Deferred[T]:
         """Fires with what `work` returns, or fails with what it raises. Cancelling does not stop the work."""
@@ -70,14 +68,26 @@ class OneThread:
     def _send(self) -> None:
         batch, self._queue = self._queue[:BATCH], self._queue[BATCH:]
         self._busy = True
-        results = deferToThreadPool(self._reactor, self._pool, self._work_off, [work for work, _ in batch])
-        results.addCallback(self._tell, [done for _, done in batch])
+        self._inbox.put(batch)
 
-    def _tell(self, results: list[Any], waiting: list[Deferred[Any]]) -> None:
+    def _serve(self) -> None:
+        """What the thread does."""
+        for batch in iter(self._inbox.get, None):
+            self._reactor.callFromThread(self._tell, self._results(batch), batch)
+            # Nothing of it lives on here until the next one comes.
+            del batch
+
+    def _results(self, batch: Batch) -> list[Any]:
+        try:
+            return self._work_off([work for work, _ in batch])
+        except Exception:
+            return [Failure()] * len(batch)
+
+    def _tell(self, results: list[Any], batch: Batch) -> None:
         self._busy = False
         if self._queue:
             self._send()
-        for result, done in zip(results, waiting, strict=True):
+        for result, (_, done) in zip(results, batch, strict=True):
             done.callback(result)
 
 
