@@ -46,6 +46,8 @@ class Database(Writing):
         self._path = path
         self._file: tuple[int, int] | None = None
         self.write_ahead_log: tuple[int, int] | None = None
+        # Whether what is written belongs to a transaction that others write in as well.
+        self._shared = False
         # SQLite would make the file with the umask's mode; its -wal and -shm files take after this one.
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         # Transactions are begun by hand. The timeout is for another process in the file, a backup say.
@@ -90,8 +92,21 @@ class Database(Writing):
             connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
 
     @contextmanager
+    def together(self) -> Iterator[None]:
+        """Commits what was written of all sessions at the end, or nothing of it if anything raises."""
+        with self.transaction(""):
+            self._shared = True
+            try:
+                yield
+            finally:
+                self._shared = False
+
+    @contextmanager
     def transaction(self, session_id: str) -> Iterator[Connection]:
         """See `Writing`."""
+        if self._shared:
+            yield self.connection
+            return
         with self.connection:
             self.connection.execute("BEGIN IMMEDIATE")
             # What is committed to a file that has no name any more is lost for whoever opens it next.

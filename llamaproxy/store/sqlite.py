@@ -7,7 +7,8 @@ reads, which SQLite lets it do while another program holds the file.
 import json
 import sqlite3
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
 from threading import Event
@@ -55,7 +56,7 @@ class SqliteSessionStore:
         self._path, self._now, self._power = Path(path), now, power
         self._reactor = reactor
         self._reads, self._writes = OneThread(reactor, "session reads"), OneThread(reactor, "session writes")
-        self._writer = Writer(self._writes, reactor, lambda: self._advice(HELD))
+        self._writer = Writer(self._writes, reactor, lambda: self._advice(HELD), self._together)
         # Each belongs to its thread.
         self._reader: Reader | None = None
         self._database: Database | None = None
@@ -200,16 +201,20 @@ class SqliteSessionStore:
 
     def _write(self, session_id: str, work: Callable[[Database], T]) -> Deferred[T]:
         def asked() -> T:
-            try:
+            with _lock_seen():
                 return self._written(work)
-            except sqlite3.OperationalError as error:
-                if _primary(error) == sqlite3.SQLITE_BUSY:
-                    raise Held from None
-                raise
 
         if not self._writes.started:
             return self._closed()
         return self._writer.write(session_id, lambda: self._explained(asked))
+
+    @contextmanager
+    def _together(self) -> Iterator[None]:
+        """See `Writer`."""
+        if self._database is None:
+            raise self._not_open()
+        with _lock_seen(), self._database.together():
+            yield
 
     def _written(self, work: Callable[[Database], T]) -> T:
         if self._database is None:
@@ -248,6 +253,17 @@ class SqliteSessionStore:
             todo = "see to it that this user may write to the file and its folder"
         reason = error.strerror if isinstance(error, OSError) else str(error)
         return f"the session database{PLACE} cannot be used ({reason}): {todo}"
+
+
+@contextmanager
+def _lock_seen() -> Iterator[None]:
+    """Tells that another program holds the file as `Held`."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        if _primary(error) == sqlite3.SQLITE_BUSY:
+            raise Held from None
+        raise
 
 
 def _primary(error: Exception) -> int:

@@ -1,11 +1,13 @@
 """Writes in their order, off the reactor's thread; while another program holds the file they wait, and are told so.
 
-A lock costs whoever waits for it one bound in all, and not one for each that is before them in the queue. What was to
-be written is kept in memory, and written once the lock goes.
+What waits at the same time goes over together, and is one commit. A lock costs whoever waits for it one bound in all,
+and not one for each that is before them in the queue. What was to be written is kept in memory, and written once the
+lock goes.
 """
 
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred
@@ -18,7 +20,7 @@ from .thread import OneThread
 
 T = TypeVar("T")
 
-# Pieces of work that go over together; the first one waits for the last one's end.
+# Pieces of work that are one commit; the first one waits for the last one's end.
 BATCH = 64
 # Seconds for which a write waits before whoever asked for it is told that it is only in memory.
 PATIENCE = 5.0
@@ -42,12 +44,22 @@ class _Entry:
 
 
 class Writer:
-    """Runs writes in `thread`. Work that finds the file held raises `Held`."""
+    """Runs writes in `thread`. Work that finds the file held raises `Held`.
+
+    What is written within `together` is committed at its end, or not at all if anything raises.
+    """
 
     log = Logger()
 
-    def __init__(self, thread: OneThread, clock: IReactorTime, advice: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        thread: OneThread,
+        clock: IReactorTime,
+        advice: Callable[[], str],
+        together: Callable[[], AbstractContextManager[None]],
+    ) -> None:
         self._thread = thread
+        self._together = together
         self._clock = clock
         self._advice = advice
         self._queue: deque[_Entry] = deque()
@@ -101,7 +113,21 @@ class Writer:
         self._retry = None
         self._busy = True
         batch = [self._queue[place] for place in range(min(BATCH, len(self._queue)))]
-        self._thread.run(lambda: _work_off([entry.work for entry in batch])).addBoth(self._worked, len(batch))
+        work = [entry.work for entry in batch]
+        self._thread.run(lambda: self._work_off(work)).addBoth(self._worked, len(batch))
+
+    def _work_off(self, batch: Sequence[Callable[[], Any]]) -> list[Any]:
+        """The results in their order, a Failure for work that raised; shorter than the batch where the file is held."""
+        if len(batch) > 1:
+            try:
+                with self._together():
+                    return [work() for work in batch]
+            except Held:
+                return []
+            except Exception:
+                # Nothing was written. Each by itself, the failure of one is its own.
+                pass
+        return _each_by_itself(batch)
 
     def _worked(self, results: Any, asked: int) -> None:
         # Busy until all are told: whoever writes in answer comes behind those whose work is done already.
@@ -166,8 +192,7 @@ class Writer:
                 settled.callback(None)
 
 
-def _work_off(batch: Sequence[Callable[[], Any]]) -> list[Any]:
-    """The results in their order, a Failure for work that raised; shorter than the batch where the file is held."""
+def _each_by_itself(batch: Sequence[Callable[[], Any]]) -> list[Any]:
     results: list[Any] = []
     for work in batch:
         try:

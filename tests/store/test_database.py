@@ -60,6 +60,38 @@ class CostTests(SynchronousTestCase):
         self.assertLess(sum(among) - sum(alone), 10)
 
 
+class TogetherTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.database = Database(Path(self.mktemp()), lambda: 0.0)
+        self.addCleanup(self.database.close)
+
+    def lengths(self) -> list[int]:
+        loaded = [self.database.load(name, 10) for name in "abc"]
+        return [0 if each is None else each.message_count for each in loaded]
+
+    def test_what_is_written_of_several_sessions_is_one_commit(self) -> None:
+        said: list[str] = []
+        self.database.connection.set_trace_callback(said.append)
+        with self.database.together():
+            for name in "abc":
+                self.database.append(name, TURN)
+            self.database.clear("b")
+        self.assertEqual(
+            [each for each in said if each.startswith(("BEGIN", "COMMIT"))], ["BEGIN IMMEDIATE", "COMMIT"]
+        )
+        self.assertEqual(self.lengths(), [2, 0, 2])
+
+    def test_nothing_of_it_stays_where_one_of_them_finds_no_room(self) -> None:
+        self.database.connection.execute("PRAGMA max_page_count = 60")
+        huge = (Message(role="user", content="x" * 1_000_000),)
+        with self.assertRaises(sqlite3.OperationalError), self.database.together():
+            self.database.append("a", TURN)
+            self.database.append("b", huge)
+        self.assertEqual(self.lengths(), [0, 0, 0])
+        self.database.append("a", TURN)
+        self.assertEqual(self.lengths(), [2, 0, 0])
+
+
 class SchemaTests(SynchronousTestCase):
     def test_the_file_is_private_and_in_wal_mode(self) -> None:
         path = Path(self.mktemp())

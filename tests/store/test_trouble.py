@@ -94,6 +94,17 @@ class HeldTests(TroubleCase):
         self.assertEqual(await self.said_after_a_restart(), ["answer 0", "answer 1"])
 
 
+class TogetherTests(TroubleCase):
+    async def test_turn_that_cannot_be_written_takes_none_of_those_along_that_wait_with_it(self) -> None:
+        # No database takes half an emoji in a name.
+        names = ["s", "t", "\ud83d", "u"]
+        appended = [self.store.append(name, turn(1)) for name in names]
+        outcomes = [await each.addErrback(lambda failure: failure.type) for each in appended]
+        self.assertEqual(outcomes, [1, 1, StoreError, 1])
+        for name in ("s", "t", "u"):
+            self.assertEqual(await self.said_after_a_restart(name), ["answer 1"])
+
+
 class MovedTests(TroubleCase):
     async def setUp(self) -> None:  # type: ignore[override]
         await super().setUp()

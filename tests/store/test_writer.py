@@ -1,6 +1,7 @@
-"""What becomes of writes while another program holds the file."""
+"""What is one commit, and what becomes of writes while another program holds the file."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred
@@ -35,9 +36,26 @@ class WriterTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = Clock()
         self.thread = HandThread()
-        self.writer = Writer(self.thread, self.clock, lambda: "somebody holds it")  # type: ignore[arg-type]
-        self.held = False
+        thread: Any = self.thread
+        self.writer = Writer(thread, self.clock, lambda: "somebody holds it", self.together)
+        self.held = self.full = False
         self.written: list[str] = []
+        self.commits: list[list[str]] = []
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """What raises in here, or at the end, takes all of it back."""
+        before = len(self.written)
+        if self.held:
+            raise Held
+        try:
+            yield
+            if self.full:
+                raise OSError("the disk is full")
+        except BaseException:
+            del self.written[before:]
+            raise
+        self.commits.append(self.written[before:])
 
     def write(self, name: str, key: str = "s") -> Deferred[str]:
         def work() -> str:
@@ -84,12 +102,30 @@ class WriterTests(SynchronousTestCase):
         self.assertEqual([self.successResultOf(each) for each in more], ["after a", "after b", "after c"])
         self.assertFalse(self.writer.waits("s"))
 
+    def test_what_waits_at_the_same_time_is_one_commit(self) -> None:
+        answers = [self.write(name) for name in "abcd"]
+        self.pass_time(0)
+        self.assertEqual([self.successResultOf(each) for each in answers], ["a", "b", "c", "d"])
+        # The first one went over alone.
+        self.assertEqual(self.commits, [["b", "c", "d"]])
+
     def test_work_that_fails_fails_alone(self) -> None:
+        first = self.write("first")
+        before = self.write("a")
         broken = self.writer.write("s", lambda: 1 // 0)
-        fine = self.write("a")
+        behind = self.write("b")
         self.pass_time(0)
         self.failureResultOf(broken, ZeroDivisionError)
-        self.assertEqual(self.successResultOf(fine), "a")
+        answers = [self.successResultOf(each) for each in (first, before, behind)]
+        self.assertEqual(answers, ["first", "a", "b"])
+        self.assertEqual((self.written, self.commits), (["first", "a", "b"], []))
+
+    def test_where_a_commit_fails_each_is_written_by_itself(self) -> None:
+        self.full = True
+        answers = [self.write(name) for name in "abc"]
+        self.pass_time(0)
+        self.assertEqual([self.successResultOf(each) for each in answers], ["a", "b", "c"])
+        self.assertEqual((self.written, self.commits), (["a", "b", "c"], []))
 
     def test_short_lock_is_waited_for_without_a_word(self) -> None:
         self.held = True
