@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterable, Sequence
 from time import time
 
 from msgspec import json
-from twisted.logger import Logger
 from zope.interface import implementer
 
 from ..seams.interfaces import IRecorder
+from ..seams.lines import Lines
 from ..seams.oversight import CallerTally, Health, IRecords, Point
 from ..seams.records import LONGEST_REASON, Record
 from ..seams.spans import Span
@@ -29,7 +29,7 @@ class Recorder:
     `span_of` gives a turn its span, by the one that caused it; None where nobody is told of spans.
     """
 
-    log = Logger()
+    log = Lines()
 
     def __init__(
         self,
@@ -47,6 +47,8 @@ class Recorder:
         self._health: dict[str, Health] = {}
         self._callers: dict[str, CallerTally] = {}
         self.hour = Hour()
+        # A logger that is asked for is made.
+        self._log_line = self.log.line
         # Called with each record when its turn is over.
         self.listeners: list[Callable[[Record], None]] = []
 
@@ -77,9 +79,9 @@ class Recorder:
                 health.answered_at, health.first = now, attempt.first
                 health.rate = attempt.rate or health.rate
         if self.lines == "line":
-            self.log.info("{line}", line=line_of(record))
+            self._log_line(line_of(record))
         elif self.lines == "json":
-            self.log.info("{line}", line=json.encode(record).decode())
+            self._log_line(json.encode(record).decode())
         for listener in self.listeners:
             listener(record)
 

@@ -2,7 +2,7 @@
 
 import re
 from secrets import token_hex
-from typing import Any
+from typing import Any, AnyStr
 
 from .outflow import EagerRequest
 from .profiles import Visit
@@ -14,12 +14,22 @@ _ID = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 class PlacedRequest(EagerRequest):
     """A request with the plain path that it means, and its id, both "" until they are known; and who sends it."""
 
-    __slots__ = ("plain_path", "request_id", "visit")
+    __slots__ = ("_head", "plain_path", "request_id", "visit")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.plain_path = self.request_id = ""
         self.visit: Visit | None = None
+        # The last value of each header by its name in lower case, once somebody has asked for one.
+        self._head: dict[bytes, bytes] | None = None
+
+    def getHeader(self, key: AnyStr) -> AnyStr | None:
+        """As Twisted has it, for a complete head: some twenty places look into it, and nobody writes there."""
+        if isinstance(key, str):
+            return super().getHeader(key)
+        if self._head is None:
+            self._head = {name.lower(): values[-1] for name, values in self.requestHeaders.getAllRawHeaders()}
+        return self._head.get(key)
 
     def name(self) -> None:
         """Gives it its id: the one it came with, if that is well formed, or a new one. Its answer has it as well."""

@@ -3,18 +3,20 @@
 import re
 from collections.abc import Awaitable, Callable
 from typing import Any, BinaryIO
+from urllib.parse import unquote_to_bytes as unquote
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IHalfCloseableProtocol, IReactorTime, ITCPTransport
 from twisted.internet.protocol import connectionDone
-from twisted.logger import Logger
 from twisted.python.failure import Failure
+from twisted.web.http import datetimeToString
 from twisted.web.resource import IResource
-from twisted.web.server import Request, Site
+from twisted.web.server import Request, Site, version
 from zope.interface import implementer
 
 from ..dialects.detect import is_utf8, normalise, target_host, target_path
 from ..seams.errors import AgentError, BadRequest, TooLarge
+from ..seams.lines import Lines
 from ..sockets.polling import breaks
 from . import beginnings, errors
 from .beginnings import HeadTooLarge, SlowRequest
@@ -140,7 +142,19 @@ class Intake(PlacedRequest):
             self._reply(ALIVE)
         else:
             self.path = self.plain_path.encode("ascii")
-            super().process()
+            self._route()
+
+    def _route(self) -> None:
+        """Does what Twisted's `process` does, without a search for the resource: there is one for all paths."""
+        self.site = self.channel.site
+        self.setHeader(b"server", version)
+        self.setHeader(b"date", datetimeToString())
+        steps = self.path[1:].split(b"/")
+        self.prepath, self.postpath = [], [*map(unquote, steps)] if b"%" in self.path else steps
+        try:
+            self.render(self.site.resource)
+        except Exception:
+            self.processingFailed(Failure())
 
     def _check(self) -> None:
         """What stands against an answer, now that the whole request is there; raises it."""
@@ -312,7 +326,7 @@ class FrontSite(Site):
 
     # Without Twisted's generic wrapper, which is there to switch to HTTP/2.
     protocol: Callable[[], FrontChannel] = FrontChannel  # type: ignore[assignment]
-    events = Logger()
+    events = Lines()
 
     def __init__(
         self,
@@ -343,6 +357,8 @@ class FrontSite(Site):
         # The text of `/metrics` where it is not about this process alone.
         self.exposition: Callable[[], Awaitable[str]] | None = None
         self._closed: Deferred[None] | None = None
+        # A logger that is asked for is made.
+        self._log_line = self.events.line
 
     def close(self) -> Deferred[None]:
         """Takes no more requests; fires once the replies under way are out and the last connection is closed."""
@@ -385,4 +401,4 @@ class FrontSite(Site):
         code, size = request.code, request.sentLength
         # The logger takes several times as long to put five fields into a line.
         line = f"{address} {method} {path} {code} {size} {request.request_id}"
-        self.events.info("{line}", line=line, address=address, method=method, path=path, code=code, size=size)
+        self._log_line(line, address=address, method=method, path=path, code=code, size=size)

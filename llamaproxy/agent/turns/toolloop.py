@@ -123,11 +123,12 @@ class ToolLoop:
         it has been allowed. Raises `ModelError`.
         """
         exchange, reply = self._exchange, self._turn.reply
-        if waiting := await self._run_calls(exchange.pending(), approved=True):
-            return waiting
-        if exchange.handed_over():
-            return []
-        exchange.close()
+        if exchange.calls:
+            if waiting := await self._run_calls(exchange.pending(), approved=True):
+                return waiting
+            if exchange.handed_over():
+                return []
+            exchange.close()
         while True:
             # Before the next question, so that a crash costs no more than the round under way.
             if exchange.rounds:

@@ -1,0 +1,24 @@
+"""Lines of the log that are there already: each request writes one, and each turn."""
+
+from time import time
+
+from twisted.logger import Logger, LogLevel
+
+
+class Lines(Logger):
+    """Logs lines as `info("{line}", line=...)` would, at a third of the cost: that looks through all levels first."""
+
+    def line(self, text: str, **more: object) -> None:
+        """Logs one; what is `more` is for observers that want to know what it is made of."""
+        self.observer(
+            {
+                "log_logger": self,
+                "log_level": LogLevel.info,
+                "log_namespace": self.namespace,
+                "log_source": self.source,
+                "log_format": "{line}",
+                "log_time": time(),
+                "line": text,
+                **more,
+            }
+        )
