@@ -8,6 +8,8 @@ from msgspec.json import Decoder
 from ..seams.errors import BadRequest
 from .body import decode
 
+# A field that was not sent, as nearly all are not.
+ABSENT = Raw()
 _NOTHING = (b"", b"null", b"[]", b"{}", b'""')
 _choice: Decoder[Any] = Decoder(Any)
 
@@ -18,16 +20,16 @@ _FREE = ("auto", "none", "validated", None)
 class CommonFields(Struct, kw_only=True):
     """What a body may hold beside its messages."""
 
-    tools: Raw = Raw()
-    tool_choice: Raw = Raw()
-    functions: Raw = Raw()
-    function_call: Raw = Raw()
-    parallel_tool_calls: Raw = Raw()
-    user: Raw = Raw()
-    safety_identifier: Raw = Raw()
-    prompt_cache_key: Raw = Raw()
-    conversation: Raw = Raw()
-    metadata: Raw = Raw()
+    tools: Raw = ABSENT
+    tool_choice: Raw = ABSENT
+    functions: Raw = ABSENT
+    function_call: Raw = ABSENT
+    parallel_tool_calls: Raw = ABSENT
+    user: Raw = ABSENT
+    safety_identifier: Raw = ABSENT
+    prompt_cache_key: Raw = ABSENT
+    conversation: Raw = ABSENT
+    metadata: Raw = ABSENT
 
 
 def ignored_of(body: CommonFields, *others: tuple[str, bool]) -> tuple[str, ...]:
@@ -55,7 +57,7 @@ def identity_of(body: CommonFields) -> dict[str, Raw]:
 
 def is_there(raw: Raw) -> bool:
     """Whether a field holds anything."""
-    return bytes(raw).strip() not in _NOTHING
+    return raw is not ABSENT and bytes(raw).strip() not in _NOTHING
 
 
 def forced(raw: Raw, field: str) -> None:

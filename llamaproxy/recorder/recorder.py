@@ -29,8 +29,6 @@ class Recorder:
     `span_of` gives a turn its span, by the one that caused it; None where nobody is told of spans.
     """
 
-    log = Lines()
-
     def __init__(
         self,
         lines: str = "line",
@@ -47,8 +45,7 @@ class Recorder:
         self._health: dict[str, Health] = {}
         self._callers: dict[str, CallerTally] = {}
         self.hour = Hour()
-        # A logger that is asked for is made.
-        self._log_line = self.log.line
+        self._log = Lines(self)
         # Called with each record when its turn is over.
         self.listeners: list[Callable[[Record], None]] = []
 
@@ -79,9 +76,9 @@ class Recorder:
                 health.answered_at, health.first = now, attempt.first
                 health.rate = attempt.rate or health.rate
         if self.lines == "line":
-            self._log_line(line_of(record))
+            self._log.line(line_of(record))
         elif self.lines == "json":
-            self._log_line(json.encode(record).decode())
+            self._log.line(json.encode(record).decode())
         for listener in self.listeners:
             listener(record)
 

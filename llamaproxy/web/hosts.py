@@ -7,6 +7,7 @@ so addresses and names that mean something only in a local network are let throu
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from socket import gethostname
 
 from .addresses import canonical
@@ -65,6 +66,7 @@ def is_here(host: bytes) -> bool:
     return "." not in name.removesuffix(".localhost") or name == gethostname().lower()
 
 
+@lru_cache(maxsize=256)
 def _name_in(host: bytes) -> str:
     """The name or address, without port and brackets, and without dots at its end, which name the root."""
     text = host.decode("latin-1").strip().lower()

@@ -326,7 +326,6 @@ class FrontSite(Site):
 
     # Without Twisted's generic wrapper, which is there to switch to HTTP/2.
     protocol: Callable[[], FrontChannel] = FrontChannel  # type: ignore[assignment]
-    events = Lines()
 
     def __init__(
         self,
@@ -357,8 +356,7 @@ class FrontSite(Site):
         # The text of `/metrics` where it is not about this process alone.
         self.exposition: Callable[[], Awaitable[str]] | None = None
         self._closed: Deferred[None] | None = None
-        # A logger that is asked for is made.
-        self._log_line = self.events.line
+        self._log = Lines(self)
 
     def close(self) -> Deferred[None]:
         """Takes no more requests; fires once the replies under way are out and the last connection is closed."""
@@ -401,4 +399,4 @@ class FrontSite(Site):
         code, size = request.code, request.sentLength
         # The logger takes several times as long to put five fields into a line.
         line = f"{address} {method} {path} {code} {size} {request.request_id}"
-        self._log_line(line, address=address, method=method, path=path, code=code, size=size)
+        self._log.line(line, address=address, method=method, path=path, code=code, size=size)

@@ -152,7 +152,7 @@ class Reply:
     def unregisterProducer(self) -> None:
         """The model's stream is over."""
         self._producer = None
-        self._pass_on(self._halves.rest())
+        self._pass_on_rest()
 
     def deltasReceived(self, deltas: Sequence[ModelDelta]) -> None:
         """Passes one segment on and keeps its text."""
@@ -185,7 +185,7 @@ class Reply:
     def answered(self, result: ModelResult, estimate: Callable[[], int]) -> None:
         """The model has ended its answer. `estimate` counts the prompt's tokens, for a `result` without counts."""
         # What a filter on the way held back to the end.
-        self._pass_on(self._halves.rest())
+        self._pass_on_rest()
         self.usage = usage = result.usage or Usage(estimate(), self._tokens)
         first = self._last if self._first is None else self._first
         load = min(result.load_seconds, first - self._asked)
@@ -293,6 +293,11 @@ class Reply:
         """Takes what is not merely text, or holds characters in halves."""
         whole = self._halves.mend(deltas)
         self._pass_on([delta for delta in whole if not isinstance(delta, ToolCallDelta)])
+
+    def _pass_on_rest(self) -> None:
+        """No other half comes any more."""
+        if self._halves.half is not None:
+            self._pass_on(self._halves.rest())
 
     def _pass_on(self, events: Sequence[AgentEvent]) -> None:
         """Keeps and sends events of whole characters."""

@@ -84,18 +84,14 @@ def without_old_images(messages: list[Message]) -> list[Message]:
 
     A question about the last picture can be followed up; a history of photographs does not fill the memory.
     """
-    newest = max((i for i, message in enumerate(messages) if message.images), default=-1)
-    return [
-        message if index == newest else _without_images(message) for index, message in enumerate(messages)
-    ]
+    newest = max([index for index, message in enumerate(messages) if message.images], default=-1)
+    return messages if newest < 0 else [*without_images(messages[:newest]), *messages[newest:]]
 
 
 def without_images(messages: Sequence[Message]) -> list[Message]:
     """Leaves no pictures, and says where there was one."""
-    return [_without_images(message) for message in messages]
+    return [_blind(message) if message.images else message for message in messages]
 
 
-def _without_images(message: Message) -> Message:
-    if not message.images:
-        return message
+def _blind(message: Message) -> Message:
     return replace(message, images=(), content=f"{message.content}\n[picture]".lstrip())

@@ -2,8 +2,6 @@
 those that ended while nobody listened.
 """
 
-from typing import Any
-
 import msgspec
 from msgspec import ValidationError
 from msgspec.structs import replace
@@ -25,9 +23,10 @@ MOST_WAITING = 8
 
 def jobs_of(session: Session) -> list[Job]:
     """The session's jobs, oldest first."""
-    kept: Any = session.settings.get(JOBS, [])
+    if JOBS not in session.settings:
+        return []
     try:
-        return msgspec.convert(kept, list[Job])
+        return msgspec.convert(session.settings[JOBS], list[Job])
     except ValidationError:  # written by another version
         return []
 

@@ -90,7 +90,9 @@ def is_of_a_round(message: Message) -> bool:
 
 def _weigh(messages: Sequence[Message]) -> int:
     """About what they take in memory; pictures count with theirs."""
-    weight = sum([len(message.content) for message in messages]) + OVERHEAD * len(messages)
-    return weight + sum(
-        [len(image.data) for message in messages if message.images for image in message.images]
-    )
+    weight = OVERHEAD * len(messages)
+    for message in messages:
+        weight += len(message.content)
+        for image in message.images:
+            weight += len(image.data)
+    return weight

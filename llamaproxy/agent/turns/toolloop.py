@@ -290,7 +290,10 @@ class ToolLoop:
         if self._must_call:
             system = replace(system, content=f"{system.content}\n\n{MUST_CALL}")
         most = self._limits.messages(key)
-        history = [shown(message) for message in window([*self._before(), *self._exchange.messages], most)]
+        history = [
+            shown(message) if message.material else message
+            for message in window([*self._before(), *self._exchange.messages], most)
+        ]
         if not self._model.info().vision:
             # Of a picture that was sent to another model, say.
             history = without_images(history)

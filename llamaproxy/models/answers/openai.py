@@ -181,6 +181,7 @@ class ChunkDecoder:
         )
 
     def _read(self, events: list[bytes], deltas: list[ModelDelta]) -> None:
+        said = b""
         for data in events:
             if not data.startswith(b"{") and self._is_word(data.strip()):
                 if self.finished:
@@ -188,11 +189,13 @@ class ChunkDecoder:
                 continue
             chunk = _decode(data)
             if text := _text_of(chunk):
-                self._repeats.learn(data)
-                self._said = True
+                said, self._said = data, True
                 deltas.append(Text(text))
             else:
                 self._take(chunk, data, deltas)
+        if said:
+            # Of an answer that is over with these there is nothing to be learned any more.
+            self._repeats.learn(said)
 
     def _is_word(self, data: bytes) -> bool:
         """Whether this is no frame: the mark of the end, or a word that keeps the line open or explains itself."""
