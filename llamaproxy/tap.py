@@ -4,6 +4,11 @@ Whatever the operator can mend (a file, a port, a model) is found here, before a
 with one line and exit status 1.
 """
 
+from .sockets import tls
+
+# Before anything else: nearly all of what follows loads Twisted's sockets.
+tls.put_off()
+
 import os
 import re
 import sys
@@ -193,6 +198,8 @@ def _place(options: Options, door: FrontDoor, home: Home, reactor: Any) -> _Plac
 
 
 def _described_place(listen: str, reactor: Any) -> _Place:
+    if not listen.startswith("tcp"):
+        tls.load()
     endpoint = _endpoint(listen, reactor)
     if (place := place_of(listen)) is None:
         return _Place(endpoint, listen, [], None)

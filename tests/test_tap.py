@@ -98,6 +98,7 @@ class BuildTests(SynchronousTestCase):
                 "click",
                 "rich",
             ),
+            *("OpenSSL", "cryptography", "service_identity", "twisted.internet.ssl", "twisted.web.client"),
             *(
                 "backports.zstd",
                 "opentelemetry",
@@ -108,8 +109,8 @@ class BuildTests(SynchronousTestCase):
             *("llamaproxy.models.anthropic", "llamaproxy.models.embedded.local", "llamaproxy.models.ollama"),
         }
         program = (
-            "import sys; from pathlib import Path; from twisted.internet.testing import MemoryReactorClock;"
-            "from llamaproxy.config import Home; from llamaproxy.tap import Options, build;"
+            "import sys; from pathlib import Path; from llamaproxy.tap import Options, build;"
+            "from llamaproxy.config import Home; from twisted.internet.testing import MemoryReactorClock;"
             f"build(Options(), Home(Path({str(self.home.path)!r})), MemoryReactorClock());"
             f"print(sorted({heavy} & {{*sys.modules}}))"
         )

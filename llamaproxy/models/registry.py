@@ -15,12 +15,13 @@ from .. import plugins
 from ..config import ConfigError, Home, ModelEntry, ModelRegistry
 from ..config.dropins import drop_ins, told
 from ..seams.interfaces import IEmbedder, IModel, IModelType
+from ..sockets import tls
 from ..sockets.eager import LimitedReceiving
 from .embedded.keeper import AnyKeeper
 from .embedding import Embedding, read_ollama, read_openai
 from .remote import RemoteEmbedder, RemoteModel, locator, who_is
 from .upstream.bare import BareClient
-from .upstream.client import Endpoints, Http, PlainClient
+from .upstream.client import Http, Paths
 from .upstream.upstream import Upstream, bearer
 
 # Bytes that the kernel keeps (nearly) of a stream that is held. With half of it a stream at full speed comes in pieces
@@ -48,10 +49,12 @@ class ModelContext(Struct, frozen=True, kw_only=True):
     def http(self, entry: ModelEntry) -> Http:
         """What asks the server of `entry`: the fast client where it is plain HTTP, unless the entry says otherwise."""
         if entry.plain_http or urlsplit(entry.host).scheme == "https":
+            from .upstream.plain import PlainClient
+
             client: Http = PlainClient(self.reactor, entry.connect_timeout)
         else:
             narrow = LimitedReceiving(self.reactor, KERNEL_BUFFER)
-            client = BareClient(self.reactor, Endpoints(narrow, entry.connect_timeout).endpointForURI)
+            client = BareClient(self.reactor, Paths(narrow, entry.connect_timeout).to)
         self.clients.append(client)
         return client
 
@@ -172,6 +175,7 @@ def find_builder(kind: str) -> Builder:
     if kind in _BUILT_IN:
         return _BUILT_IN[kind]
     # Looked for only now: reading every plugin folder would cost each start of the server.
+    tls.load()
     theirs = drop_ins(plugins, IModelType)
     types = {plugin.name: plugin.build for plugin in theirs.found}
     if kind not in types:

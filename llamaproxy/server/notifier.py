@@ -1,6 +1,7 @@
 """Tells people elsewhere (an ntfy topic, a webhook) that a message of theirs was answered, or needs their leave."""
 
 from collections.abc import Callable, Collection
+from importlib import import_module
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -50,6 +51,9 @@ class Notifier:
         """Goes by these from the next notification on."""
         self._hosts = frozenset(host.lower() for host in hosts)
         self._link = link
+        if hosts:
+            # Takes a while, for which the first message that is answered need not wait.
+            import_module("treq")
 
     def notify(self, address: str, words: str, asks: bool) -> None:
         """See `INotifier`."""

@@ -21,6 +21,7 @@ from ..config.schema import PLUGIN, PROMPT_PLUGIN
 from ..config.tools import PREFIX, Mcp, ToolSettings
 from ..seams.interfaces import ILasting, ITool, IToolType
 from ..seams.kits import Kit
+from ..sockets import tls
 from .manifest import BUILT_IN
 from .mcp.servers import McpServers, Shelf
 
@@ -139,6 +140,7 @@ class Theirs(NamedTuple):
 
 def plugin_tools() -> Theirs:
     """What others have dropped into `llamaproxy.plugins`. All of it is imported, so this is asked only when needed."""
+    tls.load()
     tools, makers = drop_ins(plugins, ITool), drop_ins(plugins, IToolType)
     named: dict[str, Any] = {}
     broken = told(tools.broken)
@@ -157,11 +159,11 @@ def _loaded(settings: ToolSettings, workshop: Workshop, tell: Callable[..., None
         if name in _BUILDERS:
             if _is_complete(name, workshop, tell):
                 yield _BUILDERS[name](settings, workshop)
-        elif name not in BUILT_IN:
+        elif name not in BUILT_IN and PREFIX + name not in (PLUGIN, PROMPT_PLUGIN):
             theirs = plugin_tools() if theirs is None else theirs
             if name in theirs.tools:
                 yield from _made(name, theirs.tools[name], settings, workshop, tell)
-            elif PREFIX + name not in (PLUGIN, PROMPT_PLUGIN):
+            else:
                 near = get_close_matches(name, (*BUILT_IN, *theirs.tools), n=1)
                 tell(
                     "{plugin} is enabled, and no plugin of that name can be found or imported here{hint}{broken}",

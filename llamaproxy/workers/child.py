@@ -15,6 +15,8 @@ from msgspec import json
 from twisted.internet.error import ReactorNotRunning
 from twisted.python.reflect import namedModule
 
+from ..sockets import tls
+
 if TYPE_CHECKING:
     from .setup import Setup
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 def main() -> None:
     """Serves until the supervisor says that it is enough, or is gone."""
     _leave_signals_to_the_supervisor()
+    tls.put_off()
     # First of all: whatever else is imported may install Twisted's default.
     namedModule(sys.argv[1]).install()
     from twisted.internet import reactor

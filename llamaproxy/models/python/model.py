@@ -20,6 +20,7 @@ from ...config.modules import find_agent
 from ...seams.errors import AgentError, ModelError, ModelTimeout
 from ...seams.interfaces import IDeltaReceiver, IModel
 from ...seams.types import ModelInfo, ModelRequest, ModelResult
+from ...sockets import tls
 from ..card import card
 from ..upstream.refusals import first_line
 from ..upstream.streaming import Watch
@@ -42,6 +43,8 @@ class PythonModel:
         self._where = f"models.{key}.model_id"
         self._file = home.models_file
         self._place = find_agent(home, key, entry.model_id)
+        # Once it is known that there is one.
+        tls.load()
         self._loop: Loop | None = None
         self._function: Callable[..., Any] | None = None
 

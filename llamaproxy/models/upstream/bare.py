@@ -1,56 +1,57 @@
 """The fast path to a model's server: HTTP/1.1 over plain TCP, on connections that are kept (`bare_connection`).
 
-`BareClient` hands on exactly the bytes that `client.PlainClient` would, which is there for https, and is the oracle in
+`BareClient` hands on exactly the bytes that `plain.PlainClient` would, which is there for https, and is the oracle in
 the tests.
 """
 
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, cast
+from urllib.parse import urlsplit
 
 from twisted.internet.defer import Deferred, gatherResults, succeed
 from twisted.internet.interfaces import IAddress, IStreamClientEndpoint
 from twisted.internet.protocol import Factory, Protocol
-from twisted.web.client import URI
 
 from ...sockets.polling import Poll
 from .bare_connection import MAX_REST, Connection
-from .client import Address, Response
+from .client import Address, Place, Response
 
 
 class BareClient:
     """Asks `http` URLs on kept connections; `endpoint` says how to make one, the reactor for how long it was kept."""
 
-    def __init__(self, reactor: Any, endpoint: Callable[[URI], IStreamClientEndpoint]) -> None:
+    def __init__(self, reactor: Any, endpoint: Callable[[Place], IStreamClientEndpoint]) -> None:
         self._clock = reactor
         self._endpoint = lru_cache(maxsize=256)(endpoint)
         self._poll = Poll(reactor)
-        self._idle: dict[tuple[bytes, int], list[Connection]] = {}
+        self._idle: dict[Place, list[Connection]] = {}
 
     def request(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> Deferred[Response]:
         """See `client.Http`."""
-        uri, head = _parse(url)
+        place, head = _parse(url)
         lines = [
             b"%b %b" % (method.encode(), head),
             *(f"{name.title()}: {' '.join(value.split())}".encode() for name, value in headers.items()),
             b"Content-Length: %d\r\n\r\n" % len(body),
         ]
-        return self._connection(uri).addCallback(_send, b"\r\n".join(lines) + body)
+        return self._connection(place).addCallback(_send, b"\r\n".join(lines) + body)
 
     def close(self) -> Deferred[None]:
         """See `client.Http`."""
         resting = [connection for idle in self._idle.values() for connection in idle]
         return gatherResults([connection.close() for connection in resting]).addCallback(lambda _: None)
 
-    def _connection(self, uri: URI) -> Deferred[Connection]:
-        idle = self._idle.setdefault((uri.host, uri.port), [])
+    def _connection(self, place: Place) -> Deferred[Connection]:
+        idle = self._idle.setdefault(place, [])
         while idle:
             connection = idle.pop()
             if self._clock.seconds() - connection.rested_since < MAX_REST:
                 return succeed(connection)
             connection.stopProducing()
         return cast(
-            Deferred[Connection], self._endpoint(uri).connect(_Factory(self._poll, self._clock.seconds, idle))
+            Deferred[Connection],
+            self._endpoint(place).connect(_Factory(self._poll, self._clock.seconds, idle)),
         )
 
 
@@ -59,10 +60,12 @@ def _send(connection: Connection, request: bytes) -> Deferred[Response]:
 
 
 @lru_cache(maxsize=256)
-def _parse(url: str) -> tuple[URI, bytes]:
+def _parse(url: str) -> tuple[Place, bytes]:
     """Where it is, and what each request's head begins with, behind the method."""
-    uri = URI.fromBytes(Address.from_text(url).to_uri().to_text().encode("ascii"))
-    return uri, b"%b HTTP/1.1\r\nHost: %b\r\nAccept-Encoding: identity" % (uri.originForm, uri.netloc)
+    parts = urlsplit(Address.from_text(url).to_uri().to_text())
+    asked = f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
+    head = f"{asked} HTTP/1.1\r\nHost: {parts.netloc}\r\nAccept-Encoding: identity"
+    return Place(parts.hostname or "", parts.port or 80), head.encode("ascii")
 
 
 class _Factory(Factory):

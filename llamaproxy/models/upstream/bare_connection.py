@@ -17,13 +17,12 @@ from twisted.internet.interfaces import IProtocol
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.internet.tcp import Connection as TCPConnection
 from twisted.python.failure import Failure
-from twisted.web.client import ResponseDone, ResponseFailed
-from twisted.web.http import PotentialDataLoss
 from twisted.web.http_headers import Headers
 
 from ...sockets.eager import before_loss, waiting, write
 from ...sockets.polling import Poll
 from .client import Response
+from .endings import PotentialDataLoss, ResponseDone, ResponseFailed
 from .troubles import Trouble
 
 # Idle connections that are kept for one server.

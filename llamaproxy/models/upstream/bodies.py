@@ -6,11 +6,10 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IPushProducer
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
-from twisted.web.client import ResponseDone
-from twisted.web.http import PotentialDataLoss
 
 from ...seams.errors import ModelError, ModelUnavailable
 from .client import Response
+from .endings import PotentialDataLoss, ResponseDone
 from .streaming import root_cause
 from .troubles import in_words
 

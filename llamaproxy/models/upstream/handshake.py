@@ -5,6 +5,7 @@ from typing import Any, cast
 from OpenSSL.SSL import Error
 from service_identity import CertificateError, VerificationError
 from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import wrapClientTLS
 from twisted.internet.interfaces import (
     IAddress,
     IHandshakeListener,
@@ -15,9 +16,18 @@ from twisted.internet.interfaces import (
 )
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.python.failure import Failure
+from twisted.web.client import BrowserLikePolicyForHTTPS
 from zope.interface import implementer
 
 from .troubles import Trouble
+
+
+def secured(
+    endpoint: IStreamClientEndpoint, host: str, port: int, clock: IReactorTime, timeout: float
+) -> IStreamClientEndpoint:
+    """`endpoint` with TLS, in which the server has to show a certificate for `host`."""
+    creator = BrowserLikePolicyForHTTPS().creatorForNetloc(host.encode("ascii"), port)
+    return Handshaken(wrapClientTLS(creator, endpoint), clock, timeout)
 
 
 @implementer(IStreamClientEndpoint)

@@ -14,14 +14,13 @@ from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTim
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from twisted.web.client import ResponseDone
-from twisted.web.http import PotentialDataLoss
 from zope.interface import implementer
 
 from ...seams.errors import ModelError, ModelUnavailable
 from ...seams.interfaces import IDeltaReceiver
 from ...seams.types import ModelDelta, ModelResult
 from .client import Response
+from .endings import PotentialDataLoss, ResponseDone
 from .refusals import UNREADABLE
 from .sse import TooLongError
 from .troubles import in_words

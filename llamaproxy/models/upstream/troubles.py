@@ -8,10 +8,8 @@ from typing import Any
 
 from twisted.internet import error as net
 from twisted.internet.error import ConnectError, ConnectionClosed
-from twisted.web._newclient import ParseError
-from twisted.web.client import ResponseDone
-from twisted.web.http import PotentialDataLoss
 
+from .endings import ParseError, PotentialDataLoss, ResponseDone
 from .refusals import first_line
 
 

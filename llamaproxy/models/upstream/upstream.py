@@ -12,7 +12,6 @@ from twisted.internet.error import ConnectingCancelledError
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
-from twisted.web.client import ResponseFailed
 
 from ...config.schema import ModelEntry
 from ...seams.errors import ModelError, ModelTimeout, ModelUnavailable
@@ -21,6 +20,7 @@ from ...seams.names import DEPTH_HEADER
 from ...seams.types import ModelRequest, ModelResult
 from .bodies import beginning_of, whole_of
 from .client import Http, Response
+from .endings import ResponseFailed
 from .refusals import MAX_BODY, is_html, refusal
 from .secrets import MIN_SECRET, hide
 from .streaming import Decoder, DeltaStream, Watch, root_cause
