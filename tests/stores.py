@@ -1,14 +1,18 @@
 """Session stores that answer at once: one in memory, whose trees are plain lists, and the real one without a thread."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from msgspec.structs import replace
 from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.task import Clock
 from zope.interface import implementer
 
-from llamaproxy.seams.interfaces import ISessionStore
+from llamaproxy.seams.interfaces import IPeers, ISessionStore
 from llamaproxy.seams.types import Branch, Message, Resting, Spot, StoredSession, Trace
+
+Append = Callable[[str, Sequence[Message], Spot | None], Deferred[int]]
 
 
 class Tree:
@@ -41,16 +45,41 @@ class Tree:
         return number
 
 
-@implementer(ISessionStore)
-class MemoryStore:
-    """A store that can be told to wait: with `held` set, an append fires when the test calls `release`."""
+class Gate:
+    """What can be told to wait: with `held` set, an append fires when the test calls `release`. Or to fail."""
 
     def __init__(self) -> None:
-        self.trees: dict[str, Tree] = {}
-        self.settings: dict[str, tuple[str, dict[str, Any]]] = {}
         self.held = False
         self.failure: Exception | None = None
         self._waiting: list[Deferred[None]] = []
+
+    def through(
+        self, append: Append, session_id: str, messages: Sequence[Message], after: Spot | None
+    ) -> Deferred[int]:
+        if self.failure is not None:
+            return fail(self.failure)
+        gate: Deferred[None] = Deferred()
+        self._waiting.append(gate)
+        appended = gate.addCallback(lambda _: append(session_id, messages, after))
+        if not self.held:
+            self.release()
+        return appended
+
+    def release(self) -> None:
+        self.held = False
+        waiting, self._waiting = self._waiting, []
+        for waiter in waiting:
+            waiter.callback(None)
+
+
+@implementer(ISessionStore)
+class MemoryStore(Gate):
+    """Keeps nothing at its end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.trees: dict[str, Tree] = {}
+        self.settings: dict[str, tuple[str, dict[str, Any]]] = {}
 
     @property
     def messages(self) -> dict[str, list[Message]]:
@@ -89,22 +118,16 @@ class MemoryStore:
     def append(
         self, session_id: str, messages: Sequence[Message], after: Spot | None = None
     ) -> Deferred[int]:
-        if self.failure is not None:
-            return fail(self.failure)
-        gate: Deferred[None] = Deferred()
-        self._waiting.append(gate)
-        appended = gate.addCallback(
-            lambda _: self.trees.setdefault(session_id, Tree()).append(messages, after)
-        )
-        if not self.held:
-            self.release()
-        return appended
+        return self.through(self._append, session_id, messages, after)
 
-    def release(self) -> None:
-        self.held = False
-        waiting, self._waiting = self._waiting, []
-        for waiter in waiting:
-            waiter.callback(None)
+    def _append(self, session_id: str, messages: Sequence[Message], after: Spot | None) -> Deferred[int]:
+        return succeed(self.trees.setdefault(session_id, Tree()).append(messages, after))
+
+    def forget_places(self) -> None:
+        """As it was written before answers kept what apps got of them."""
+        for tree in self.trees.values():
+            for line in tree.lines.values():
+                line[:] = [replace(message, given=None) for message in line]
 
     def save_settings(self, session_id: str, model: str, settings: dict[str, Any]) -> Deferred[None]:
         self.settings[session_id] = (model, settings)
@@ -167,6 +190,23 @@ class MemoryStore:
         self.trees.pop(session_id, None)
         self.settings.pop(session_id, None)
         return succeed(existed)
+
+
+class Memory:
+    """Where a house has its sessions by itself. `begin` is a process that begins, with the one before gone."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.store: Any = MemoryStore()
+        self.peers: IPeers | None = None
+
+    def begin(self) -> None:
+        """The memory outlives its process."""
+
+    def open(self) -> None:
+        """There is nothing to open."""
+
+    def close(self) -> None:
+        """Nor to close."""
 
 
 @implementer(ISessionStore)

@@ -1,7 +1,7 @@
 """What tests of several rooms share: a model that says what the test tells it, a store in memory, a wire."""
 
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal
 
 from msgspec import json
@@ -48,7 +48,7 @@ from llamaproxy.web.guard import Guard
 from llamaproxy.web.routes import Routes
 from llamaproxy.web.site import FrontChannel, FrontSite
 
-from .stores import MemoryStore
+from .stores import Memory
 
 UNGATED = Access(operation=None)
 
@@ -252,8 +252,18 @@ def immediately(function: Any, *args: Any) -> Deferred[Any]:
 UNIX_TIME = 1_700_000_000.0
 
 
+class Reactor(Clock):
+    """A clock that is also where threads bring what they have done, at once."""
+
+    def callFromThread(self, function: Callable[..., Any], *args: Any) -> None:
+        function(*args)
+
+
 class House:
-    """An agent over scripted models, on a clock."""
+    """An agent over scripted models, on a clock. Its sessions are at a `place`."""
+
+    # The tests of turns are run with others as well: agent.test_on_databases.
+    place: Callable[[Clock], Any] = Memory
 
     def __init__(
         self,
@@ -266,12 +276,12 @@ class House:
         store: ISessionStore | None = None,
     ) -> None:
         self.embedders = {each.info().key: each for each in embedders}
-        self.clock = Clock()
+        self.clock = Reactor()
         # By how much somebody has set the time of day.
         self.wall_step = 0.0
         self.models = models or (ScriptedModel(),)
-        self.store = MemoryStore()
-        self._store = store or self.store
+        self._place = self.place(self.clock)
+        self._store = store
         self.limits = limits or Limits()
         self.prompts = PromptFiles(folder, immediately)
         self.toolbox = Toolbox(tools)
@@ -283,27 +293,36 @@ class House:
     def calls(self) -> list[ScriptedCall]:
         return self.models[0].calls
 
+    @property
+    def store(self) -> Any:
+        """Where it has its sessions by itself."""
+        return self._place.store
+
     def new_agent(self, peers: IPeers | None = None) -> Agent:
-        """An agent over the same store, as after a restart."""
+        """An agent over the same sessions, as after a restart."""
         by_key = {model.info().key: model for model in self.models}
-        return Agent(
+        self._place.begin()
+        agent = Agent(
             by_key,
             self.models[0].info().key,
-            self._store,
+            self._store or self.store,
             self.prompts,
             self.clock,
             self.limits,
             embedders=self.embedders,
             toolbox=self.toolbox,
             gate_defaults=self.gates,
-            peers=peers,
+            peers=peers or self._place.peers,
             wall=lambda: UNIX_TIME + self.wall_step + self.clock.seconds(),
             recorder=self.recorder,
         )
+        self._place.open()
+        return agent
 
     def close(self) -> None:
         """Ends the turns that a test left under way, which would otherwise end inside a later test."""
         Deferred.fromCoroutine(self.agent.stop())
+        self._place.close()
 
 
 class Response:

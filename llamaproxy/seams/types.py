@@ -417,10 +417,12 @@ class StoredSession(Struct, frozen=True, kw_only=True):
 class Taken(Struct, frozen=True, kw_only=True):
     """That this node has a session's turn now.
 
-    `current` says whether all that was written of the session is known here, or another node has written since. It
-    `waited` if another turn was under way. `memo` is what was left when the turn was given back last.
+    `current` says whether all that was written of the session is known here, or another node has written since. A `new`
+    one was never written, as far as this node knows. It `waited` if another turn was under way. `memo` is what was left
+    when the turn was given back last.
     """
 
     current: bool
+    new: bool = False
     waited: bool = False
     memo: str = ""

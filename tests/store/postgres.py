@@ -13,6 +13,9 @@ try:
 except ImportError:
     psycopg = None  # type: ignore[assignment]
 
+# Whether there is what speaks with a server.
+INSTALLED = psycopg is not None
+
 _numbers = count(1)
 
 
@@ -23,7 +26,7 @@ def fresh_database() -> dict[str, Any]:
 
 def fresh_url() -> str:
     """The address of a database that nobody has used. Raises `SkipTest` where there is no server."""
-    if psycopg is None:
+    if not INSTALLED:
         raise SkipTest("psycopg is not installed; with pip: pip install 'llamaproxy[postgres]'")
     try:
         server = postgres()

@@ -100,8 +100,9 @@ class Claims:
         taken = await shared.take(session.session_id, waits)
         if not taken.current:
             session.loaded = False
-            for _, model in self._backends.keeping():
-                model.rewind(session.session_id)
+            if not taken.new:
+                for _, model in self._backends.keeping():
+                    model.rewind(session.session_id)
         if taken.memo or not taken.current:
             session.meter.recall(taken.memo, self._wall())
         return taken

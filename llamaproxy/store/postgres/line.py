@@ -122,8 +122,9 @@ class Line:
         if done.called:
             self.give_back(session_id, memo)
             return
-        current = self._version_known(session_id) == version
-        done.callback(Taken(current=current, waited=waited, memo=memo))
+        known = self._version_known(session_id)
+        taken = Taken(current=known == version, new=known is None and not version, waited=waited, memo=memo)
+        done.callback(taken)
 
     def _tried(self, session_id: str, waiter: _Waiter, outcome: tuple[int, str] | None) -> None:
         waiter.asking = False

@@ -62,6 +62,7 @@ class RetentionTests(TurnCase):
         session = sessions.get(self.other.session_id)
         assert session is not None
         sessions.drop(session)
+        self.house.clock.advance(2 * DAY)
         self.assertEqual(self.sweep(), 1)
         self.assertEqual(self.stored(self.other), [])
         self.assertEqual(self.stored(PHONE), [("user", "one"), ("assistant", "first")])
@@ -69,7 +70,7 @@ class RetentionTests(TurnCase):
     def test_agent_looks_once_an_hour(self) -> None:
         self.answered("two", "second", self.other)
         self.house.agent.start()
-        self.house.clock.pump([60.0] * 180)
+        self.house.clock.pump([600.0] * 180)
         self.assertEqual(self.stored(self.other), [])
 
     def test_nothing_is_looked_for_where_all_is_kept(self) -> None:

@@ -442,7 +442,7 @@ class SessionTests(TurnCase):
         self.assertEqual(len(self.house.agent.parts.sessions), 1)
 
     def test_model_that_is_gone_falls_back_to_the_default_and_says_so(self) -> None:
-        self.house.store.settings[PHONE.session_id] = ("gone", {})
+        self.house.store.save_settings(PHONE.session_id, "gone", {})
         listener = self.listen("hello")
         self.house.calls[0].say("ahoy")
         self.house.calls[0].finish()
