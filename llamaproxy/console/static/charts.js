@@ -10,31 +10,23 @@ function shape(name, attributes, ...children) {
   return element;
 }
 
-// A line over sixty minutes; where nothing was measured it has a gap. Each minute says its time and value, as `told`.
-function chart(values, times, label, told) {
+// A bar for each of sixty minutes, and none where nothing was measured; `failed` is the part of it that went wrong. Each
+// minute says its time and value, as `told`.
+function chart(values, times, label, told, failed = []) {
   const most = Math.max(...values.filter((value) => value !== null), 0) || 1;
-  const x = (index) => (index / (values.length - 1)) * 100;
-  const y = (value) => 29 - (value / most) * 26;
-  const svg = shape("svg", {class: "chart", viewBox: "0 0 100 30", preserveAspectRatio: "none", role: "img", "aria-label": label});
-  let run = [];
-  const line = () => {
-    if (run.length) {
-      if (run.length === 1) run.push([Math.max(0, run[0][0] - 0.8), run[0][1]]);
-      const points = run.map(([a, b]) => `${a.toFixed(2)},${b.toFixed(2)}`).join(" ");
-      svg.append(shape("polygon", {class: "area", points: `${run[0][0]},29 ${points} ${run[run.length - 1][0]},29`}));
-      svg.append(shape("polyline", {class: "stroke", points}));
-    }
-    run = [];
+  const svg = shape("svg", {class: "chart", viewBox: `0 0 ${values.length} 30`, preserveAspectRatio: "none", role: "img", "aria-label": label});
+  const bar = (index, value, kind) => {
+    const height = value ? Math.max(1, (value / most) * 28) : 0;
+    return shape("rect", {class: kind, x: index + 0.12, y: (29.5 - height).toFixed(2), width: 0.76, height: height.toFixed(2)});
   };
   values.forEach((value, index) => {
-    if (value === null) line(); else run.push([x(index), y(value)]);
+    if (value === null) return;
+    const parts = [bar(index, value, "value")];
+    if (failed[index]) parts.push(bar(index, failed[index], "failed"));
+    const whole = shape("rect", {class: "minute", x: index, y: 0, width: 1, height: 30});
+    svg.append(shape("g", {}, ...parts, whole, shape("title", {}, `${times[index]}: ${told(value)}${failed[index] ? `, ${failed[index]} failed` : ""}`)));
   });
-  line();
-  svg.append(shape("line", {class: "base", x1: 0, x2: 100, y1: 29.5, y2: 29.5}));
-  const step = 100 / (values.length - 1);
-  values.forEach((value, index) => {
-    if (value !== null) svg.append(shape("rect", {class: "minute", x: (x(index) - step / 2).toFixed(2), y: 0, width: step.toFixed(2), height: 30}, shape("title", {}, `${times[index]}: ${told(value)}`)));
-  });
+  svg.append(shape("line", {class: "base", x1: 0, x2: values.length, y1: 29.75, y2: 29.75}));
   return svg;
 }
 

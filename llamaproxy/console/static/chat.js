@@ -135,9 +135,7 @@ async function ask(mine, answer, tries) {
   const repaint = () => {
     waiting = 0;
     drawn = performance.now();
-    const near = mine === chat && isNear();
     paint(mine, answer);
-    if (near) toEnd();
     if (mine === chat) read(answer.text, !answer.pending);
     if (drawn - kept > KEEPING) { kept = drawn; keepNow(mine); }
   };
@@ -268,7 +266,6 @@ $("#earlier").addEventListener("click", () => {
   talk.scrollTop = talk.scrollHeight - below;
   talk.focus();
 });
-$("#talk").addEventListener("scroll", () => { $("#down").hidden = isNear(); }, {passive: true});
 $("#down").addEventListener("click", () => { toEnd(); $("#text").focus(); });
 $("#file").addEventListener("change", (event) => { attach([...event.target.files]); event.target.value = ""; $("#text").focus(); });
 $("#text").addEventListener("paste", (event) => { if (event.clipboardData.files.length) { event.preventDefault(); attach([...event.clipboardData.files]); } });

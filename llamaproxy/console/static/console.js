@@ -61,12 +61,12 @@ function openTurn(record, others = []) {
     const first = a.first === undefined || a.first === null ? end : a.at + a.first;
     row(a.model, a.error ? [[a.at, end, "bad"]] : [[a.at, first, "think"], [first, end, ""]], a.seconds || 0);
   }
-  for (const t of record.tools || []) row(`${t.name} ${t.verdict || "ran"}`, [[t.at, t.at + (t.seconds || 0), t.verdict && t.verdict !== "ran" ? "bad" : "tool"]], t.seconds || 0);
+  for (const t of record.tools || []) row(`${t.name} ${t.verdict || "ran"}`, [[t.at, t.at + (t.seconds || 0), t.verdict === "asked" ? "wait" : t.verdict && t.verdict !== "ran" ? "bad" : "tool"]], t.seconds || 0);
   const link = (each) => make("button", {type: "button", class: "small", "aria-current": each === record ? "true" : null, onclick: () => openTurn(each, others)}, clock(each.began));
   $("#turn .sheet").replaceChildren(
     make("div", {class: "row"}, make("h2", {id: "turn-h"}, `Turn of ${clock(record.began)}`), ended(record)),
     make("p", {class: "quiet"}, named(record.session_id)),
-    rows.length ? make("div", {class: "time"}, ...rows) : "",
+    rows.length ? make("div", {class: "time"}, ...rows, make("span"), make("span", {class: "span"}, make("span", {}, "0"), make("span", {}, time(total))), make("span")) : "",
     make("pre", {class: "facts", tabindex: "0", dir: "ltr"}, record.lines.join("\n")),
     others.length > 1 ? make("div", {class: "row others", role: "group", "aria-label": "Turns of this session"}, ...others.map(link)) : "",
     make("form", {method: "dialog"}, make("button", {}, "Close")));

@@ -1,13 +1,13 @@
 "use strict";
 // A link from `agentctl console` carries its code behind the #, which no server's log and no proxy sees.
-const code = location.hash.slice(1), said = document.getElementById("said");
+const said = document.getElementById("said");
 
 function fail(text) {
   said.textContent = text;
   said.classList.add("bad");
 }
 
-async function enter() {
+async function enter(code) {
   history.replaceState(null, "", "/console");
   let answer = null;
   try {
@@ -23,4 +23,7 @@ try {
   said.textContent = sessionStorage.getItem("llamaproxy.out") || said.textContent;
   sessionStorage.removeItem("llamaproxy.out");
 } catch { /* this browser keeps nothing */ }
-if (code) enter();
+const look = () => { if (location.hash.length > 1) enter(location.hash.slice(1)); };
+// The link may be opened where this page is already.
+addEventListener("hashchange", look);
+look();

@@ -4,6 +4,8 @@
 
 const $ = (selector) => document.querySelector(selector);
 const code = location.hash.slice(1);
+// Another link may be opened where this page is already.
+addEventListener("hashchange", () => location.reload());
 history.replaceState(null, "", "/pair");
 
 function fail(title, text) {

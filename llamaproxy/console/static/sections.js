@@ -13,7 +13,7 @@ const named = (text) => make("bdi", {}, text);
 
 // `rows` are [key, cells].
 function table(heads, rows, label) {
-  const cell = (tag, value, head) => make(tag, {class: `${head.num ? "num" : ""} ${head.hide ? "hide" : ""}`, scope: tag === "th" ? "col" : null, "aria-label": tag === "th" ? head.label || null : null}, value);
+  const cell = (tag, value, head) => make(tag, {class: `${head.num ? "num" : ""} ${head.hide ? "hide" : ""}`, scope: tag === "th" ? "col" : null}, tag === "th" && head.name instanceof Node ? head.name.cloneNode(true) : value);
   return make("div", {class: "scroll", tabindex: "0", role: "region", "aria-label": `Table: ${label}`},
     make("table", {},
       make("thead", {}, make("tr", {}, ...heads.map((head) => cell("th", head.name, head)))),
@@ -65,14 +65,16 @@ const draw = {
     const measured = of("memory").map((memory, index) => (memory ? points[index].live : null));
     const memory = [...of("memory")].reverse().find((each) => each) || 0;
     const plain = (value) => String(value), tenths = (value) => value.toFixed(1);
-    const tile = (name, value, more, values, told) => make("div", {class: "tile"},
+    const most = (values, told) => { const found = values.filter((value) => value); return found.length ? `most ${told(Math.max(...found))}` : ""; };
+    const tile = (name, value, more, values, told, wrong) => make("div", {class: "tile"},
       make("div", {class: "name"}, name),
       make("div", {class: "value"}, value, " ", make("small", {}, more)),
-      chart(values, points.map((point) => clock(point.at)), `${name}, the last hour: now ${value}`, told));
+      chart(values, points.map((point) => clock(point.at)), `${name}, the last hour: now ${value}`, told, wrong),
+      make("div", {class: "span"}, make("span", {}, "1 h ago"), make("span", {}, most(values, told)), make("span", {}, "now")));
     fill($("#hour"), [
-      tile("Turns", String(sum("turns")), failed ? `this hour, ${failed} failed` : "this hour", of("turns"), plain),
-      tile("First token", time(newest("first")), newest("first") === null ? "no turn yet" : "median", of("first"), time),
-      tile("Speed", newest("rate") === null ? "–" : tenths(newest("rate")), newest("rate") === null ? "no turn yet" : "tokens/s", of("rate"), tenths),
+      tile("Turns", String(sum("turns")), failed ? `this hour, ${failed} failed` : "this hour", of("turns"), plain, of("failed")),
+      tile("First token", time(newest("first")), newest("first") === null ? "not measured yet" : "median", of("first"), time),
+      tile("Speed", newest("rate") === null ? "–" : tenths(newest("rate")), newest("rate") === null ? "not measured yet" : "tokens/s", of("rate"), tenths),
       tile("Live streams", String(last.live), "at most, this minute", measured, plain),
       tile("Memory", size(memory), "", of("memory").map((each) => each || null), size)]);
   },
@@ -133,7 +135,7 @@ const draw = {
       return make("label", {class: "switch"}, input, s.side);
     };
     show("switches", list.length ? make("ul", {class: "list"}, ...[...byName].map(([key, sides]) => make("li", {class: "row", "data-key": key},
-      named(name(sides[0])), sides[0].group ? badge(sides[0].group) : null, make("span", {class: "grow"}), ...sides.map(one)))) : quiet("No tool is on."));
+      named(name(sides[0])), sides[0].group ? badge(sides[0].group) : null, make("span", {class: "grow"}), make("span", {class: "sides"}, ...sides.map(one))))) : quiet("No tool is on."));
   },
 
   callers(list) {
@@ -164,7 +166,7 @@ const draw = {
   records(list) {
     for (const record of list) turns.set(`${record.began} ${record.request_id}`, record);
     while (turns.size > 200) turns.delete(turns.keys().next().value);
-    const heads = [{name: "At"}, {name: "Session"}, {name: "Model", hide: true}, {name: "First", num: true, hide: true}, {name: "Took", num: true}, {name: "Rate", num: true, hide: true}, {name: "End"}];
+    const heads = [{name: "At"}, {name: "Session"}, {name: "Model", hide: true}, {name: "First", num: true, hide: true}, {name: "Took", num: true, hide: true}, {name: "Rate", num: true, hide: true}, {name: "End"}];
     show("turns", table(heads, [...turns].reverse().slice(0, 100).map(([key, r]) => [key, [
       make("button", {type: "button", class: "plain", "aria-label": `The turn of ${clock(r.began)}, ${r.session_id}`, onclick: () => openTurn(r)}, clock(r.began)),
       named(r.session_id), r.model || (r.commands || []).map((name) => `!${name}`).join(" ") || "–", time(r.first ?? null), time(r.seconds || 0), rate(r.rate), ended(r)]]), "Turns"));
@@ -172,7 +174,7 @@ const draw = {
 };
 
 function drawStreams() {
-  const heads = [{name: "Session"}, {name: "Model", hide: true}, {name: "Client", hide: true}, {name: "Since", num: true, hide: true}, {name: "Pieces", num: true, hide: true}, {name: "Rate", num: true}, {name: "State"}, {name: "", label: "Stop"}];
+  const heads = [{name: "Session"}, {name: "Model", hide: true}, {name: "Client", hide: true}, {name: "Since", num: true, hide: true}, {name: "Pieces", num: true, hide: true}, {name: "Rate", num: true}, {name: "State"}, {name: make("span", {class: "hidden"}, "Stop")}];
   const stop = (s) => make("button", {type: "button", class: "small danger", "aria-label": `Stop the answer in ${s.session_id}`, onclick: () => change("stop", {session_id: s.session_id})}, "Stop");
   const state = (s) => (asking.has(s.session_id) ? badge("asks for leave", "warm") : s.is_paused ? badge("paused by reader", "warm") : s.waits ? badge("waits") : s.first === null ? badge("thinks") : badge("streams", "good"));
   show("streams", streams.length ? table(heads, streams.map((s) => [`${s.request_id} ${s.session_id}`, [named(s.session_id), s.model || "–", program(s.client) || "–", time(s.seconds), String(s.pieces), rate(s.rate), state(s), stop(s)]]), "Live streams") : quiet("Nobody is being answered right now."));
@@ -205,8 +207,8 @@ function drawModels() {
   const act = (key, to, words) => make("button", {type: "button", class: "small", "data-key": to, "aria-label": `${words}: ${key}`, onclick: () => change("model", {key, to}).then((ok) => ok && tell(`${key}: ${words.toLowerCase()}.`))}, words);
   const row = (m) => make("li", {"data-key": m.key},
     make("div", {class: "row"}, named(m.key), m.is_well ? badge(m.asked ? "well" : m.loaded ? "ready" : "not asked yet", m.asked ? "good" : "") : badge("fails", "bad"), m.key === written.default ? badge("default") : null, m.embedding ? badge("embeddings") : null, m.vision ? badge("sees") : null,
-      make("span", {class: "grow"}), m.key === written.default || m.embedding ? null : act(m.key, "default", "Make default"), m.key === written.default ? null : act(m.key, "off", "Switch off")),
-    quiet(`${m.kind} ${m.model_id} · ${m.asked} asked, ${m.failed} failed · first token ${time(m.first)} · ${rate(m.rate)}`),
+      make("span", {class: "grow"}), make("span", {class: "sides"}, m.key === written.default || m.embedding ? null : act(m.key, "default", "Make default"), m.key === written.default ? null : act(m.key, "off", "Switch off"))),
+    quiet([`${m.kind} ${m.model_id}`, ...(m.asked ? [`${m.asked} asked, ${m.failed} failed`] : []), ...(m.first === null ? [] : [`first token ${time(m.first)}`]), ...(m.rate ? [rate(m.rate)] : [])].join(" · ")),
     m.error ? make("p", {class: m.is_well ? "quiet" : "bad"}, `Last error, ${clock(m.failed_at)}: `, named(m.error)) : null);
   const off = (key) => make("li", {"data-key": `off ${key}`}, make("div", {class: "row"}, make("bdi", {class: "quiet"}, key), badge("off"), make("span", {class: "grow"}), act(key, "on", "Switch on")));
   show("models", make("ul", {class: "list"}, ...models.map(row), ...written.off.map(off)));

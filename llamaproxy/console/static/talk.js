@@ -9,8 +9,19 @@ const CUT = "This answer was cut off.";
 const items = new WeakMap();
 let shown = NEWEST;
 
-const isNear = () => { const talk = $("#talk"); return talk.scrollHeight - talk.scrollTop - talk.clientHeight < NEAR; };
-function toEnd() { $("#talk").scrollTop = $("#talk").scrollHeight; }
+// Whoever looks at the newest message stays there, whatever grows: an answer, a picture, a keyboard on the screen.
+let stays = true;
+function toEnd() {
+  stays = true;
+  $("#talk").scrollTop = $("#talk").scrollHeight;
+}
+const grown = new ResizeObserver(() => { if (stays) toEnd(); });
+for (const each of ["#talk", "#log"]) grown.observe($(each));
+$("#talk").addEventListener("scroll", () => {
+  const talk = $("#talk");
+  stays = talk.scrollHeight - talk.scrollTop - talk.clientHeight < NEAR;
+  $("#down").hidden = stays;
+}, {passive: true});
 
 // All of a chat's newest messages anew.
 function drawTalk(chat) {
