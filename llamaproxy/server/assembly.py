@@ -145,7 +145,6 @@ def assemble(
         files = OperatorFiles(home, lambda: reloader.config)
         own_pages = overlook(site, agent.oversight, recorder, files, reloader.reload, reactor, worker)
         routes.pages = own_pages.pages
-        site.has_pages = True
     entrance = Door(endpoint, site, reactor, door.shutdown_grace, health)
     services: list[IService] = [
         Part(lambda: None, context.close),

@@ -15,7 +15,7 @@ from ..console.checkup import Checkup
 from ..console.door import ConsoleDoor
 from ..console.loglines import LogLines
 from ..console.looker import Looker
-from ..console.pages import Pages
+from ..console.pages import OPEN, Pages
 from ..console.pairing import Pairing
 from ..console.places import base_address
 from ..console.snapshot import Snapshot
@@ -54,7 +54,8 @@ def overlook(
     reactor: Any,
     worker: Worker | None,
 ) -> Overlook:
-    """Makes them; `reload` is for a process that is alone."""
+    """Makes them, and has the site give their files away; `reload` is for a process that is alone."""
+    site.page_files = OPEN
     elsewhere = worker.elsewhere if worker is not None else None
     reload = elsewhere.reload if elsewhere is not None else reload
     lines, checkup = LogLines(reactor), Checkup()

@@ -76,8 +76,8 @@ class Guard:
     def refusal(self, request: IRequest, is_probe: bool) -> AgentError | None:
         """Why this request may not come in, or None.
 
-        A probe asks only whether a server is there. Apps send it without their key, so it passes wherever a key
-        would let them in.
+        A probe asks only whether a server is there, or for what anybody may have. Apps send it without their key, so it
+        passes wherever a key would let them in.
         """
         visit = self._visit(request)
         address, sent, known = visit.address, visit.key, visit.known

@@ -29,7 +29,7 @@ class PlacedRequest(EagerRequest):
             return super().getHeader(key)
         if self._head is None:
             self._head = {name.lower(): values[-1] for name, values in self.requestHeaders.getAllRawHeaders()}
-        return self._head.get(key)
+        return self._head.get(key.lower())
 
     def name(self) -> None:
         """Gives it its id: the one it came with, if that is well formed, or a new one. Its answer has it as well."""

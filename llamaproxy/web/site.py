@@ -1,7 +1,7 @@
 """The wire side of HTTP: limits on what comes in, the guard at the door, paths made plain before they are routed."""
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import Any, BinaryIO
 from urllib.parse import unquote_to_bytes as unquote
 
@@ -95,7 +95,9 @@ class Intake(PlacedRequest):
             raise BadRequest("The request names its host more than once.")
         if hosts and not is_readable(hosts[0]):
             raise BadRequest("The host that the request names cannot be read.")
-        is_probe = self.plain_path in PROBES or self.channel._command == b"OPTIONS"
+        method = self.channel._command
+        is_file = method in (b"GET", b"HEAD") and self.plain_path in site.page_files
+        is_probe = self.plain_path in PROBES or method == b"OPTIONS" or is_file
         of_page = site.cors.page_refusal if is_page(self.plain_path) else site.cors.refusal
         if refusal := site.guard.refusal(self, is_probe) or of_page(self):
             raise refusal
@@ -136,7 +138,7 @@ class Intake(PlacedRequest):
         if self.method == b"OPTIONS":
             self.channel.site.cors.preflight(self)
             self._reply(b"")
-        elif self.plain_path in PROBES and not (self.channel.site.has_pages and self._is_visit()):
+        elif self.plain_path in PROBES and not (self.channel.site.page_files and self._is_visit()):
             self.setHeader(b"content-type", b"text/plain; charset=utf-8")
             self.setHeader(b"content-length", b"%d" % len(ALIVE))
             self._reply(ALIVE)
@@ -351,8 +353,9 @@ class FrontSite(Site):
         self.meters = Meters(reactor)
         # The address that it listens on, "" for all.
         self.bound = ""
-        # Whether there is a page for who opens the bare address.
-        self.has_pages = False
+        # The files of the server's own pages, none where there are no pages. They are nobody's secret: who lacks only a
+        # key gets them as well, since the page is where one enters it.
+        self.page_files: Collection[str] = ()
         # The text of `/metrics` where it is not about this process alone.
         self.exposition: Callable[[], Awaitable[str]] | None = None
         self._closed: Deferred[None] | None = None

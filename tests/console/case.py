@@ -85,7 +85,6 @@ class PagesCase(WebCase):
         )
         self.witness = made.witness
         routes.pages = made.pages
-        site.has_pages = True
 
     def link(self) -> str:
         """A code, as `agentctl console` gets it."""

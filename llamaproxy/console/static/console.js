@@ -32,7 +32,7 @@ async function asked(path, options = {}) {
     const answer = await fetch(`/console/${path}`, {cache: "no-store", ...options});
     if (answer.status === 401) { leave(OVER); return null; }
     const said = await answer.json();
-    if (!answer.ok) tell(said.error || `The server says ${answer.status}.`);
+    if (!answer.ok) tell(said.error?.message || said.error || `The server says ${answer.status}.`);
     return answer.ok ? said : null;
   } catch { tell("The server cannot be reached."); return null; }
 }

@@ -15,7 +15,7 @@ async function enter(code) {
   } catch { fail("The server cannot be reached."); return; }
   if (answer.ok) { location.replace("/console"); return; }
   const problem = await answer.json().catch(() => ({}));
-  fail(problem.error || `The server says ${answer.status}.`);
+  fail(problem.error?.message || problem.error || `The server says ${answer.status}.`);
 }
 
 try {

@@ -43,7 +43,7 @@ $("#form").addEventListener("submit", async (event) => {
       method: "POST", headers: {"Content-Type": "application/json"}, body: JSON.stringify({code, name: $("#name").value}),
     });
     const said = await answer.json();
-    if (answer.ok) connected(said); else fail("This link does not work", said.error);
+    if (answer.ok) connected(said); else fail("This link does not work", said.error?.message || said.error);
   } catch {
     $("#said").textContent = "The server cannot be reached. The link is good as before.";
     $("#connect").disabled = false;
