@@ -24,8 +24,11 @@ AGAIN = 0.15
 
 
 class Person:
-    """Talks until `stop`. `confirmed` are the turns whose last frame came, by session; `waits_since` is when the turn
-    under way was sent first; `at` is the node that has it; `story` says what became of each try."""
+    """Talks until `stop`. `confirmed` are the turns whose last frame came, by session.
+
+    `waits_since` is when the turn under way was sent first, `at` the node that has it, and `story` says what became of
+    each try; `again` is when turns were sent for the second time.
+    """
 
     def __init__(self, number: int, fleet: Fleet, random: Random, heard: Callable[["Person"], None]) -> None:
         self.number = number
@@ -39,6 +42,7 @@ class Person:
         self.tries = self.refusals = 0
         self.waits_since = 0.0
         self.story: list[str] = []
+        self.again: dict[str, float] = {}
         self.stopping = False
 
     @property
@@ -64,9 +68,11 @@ class Person:
 
     async def _until_answered(self) -> None:
         tries = 0
+        silent: Node | None = None
         while not self.stopping:
-            self.at = self._random.choice(self._fleet.nodes)
-            answer = await self._asked(self.at, tries)
+            # Like a balancer, nobody asks the node again that has just not answered.
+            self.at = silent = self._random.choice([node for node in self._fleet.nodes if node is not silent])
+            answer = await self._asked(silent, tries)
             self.at = None
             if answer is not None:
                 self.confirmed.setdefault(self.session, []).append(self.text)
@@ -79,6 +85,7 @@ class Person:
             tries += 1
             self.tries += 1
             await deferLater(reactor, AGAIN)
+            self.again.setdefault(self.text, reactor.seconds())
 
     async def _asked(self, node: Node, tries: int) -> str | None:
         """The whole answer, None if its last frame did not come."""
