@@ -24,7 +24,7 @@ from ..seams.interfaces import (
     IReply,
     ISessionStore,
 )
-from ..seams.limits import Ruling
+from ..seams.limits import Ruling, Used
 from ..seams.types import Caller, ChatTurn, Embeddings, Message, ModelInfo, SessionCard
 from ..seams.unrecorded import Unrecorded
 from .backends import Backends
@@ -177,13 +177,16 @@ class Agent:
         """The sessions that are in memory here."""
         return [session.card for session in self.parts.sessions]
 
-    def stop_turn(self, session_id: str) -> bool:
-        """Ends the turn that runs in a session here; see `IPeer`."""
+    def stop_turn(self, session_id: str, job: int) -> bool:
+        """Ends the turn that runs in a session here, or a job of it; see `IPeer`."""
         session = self.parts.sessions.get(session_id)
-        if session is None or session.running is None:
+        if session is None:
             return False
-        session.running.stop()
-        return True
+        jobs = (turn for turn in session.turns if turn.job is not None and turn.job.number == job)
+        turn = next(jobs, None) if job else session.running
+        if turn is not None:
+            turn.stop()
+        return turn is not None
 
     def keep_turn(self, session_id: str, message: str) -> None:
         """Has the turn about a message go on, and no other that nobody waits for; see `IPeer`."""
@@ -205,6 +208,14 @@ class Agent:
         for session in list(self.parts.sessions):
             if session.running is not None:
                 session.running.break_off(error)
+
+    def count(self, used: Used) -> None:
+        """Counts what was used elsewhere; see `IPeer`."""
+        self.parts.ledger.count(used)
+
+    def count_anew(self, used: Sequence[Used]) -> None:
+        """Counts what was used anywhere; see `IPeer`."""
+        self.parts.ledger.count_anew(used)
 
     def take_up(self) -> None:
         """Goes on with what a process that has gone left behind; see `IPeer`."""

@@ -67,7 +67,7 @@ class Desk:
         talks = bool(script.prompt or turn.images or not script.commands)
         session = self._sessions.get(caller.session_id)
         is_new = talks and not (session is not None and session.is_user)
-        if is_new and (refusal := self._guests.refusal(caller)) is not None:
+        if is_new and (refusal := await self._guests.refusal(caller)) is not None:
             running.reply.say(refusal)
             running.reply.finish()
             return
@@ -113,7 +113,7 @@ class Desk:
                 script = replace(script, commands=later)
             session.check_room(self._limits.queue)
             self._meanwhile.tell_running(session, running)
-            taken = await self._claims.begin(session, running)
+            taken = await self._begun(session, running)
             running.record.queued = running.since_start()
             try:
                 await self._noted(session, running, script, turn, taken)
@@ -121,6 +121,16 @@ class Desk:
                 self._claims.end(session)
         finally:
             session.turns.remove(running)
+
+    async def _begun(self, session: Session, running: Turn) -> Taken | None:
+        try:
+            return await self._claims.begin(session, running)
+        except CancelledError:
+            if running.job is not None:
+                # It was stopped while it waited, and is not to begin after the next start of the server.
+                await self._look(session, running)
+                await self._meanwhile.over(session, running)
+            raise
 
     async def _noted(
         self, session: Session, running: Turn, script: Script, turn: ChatTurn, taken: Taken | None

@@ -116,7 +116,7 @@ class Oversight:
         """See `IOversight`."""
         session = self._sessions.get(session_id)
         if session is None or session.running is None:
-            asked: Deferred[bool] = self._peers.stop_turn(session_id)
+            asked: Deferred[bool] = self._peers.stop_turn(session_id, 0)
             return asked
         session.running.stop()
         return succeed(True)

@@ -81,6 +81,7 @@ def assemble(
         conversation=conversation,
         sessions=sessions,
         eraser=eraser,
+        claims=claims,
         branches=branches,
         peers=peers,
         runs=runs,
@@ -89,7 +90,7 @@ def assemble(
         started_at=clock.seconds(),
     )
     commands = Commands(bench.toolbox, call)
-    ledger = Ledger(clock.seconds)
+    ledger = Ledger(clock.seconds, peers)
     meanwhile = Meanwhile(store, notifier, peers)
     desk = Desk(means, sessions, conversation, commands, peers, meanwhile, claims, ledger, inquiries, runs)
     runs.serve = desk.serve

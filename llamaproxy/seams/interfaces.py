@@ -14,7 +14,7 @@ from zope.interface import Attribute, Interface
 
 from .errors import AgentError
 from .kits import Kit
-from .limits import Ruling
+from .limits import Ruling, Used
 from .records import Record
 from .types import (
     Access,
@@ -277,8 +277,8 @@ class IPeer(Interface):
     def remove(session_id: str) -> Deferred[str]:
         """Deletes a session of this process; fires with its full id, "" if there is none."""
 
-    def stop_turn(session_id: str) -> bool:
-        """Ends the turn that runs in a session here; whether there was one."""
+    def stop_turn(session_id: str, job: int) -> bool:
+        """Ends the turn that runs in a session here, or the job of that number there; whether there was one."""
 
     def keep_turn(session_id: str, message: str) -> None:
         """The client of that message (`ChatTurn.digest`) waits in another process: for what it is answered here, or for
@@ -290,6 +290,12 @@ class IPeer(Interface):
 
     def break_off(error: AgentError) -> None:
         """Ends all turns that run here: they have lost their sessions."""
+
+    def count(used: Used) -> None:
+        """Counts what was used elsewhere."""
+
+    def count_anew(used: Sequence[Used]) -> None:
+        """Forgets what was counted, and counts what was used anywhere, oldest first."""
 
     def take_up() -> None:
         """Another process has gone, or this one has another number: jobs that were theirs go on here."""
@@ -317,6 +323,19 @@ class IPeers(Interface):
     def live_in_all() -> int:
         """How many have, here and elsewhere."""
 
+    def tell_user(session_id: str, source: str, talks: bool) -> None:
+        """A session in memory here is that of one user more, or is so no more."""
+
+    def admit(session_id: str, source: str, most: int, share: int) -> Deferred[str] | None:
+        """Lets one more user in, counted over all processes; None where each process counts its own.
+
+        `most` are all users, `share` those from one source. If there are as many, one who rests is put away. Fires with
+        "" or what stands in the way, `FROM_THERE` or `IN_ALL`. Fails with `StoreError`.
+        """
+
+    def tell_used(used: Used) -> None:
+        """A caller with a limit has used so much here."""
+
     def rule(ruling: Ruling) -> Deferred[None]:
         """Has every process obey, this one too; fires once they do, or will for sure."""
 
@@ -338,8 +357,11 @@ class IPeers(Interface):
     def full_id(session_id: str) -> Deferred[str]:
         """The full id of a session that is in memory elsewhere, by its short one; the id itself if there is none."""
 
-    def stop_turn(session_id: str) -> Deferred[bool]:
-        """Ends the turn that runs elsewhere in a session that this process may have; whether there was one."""
+    def stop_turn(session_id: str, job: int) -> Deferred[bool]:
+        """Ends what goes on elsewhere in a session that this process may have; see `IPeer`.
+
+        Fires with whether there was such a turn. Without a job (0) it is the one that runs.
+        """
 
     def keep_turn(session_id: str, message: str) -> None:
         """A message waits here for a turn that runs elsewhere, which may be its own; see `IPeer`."""

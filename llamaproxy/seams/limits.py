@@ -37,6 +37,10 @@ DEFAULT_RATES = {
 }
 DEFAULT_DEPTHS = {"max_tool_iterations": 10, "max_at_llm_depth": 1, "max_agent_call_depth": 1}
 
+# Why there is no room for one more user: those from the same source are as many as may be, or all together.
+FROM_THERE: Final = "from there"
+IN_ALL: Final = "in all"
+
 # Two fields of a model's entry that commands rule as well: whether others may ask it, and how long a call may take.
 ALLOWED: Final = "llm_call_available"
 TIMEOUT: Final = "llm_call_timeout"
@@ -63,6 +67,15 @@ class Ruling(Struct, frozen=True):
     what: Subject
     value: bool | int | float | Rate
     key: str = ""
+
+
+class Used(Struct, frozen=True):
+    """What one source (an address, or the owner of a key) has used of models, so many seconds `ago`."""
+
+    source: str
+    messages: int = 0
+    tokens: int = 0
+    ago: float = 0.0
 
 
 class Keep(Struct, frozen=True, kw_only=True):

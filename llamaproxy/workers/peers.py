@@ -15,7 +15,7 @@ from ..config import Configuration
 from ..models.upstream.upstream import Server
 from ..seams.elsewhere import Errand, Finding, IElsewhere, Log
 from ..seams.interfaces import IPeer, IPeers
-from ..seams.limits import Ruling
+from ..seams.limits import Ruling, Used
 from ..seams.names import FIRST_SHORT_ID, NUMBER_BITS
 from ..seams.oversight import Reloaded
 from ..seams.types import SessionCard
@@ -162,6 +162,16 @@ class Peers:
         """See `IPeers`."""
         return self._tally.total()
 
+    def tell_user(self, session_id: str, source: str, talks: bool) -> None:
+        """See `IPeers`."""
+
+    def admit(self, session_id: str, source: str, most: int, share: int) -> Deferred[str] | None:
+        """See `IPeers`."""
+        return None
+
+    def tell_used(self, used: Used) -> None:
+        """See `IPeers`."""
+
     def rule(self, ruling: Ruling) -> Deferred[None]:
         """See `IPeers`."""
         return self._link.callRemote(Rule, ruling=ruling).addCallback(lambda _: None)
@@ -190,7 +200,7 @@ class Peers:
         """See `IPeers`."""
         return succeed(session_id)
 
-    def stop_turn(self, session_id: str) -> Deferred[bool]:
+    def stop_turn(self, session_id: str, job: int) -> Deferred[bool]:
         """See `IPeers`. Here each session belongs to one process."""
         return succeed(False)
 

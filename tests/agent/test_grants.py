@@ -3,6 +3,7 @@
 from typing import Any
 
 from llamaproxy.agent.sessions.ledger import DAY, HOUR, MOST_SOURCES, Ledger
+from llamaproxy.agent.sessions.peers import Alone
 from llamaproxy.seams.errors import Forbidden, OverLimit
 from llamaproxy.seams.grants import Grants
 from llamaproxy.seams.limits import Rate
@@ -167,7 +168,7 @@ class RateTests(TurnCase):
 class LedgerTests(TurnCase):
     def test_day_is_a_window_of_its_own(self) -> None:
         clock = self.house.clock
-        ledger = Ledger(clock.seconds)
+        ledger = Ledger(clock.seconds, Alone())
         who = granted(tokens_per_hour=10, tokens_per_day=15)
         ledger.charge(who, Usage(9, 0))
         clock.advance(HOUR + 60)
@@ -180,7 +181,7 @@ class LedgerTests(TurnCase):
         ledger.admit(who)
 
     def test_accounts_are_bounded(self) -> None:
-        ledger = Ledger(self.house.clock.seconds)
+        ledger = Ledger(self.house.clock.seconds, Alone())
         for number in range(MOST_SOURCES + 5):
             ledger.admit(granted(str(number), turns=Rate(1, 60)))
         ledger.admit(granted("0", turns=Rate(1, 60)))

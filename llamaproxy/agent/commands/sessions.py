@@ -49,10 +49,10 @@ async def whoami(call: Call) -> str:
 async def stop(call: Call) -> str:
     """Cancels the session's running turn, or the job of that number."""
     if call.argument.isdecimal():
-        return stop_job(call)
+        return await stop_job(call)
     running = call.session.running
     if running is None or running is call.turn:
-        if await call.peers.stop_turn(call.session.session_id):
+        if await call.peers.stop_turn(call.session.session_id, 0):
             return "Stopped."
         if parked_turn(call.session) is None:
             return "Nothing is running."

@@ -17,6 +17,7 @@ from ..calls.runner import ToolRunner, Workbench
 from ..calls.toolbox import Toolbox
 from ..prompts import ModelPrompts
 from ..sessions.branches import Branches
+from ..sessions.claims import Claims
 from ..sessions.eraser import Eraser
 from ..sessions.limits import Limits
 from ..sessions.runs import Runs
@@ -68,6 +69,7 @@ class Call(Struct, frozen=True, kw_only=True):
     conversation: Conversation
     sessions: Sessions
     eraser: Eraser
+    claims: Claims
     branches: Branches
     peers: IPeers
     runs: Runs

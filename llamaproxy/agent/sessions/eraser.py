@@ -37,7 +37,7 @@ class Eraser:
         session = self._sessions.get(session_id)
         full_id = await self._peers.full_id(session_id) if session is None else session.session_id
         if session is None or session.running is None:
-            await self._peers.stop_turn(full_id)
+            await self._peers.stop_turn(full_id, 0)
         if (session := self._sessions.get(full_id)) is not None:
             await self._delete(session, turn)
             existed = True

@@ -8,7 +8,7 @@ from twisted.internet.defer import Deferred, succeed
 from zope.interface import implementer
 
 from ...seams.interfaces import IPeer, IPeers
-from ...seams.limits import Ruling
+from ...seams.limits import Ruling, Used
 from ...seams.names import FIRST_SHORT_ID, NUMBER_BITS
 from ...seams.types import SessionCard
 
@@ -40,6 +40,16 @@ class Alone:
         """See `IPeers`."""
         return self._live
 
+    def tell_user(self, session_id: str, source: str, talks: bool) -> None:
+        """See `IPeers`."""
+
+    def admit(self, session_id: str, source: str, most: int, share: int) -> Deferred[str] | None:
+        """See `IPeers`."""
+        return None
+
+    def tell_used(self, used: Used) -> None:
+        """See `IPeers`."""
+
     def rule(self, ruling: Ruling) -> Deferred[None]:
         """See `IPeers`."""
         self._peer.obey(ruling)
@@ -65,7 +75,7 @@ class Alone:
         """See `IPeers`."""
         return succeed(session_id)
 
-    def stop_turn(self, session_id: str) -> Deferred[bool]:
+    def stop_turn(self, session_id: str, job: int) -> Deferred[bool]:
         """See `IPeers`."""
         return succeed(False)
 

@@ -207,6 +207,7 @@ class Sessions:
         if talks and not session.is_user:
             session.is_user = True
             self._count(session, 1)
+            self._peers.tell_user(session.session_id, session.source, True)
         session.last_active = self._seconds()
         return session
 
@@ -243,6 +244,8 @@ class Sessions:
             del self._live[session.session_id], self._by_short_id[str(session.short_id)]
             self._shelf.forget(session)
             self._count(session, -session.is_user)
+            if session.is_user:
+                self._peers.tell_user(session.session_id, session.source, False)
 
     def is_live(self, session: Session) -> bool:
         """Whether messages that come now belong to this session, and not to one that has taken its place."""

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 from uuid import uuid4
 
 from msgspec import Struct, convert, json
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
@@ -14,10 +14,10 @@ from zope.interface import implementer
 
 from ...seams.errors import StoreError
 from ...seams.interfaces import IPeer, IPeers
-from ...seams.limits import Ruling
+from ...seams.limits import Ruling, Used
 from ...seams.names import FIRST_SHORT_ID
 from ...seams.types import SessionCard
-from . import turns
+from . import budgets, turns, users
 from .database import Database, Reader
 from .store import PostgresSessionStore
 from .threads import Phase
@@ -56,6 +56,7 @@ class Nodes:
         self._live = 0
         self._others: dict[int, int] = {}
         self.names: Sequence[str] = ()
+        self._users = users.Users()
         self._questions: dict[str, _Question] = {}
         # The first number of this process, which its short ids keep.
         self._number = 0
@@ -88,6 +89,31 @@ class Nodes:
     def live_in_all(self) -> int:
         """See `IPeers`. Of other nodes, how many had when they were counted last."""
         return self._live + sum(self._others.values())
+
+    def tell_user(self, session_id: str, source: str, talks: bool) -> None:
+        """See `IPeers`."""
+        self._users.tell(session_id, source, talks)
+
+    def admit(self, session_id: str, source: str, most: int, share: int) -> Deferred[str] | None:
+        """See `IPeers`."""
+        node = self._store.node
+        if node is None:
+            return fail(self._store.threads.away())
+
+        def admitted(in_the_way: str) -> str:
+            if not in_the_way:
+                self._users.admitted(session_id)
+            return in_the_way
+
+        asked = self._store.threads.write(
+            lambda database: users.admit(database, node, session_id, source, most, share), Phase.BEFORE
+        )
+        return asked.addCallback(admitted)
+
+    def tell_used(self, used: Used) -> None:
+        """See `IPeers`."""
+        node = self.number
+        self._store.threads.ask_quietly(used.source, lambda database: budgets.ask_use(database, node, used))
 
     def rule(self, ruling: Ruling) -> Deferred[None]:
         """See `IPeers`. It is written down for nodes to come."""
@@ -137,7 +163,7 @@ class Nodes:
         asked = self._ask("cards", "").addCallback(_cards)
         return asked.addCallback(_id_of, int(session_id), session_id)
 
-    def stop_turn(self, session_id: str) -> Deferred[bool]:
+    def stop_turn(self, session_id: str, job: int) -> Deferred[bool]:
         """See `IPeers`."""
 
         def holder(reader: Reader) -> bool:
@@ -145,7 +171,8 @@ class Nodes:
             return rows.fetchone() is not None
 
         def found(is_held: bool) -> Deferred[bool]:
-            return self._ask("stop", session_id).addCallback(_any) if is_held else succeed(False)
+            # A job that waits may do so without a place in the line, behind another one of its node.
+            return self._ask("stop", session_id, job).addCallback(_any) if is_held else succeed(False)
 
         return self._store.threads.read(holder).addCallback(found)
 
@@ -170,10 +197,12 @@ class Nodes:
             # What was begun under its former number goes on under this one.
             self._peer.take_up()
         self._number = self._number or node
+        self._users.begin_anew()
         if not self._census.running:
             self._census.start(CENSUS, now=True)
         # What was told while this node did not listen.
         self._store.threads.read(_rulings).addCallbacks(self._obey_all, self._not_done)
+        self._store.threads.read(budgets.all_used).addCallbacks(self._peer.count_anew, self._not_done)
 
     async def start(self) -> None:
         """Counts the others for the first time."""
@@ -191,13 +220,18 @@ class Nodes:
             case {"keep": str(session_id), "message": str(message), "by": int(by)} if by != self._store.node:
                 self._peer.keep_turn(session_id, message)
             case {"forget": str(session_id)}:
+                self._users.forgotten(session_id)
                 self._peer.forget(session_id)
+            case {"used": str(source), "messages": int(messages), "tokens": int(tokens), "by": int(by)} if (
+                by != self._store.node
+            ):
+                self._peer.count(Used(source, messages, tokens))
             case {"ask": "cards", "question": str(question), "by": int(by)} if by != self._store.node:
                 self._answer(question, [*self._peer.cards()])
             case {"ask": "stop", "about": str(about), "question": str(question), "by": int(by)} if (
                 by != self._store.node
             ):
-                self._answer(question, self._peer.stop_turn(about))
+                self._answer(question, self._peer.stop_turn(about, int(what.get("job", 0))))
             case {"answered": str(question), "by": int(by)}:
                 self._was_answered(question, by)
 
@@ -211,7 +245,7 @@ class Nodes:
 
     # -- questions
 
-    def _ask(self, what: str, about: str) -> Deferred[list[Any]]:
+    def _ask(self, what: str, about: str, job: int = 0) -> Deferred[list[Any]]:
         """Asks all other nodes that live; fires with what those say that answer in time."""
         node = self._store.node
         if not self._others or node is None or len(about) > LONGEST_ID:
@@ -220,7 +254,7 @@ class Nodes:
         done: Deferred[None] = Deferred()
         overdue = self._clock.callLater(TIME_TO_ANSWER, self._end_question, name)
         self._questions[name] = _Question(set(self._others), done, overdue)
-        asked = self._store.tell({"ask": what, "about": about, "question": name, "by": node})
+        asked = self._store.tell({"ask": what, "about": about, "job": job, "question": name, "by": node})
         asked.addErrback(lambda failure: self._end_question(name, failure))
         return done.addCallback(
             lambda _: self._store.threads.write(lambda db: _collect(db, name), Phase.AFTER)
@@ -260,15 +294,16 @@ class Nodes:
     # -- the census
 
     def _count(self) -> Deferred[None]:
-        node, users = self._store.node, self._live
+        node, live = self._store.node, self._live
         if node is None:
             return succeed(None)
+        news = self._users.news()
 
         def count(database: Database) -> list[tuple[int, int, str]]:
             connection = database.connection
-            connection.execute(
-                "UPDATE nodes SET users = ? WHERE node = ? AND users <> ?", (users, node, users)
-            )
+            connection.execute("UPDATE nodes SET users = ? WHERE node = ? AND users <> ?", (live, node, live))
+            users.write(database, node, news)
+            budgets.forget_old(database)
             living = turns.living(connection)
             self._store.line.bury_dead(database, {number for number, *_ in living})
             connection.execute("DELETE FROM answers WHERE at < now() - interval '1 minute'")
@@ -279,7 +314,7 @@ class Nodes:
 
     def _counted(self, living: Sequence[tuple[int, int, str]]) -> None:
         before, others = self._others, [each for each in living if each[0] != self._store.node]
-        self._others = {node: users for node, users, _ in others}
+        self._others = {node: live for node, live, _ in others}
         self.names = tuple(name for *_, name in others)
         if before.keys() - self._others.keys():
             self._peer.take_up()

@@ -5,12 +5,15 @@ Conversations lie in them as in SQLite's file (`store.schema`). Whatever is writ
 
 Who has the turn of a session is in `turns`, and who waits for it in `waiting`. What a node has to remember of a session
 only for a while (how often its tools were called) goes with the turn, as its `memo`. `answers` are to what one node
-asks the others. All these are unlogged: to take a turn costs no write to disk, and after a crash of the database, which
-no node survives without a new connection, nobody has one.
+asks the others, and `users` who talks at each. All these are unlogged: to take a turn costs no write to disk, and after
+a crash of the database, which no node survives without a new connection, nobody has one. `used` is what callers with a
+limit have used, and outlives that.
 """
 
 # What several nodes must not do at the same time: migrate.
 MIGRATION_LOCK = 0x6C6C616D61
+# And let users in.
+USERS_LOCK = 0x6C6C616D62
 # With the number of a node, the lock that says that it lives.
 NODE_LOCK = 0x6C6D
 
@@ -86,5 +89,25 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         """,
         "CREATE TABLE rulings (subject text NOT NULL, key text NOT NULL, ruling text NOT NULL, "
         "PRIMARY KEY (subject, key))",
+    ),
+    (
+        """
+        CREATE UNLOGGED TABLE users (
+            session_id text NOT NULL,
+            node integer NOT NULL,
+            source text NOT NULL,
+            at double precision NOT NULL DEFAULT extract(epoch FROM clock_timestamp()),
+            PRIMARY KEY (session_id, node)
+        )
+        """,
+        """
+        CREATE TABLE used (
+            source text NOT NULL,
+            second bigint NOT NULL,
+            messages bigint NOT NULL,
+            tokens bigint NOT NULL,
+            PRIMARY KEY (source, second)
+        )
+        """,
     ),
 )

@@ -152,7 +152,7 @@ def bury(connection: Connection, node: int) -> bool:
             """,
             (node, node, CHANNEL),
         )
-        for table in ("nodes", "answers"):
+        for table in ("nodes", "answers", "users"):
             connection.execute(f"DELETE FROM {table} WHERE node = ?", (node,))
     return True
 

@@ -191,6 +191,15 @@ class BackgroundTests(JobCase):
         self.model.answer("1")
         self.assertEqual(self.model.prompt()[-1], ("user", "two"))
 
+    def test_one_that_is_stopped_while_it_waits_is_forgotten(self) -> None:
+        self.listen("!bg one")
+        self.listen("!bg two")
+        self.assertIn("stopped", self.listen("!stop 2").text)
+        self.model.answer("1")
+        self.assertNotIn("two", self.listen("!jobs").text)
+        self.restart()
+        self.assertEqual(len(self.house.calls), 1)
+
     def test_it_needs_a_message(self) -> None:
         self.assertIn("Usage: !bg", self.listen("!bg").text)
 
