@@ -44,7 +44,7 @@ class Prompt(Struct, frozen=True, dict=True):
     """An assembled prompt; `stamps` tells whether one of its files has changed since."""
 
     sections: tuple[Section, ...]
-    stamps: tuple[tuple[Path, tuple[int, int] | None], ...]
+    stamps: tuple[tuple[str, tuple[int, int] | None], ...]
 
     @cached_property
     def text(self) -> str:
@@ -79,15 +79,20 @@ class PromptFiles:
     def prompt(self, folder: str | None = None) -> Deferred[Prompt]:
         """The prompt of `folder` (relative to the home), or of the home itself. Never fails for a missing file."""
         folder = folder or ""
-        known = self._prompts.get(folder)
-        # Looking at the stamps takes microseconds, as a line of the log does; the way to a thread takes a hundred.
-        if known is not None and folder not in self._looking and known.is_current:
+        if (known := self.known(folder)) is not None:
             return succeed(known)
         prompt: Deferred[Prompt] = Deferred()
         self._waiting.setdefault(folder, []).append(prompt)
         if folder not in self._looking:
             self._look(folder)
         return prompt
+
+    def known(self, folder: str | None = None) -> Prompt | None:
+        """The same, if it was read before and its files are as they were."""
+        folder = folder or ""
+        known = self._prompts.get(folder)
+        # Looking at the stamps takes microseconds, as a line of the log does; the way to a thread takes a hundred.
+        return known if known is not None and folder not in self._looking and known.is_current else None
 
     def _look(self, folder: str) -> None:
         """Goes through the files once for all who wait; those who come meanwhile want a look of their own."""
@@ -152,7 +157,9 @@ class ModelPrompts:
 
     async def message(self, key: str) -> Message:
         """Its system message."""
-        return Message(role="system", content=(await self.prompt(key)).text)
+        folder = self._folders.get(key)
+        prompt = self._files.known(folder) or await self._files.prompt(folder)
+        return Message(role="system", content=prompt.text)
 
     def rewrite(self, key: str, section: str, text: str) -> Deferred[None]:
         """Replaces a section of it; see `PromptFiles.rewrite`."""
@@ -165,11 +172,11 @@ class ModelPrompts:
 
 def assemble(folder: Path) -> Prompt:
     """Reads the prompt of a folder. A repeated or circular section becomes a note in its place."""
-    stamps: dict[Path, tuple[int, int] | None] = {}
+    stamps: dict[str, tuple[int, int] | None] = {}
     sections: list[Section] = []
 
     def add(suffix: str, depth: int, name: str, description: str, above: frozenset[str]) -> None:
-        path = folder / (ROOT + suffix)
+        path = str(folder / (ROOT + suffix))
         if path in stamps:
             problem = "includes itself" if name in above else "is named twice"
             sections.append(Section(depth, name, description, f"[section '{name}' {problem}]"))
@@ -200,14 +207,14 @@ def _is_name(name: str) -> bool:
     return bool(name) and "/" not in name and "\0" not in name
 
 
-def _read(path: Path, default: str) -> str:
+def _read(path: Path | str, default: str) -> str:
     try:
-        return path.read_text(encoding="utf-8-sig", errors="replace")
+        return Path(path).read_text(encoding="utf-8-sig", errors="replace")
     except OSError:
         return default
 
 
-def _stamp(path: Path) -> tuple[int, int] | None:
+def _stamp(path: str) -> tuple[int, int] | None:
     try:
         status = os.stat(path)
     except OSError:

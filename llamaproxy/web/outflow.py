@@ -4,10 +4,13 @@ Twisted writes a head line by line and a chunk in four pieces, and asks the reac
 """
 
 from collections.abc import Callable, Iterable
+from functools import lru_cache
+from time import time
 from typing import Any, cast
 
 from twisted.internet.interfaces import ITransport
-from twisted.web.http import HTTPChannel
+from twisted.web import server
+from twisted.web.http import HTTPChannel, datetimeToString
 from twisted.web.http_headers import Headers
 from twisted.web.server import Request
 
@@ -17,6 +20,7 @@ from ..sockets.sending import Sender, together
 OWN_BUFFER = 8 * 1024
 
 NO_HEADERS = Headers()
+_SERVER = b"Server: " + server.version
 
 
 class AnswerSender(Sender):
@@ -116,7 +120,7 @@ class EagerChannel(HTTPChannel):
 
     def writeHeaders(self, version: bytes, code: bytes, reason: bytes, headers: Headers) -> None:
         """Prepares the head."""
-        lines = [b"%b %b %b" % (version, code, reason)]
+        lines = [b"%b %b %b" % (version, code, reason), _SERVER, _date(int(time()))]
         lines += [
             b"%b: %b" % (name, value) for name, values in headers.getAllRawHeaders() for value in values
         ]
@@ -142,3 +146,8 @@ class EagerChannel(HTTPChannel):
         """Closes the connection behind what was written."""
         self.sender.flush()
         super().loseConnection()
+
+
+@lru_cache(maxsize=1)
+def _date(second: int) -> bytes:
+    return b"Date: " + datetimeToString(second)

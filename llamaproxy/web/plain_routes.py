@@ -56,7 +56,7 @@ class PlainRoutes(Resource):
             return answer
         answering = Deferred.fromCoroutine(self._answer(intake, answer))
         if not answering.called:
-            intake.notifyFinish().addErrback(_give_up, answering)
+            intake.answering = answering
         answering.addErrback(self._note)
         return NOT_DONE_YET
 
@@ -71,8 +71,3 @@ class PlainRoutes(Resource):
         if request.channel is not None:
             request.write(body)
             request.finish()
-
-
-def _give_up(_: Failure, answering: Deferred[None]) -> None:
-    """The client has left."""
-    answering.cancel()

@@ -9,9 +9,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IHalfCloseableProtocol, IReactorTime, ITCPTransport
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
-from twisted.web.http import datetimeToString
 from twisted.web.resource import IResource
-from twisted.web.server import Request, Site, version
+from twisted.web.server import Request, Site
 from zope.interface import implementer
 
 from ..dialects.detect import is_utf8, normalise, target_host, target_path
@@ -51,7 +50,7 @@ def is_page(path: str) -> bool:
 class Intake(PlacedRequest):
     """One request on its way in. A body over the limit, or from somebody who may not come in, is not stored."""
 
-    __slots__ = ("_inflater", "_received", "_stored", "refusal")
+    __slots__ = ("_inflater", "_received", "_stored", "answering", "refusal")
 
     # None once the client has left.
     channel: "FrontChannel"
@@ -60,6 +59,8 @@ class Intake(PlacedRequest):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.refusal: AgentError | None = None
+        # What waits for its answer, and is cancelled when the client leaves.
+        self.answering: Deferred[None] | None = None
         self._inflater: Inflater | None = None
         self._received = self._stored = 0
 
@@ -105,6 +106,12 @@ class Intake(PlacedRequest):
             raise self._too_large()
         self._inflater = inflater(b", ".join(self.requestHeaders.getRawHeaders(b"content-encoding", ())))
 
+    def connectionLost(self, reason: Failure) -> None:
+        """The client has left."""
+        super().connectionLost(reason)
+        if self.answering is not None:
+            self.answering.cancel()
+
     def handleContentChunk(self, data: bytes) -> None:
         """Keeps the body up to the limit, and hangs up on who sends far more."""
         self._received += len(data)
@@ -149,8 +156,6 @@ class Intake(PlacedRequest):
     def _route(self) -> None:
         """Does what Twisted's `process` does, without a search for the resource: there is one for all paths."""
         self.site = self.channel.site
-        self.setHeader(b"server", version)
-        self.setHeader(b"date", datetimeToString())
         steps = self.path[1:].split(b"/")
         self.prepath, self.postpath = [], [*map(unquote, steps)] if b"%" in self.path else steps
         try:
