@@ -33,6 +33,8 @@ T = TypeVar("T")
 
 
 HELD = sqlite3.OperationalError("database is locked")
+# Sessions of a crowd that are read together. Each begins a turn then and there, and running streams wait for that.
+LOADS = 16
 # Seconds at the end for what still waits in memory.
 LAST_PATIENCE = 10.0
 
@@ -55,7 +57,8 @@ class SqliteSessionStore:
     ) -> None:
         self._path, self._now, self._power = Path(path), now, power
         self._reactor = reactor
-        self._reads, self._writes = OneThread(reactor, "session reads"), OneThread(reactor, "session writes")
+        self._reads = OneThread(reactor, "session reads", most=LOADS)
+        self._writes = OneThread(reactor, "session writes")
         self._writer = Writer(self._writes, reactor, lambda: self._advice(HELD), self._together)
         # Each belongs to its thread.
         self._reader: Reader | None = None

@@ -17,22 +17,24 @@ T = TypeVar("T")
 # Pieces of work, and who waits for each.
 Batch = list[tuple[Callable[[], Any], Deferred[Any]]]
 
-# Pieces of work that go over together; the first one waits for the last one's end.
+# Pieces of work that go over together at most; the first one waits for the last one's end.
 BATCH = 64
 
 
 class OneThread:
-    """Runs calls in their order, off the reactor's thread; `work_off` those that go over together."""
+    """Runs calls in their order, off the reactor's thread; `work_off` those that go over together, `most` at a time."""
 
     def __init__(
         self,
         reactor: IReactorFromThreads,
         name: str,
         work_off: Callable[[list[Callable[[], Any]]], list[Any]] | None = None,
+        most: int = BATCH,
     ) -> None:
         self._reactor = reactor
         self._name = name
         self._work_off = work_off or each_by_itself
+        self._most = most
         self._thread: Thread | None = None
         # What goes over; None ends the thread.
         self._inbox: SimpleQueue[Batch | None] = SimpleQueue()
@@ -66,7 +68,7 @@ class OneThread:
         return done
 
     def _send(self) -> None:
-        batch, self._queue = self._queue[:BATCH], self._queue[BATCH:]
+        batch, self._queue = self._queue[: self._most], self._queue[self._most :]
         self._busy = True
         self._inbox.put(batch)
 

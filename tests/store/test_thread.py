@@ -1,10 +1,12 @@
+from collections.abc import Callable
 from threading import get_ident
+from typing import Any
 
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import TestCase
 
-from llamaproxy.store.thread import OneThread
+from llamaproxy.store.thread import OneThread, each_by_itself
 
 
 class OneThreadTests(TestCase):
@@ -26,6 +28,30 @@ class OneThreadTests(TestCase):
         threads = {await each for each in waiting}
         self.assertEqual(done, list(range(200)))
         self.assertEqual(len(threads - {get_ident()}), 1)
+
+    async def test_no_more_goes_over_together_than_may_hold_up_the_reactor(self) -> None:
+        sizes: list[int] = []
+
+        def work_off(batch: list[Callable[[], Any]]) -> list[Any]:
+            sizes.append(len(batch))
+            return each_by_itself(batch)
+
+        thread = OneThread(reactor, "test", work_off, most=16)  # type: ignore[arg-type]
+        thread.start()
+        self.addCleanup(thread.stop)
+        answers: list[Deferred[int]] = [thread.run(lambda n=n: n) for n in range(50)]  # type: ignore[misc]
+        self.assertEqual([await each for each in answers], list(range(50)))
+        self.assertEqual(sizes, [1, 16, 16, 16, 1])
+
+    async def test_work_that_cannot_be_done_at_all_is_told_to_all_who_wait(self) -> None:
+        def work_off(batch: list[Callable[[], Any]]) -> list[Any]:
+            raise OSError("the thread is in trouble")
+
+        thread = OneThread(reactor, "test", work_off)  # type: ignore[arg-type]
+        thread.start()
+        self.addCleanup(thread.stop)
+        for each in [thread.run(lambda: 1) for _ in range(3)]:
+            await self.assertFailure(each, OSError)
 
     async def test_work_that_fails_fails_alone(self) -> None:
         first, broken, last = (self.thread.run(lambda n=n: 6 // n) for n in (1, 0, 2))  # type: ignore[misc]
