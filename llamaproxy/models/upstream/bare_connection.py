@@ -10,6 +10,7 @@ What keeps it fast, and must stay true:
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 
 from msgspec import Struct
 from twisted.internet.defer import Deferred
@@ -41,6 +42,19 @@ _STATUS = re.compile(rb"HTTP/1\.([01]) +(\d{3})(?=[ \r\n])")
 _BLANK_LINE = re.compile(rb"\r?\n\r?\n")
 # RFC 9112, section 7.1: what stands between the data of two chunks. An extension is ignored.
 _SIZE = re.compile(rb"\r\n([0-9a-fA-F]{1,15})[ \t]*(?:;[^\r\n]*)?\r\n")
+
+
+_DONE = Failure(ResponseDone())
+
+
+class Head(Struct, frozen=True):
+    """What the head of an answer says. `codings` and `lengths` are those of its body."""
+
+    code: int
+    headers: Headers
+    persists: bool
+    codings: tuple[str, ...]
+    lengths: tuple[str, ...]
 
 
 class Answer(Struct, frozen=True):
@@ -190,7 +204,7 @@ class Connection(Protocol):
             # Those of a crowd that has gone are let go; nobody else would come by them.
             while self._idle[0].rested_since + MAX_REST < self.rested_since:
                 self._idle.pop(0).stopProducing()
-        self._end(Failure(ResponseDone()))
+        self._end(_DONE)
 
     def _malformed(self, why: str) -> None:
         self._broken(Trouble(f"its answer cannot be read: {why}"))
@@ -237,10 +251,10 @@ class Connection(Protocol):
             if status is None:
                 self._malformed(_no_status(data))
                 return
-            head, data = data[: end.start()], data[end.end() :]
-            if int(status[2]) >= 200:
+            head, data = data[: end.start() + 1], data[end.end() :]
+            if status[2] >= b"200":
                 self._kept = data
-                self._begin(int(status[2]), status[1] == b"1", _headers(head))
+                self._begin(_read_head(head))
                 return
             self._informational += 1
             if self._informational > MAX_INFORMATIONAL:
@@ -250,16 +264,16 @@ class Connection(Protocol):
         if len(data) > MAX_HEAD:
             self._malformed("its head has no end")
 
-    def _begin(self, code: int, can_persist: bool, headers: Headers) -> None:
+    def _begin(self, head: Head) -> None:
         """Hands the answer out, now that its head is there."""
         self._choose_reading()
-        self._persistent = can_persist and "close" not in _values(headers, "connection")
-        if problem := self._choose_parser(code, headers):
+        self._persistent = head.persists
+        if problem := self._choose_parser(head):
             self._malformed(problem)
             return
         answer, self._answer = self._answer, None
         assert answer is not None
-        answer.callback(Answer(code, headers, self.read_with))
+        answer.callback(Answer(head.code, head.headers, self.read_with))
         # Whoever took the answer may have read it to its end by now, and asked the next thing here.
         if self._reader is None and self._answer is None and self._awaits_body():
             self.pauseProducing()
@@ -267,23 +281,20 @@ class Connection(Protocol):
     def _awaits_body(self) -> bool:
         return self.dataReceived != self._unasked
 
-    def _choose_parser(self, code: int, headers: Headers) -> str:
+    def _choose_parser(self, head: Head) -> str:
         """Selects the body's parser; what is wrong with the head, if anything is."""
-        codings, lengths = _values(headers, "transfer-encoding"), set(_values(headers, "content-length"))
-        if code in (204, 304):
-            codings, lengths = [], {"0"}
+        codings, lengths = head.codings, head.lengths
         if codings:
             # The first chunk's size has no line break before it, as all the others have.
             self._kept = b"\r\n" + self._kept
             self._go_on_with(self._chunks)
-            return "" if codings == ["chunked"] else "its body is encoded in a way that nobody asked for"
+            return "" if codings == ("chunked",) else "its body is encoded in a way that nobody asked for"
         if not lengths:
             self._go_on_with(self._until_close)
             return ""
-        length = lengths.pop()
-        if lengths or not length.isdecimal():
+        if len(lengths) > 1 or not lengths[0].isdecimal():
             return "its length is not one number"
-        self._left = int(length)
+        self._left = int(lengths[0])
         self._go_on_with(self._counted)
         return ""
 
@@ -359,6 +370,23 @@ def _no_status(data: bytes) -> str:
 def _is_no_size(data: bytes) -> bool:
     """Whether this, which is not a chunk's size line, cannot become one either."""
     return not b"\r\n".startswith(data[:2]) or b"\r\n" in data[2:]
+
+
+# Of those that a crowd is answered with at the same time, most are the same.
+@lru_cache(maxsize=16)
+def _read_head(head: bytes) -> Head:
+    """Takes one apart that begins with a status."""
+    status, headers = _STATUS.match(head), _headers(head)
+    assert status is not None
+    code = int(status[2])
+    has_body = code not in (204, 304)
+    return Head(
+        code=code,
+        headers=headers,
+        persists=status[1] == b"1" and "close" not in _values(headers, "connection"),
+        codings=tuple(_values(headers, "transfer-encoding")) if has_body else (),
+        lengths=tuple(set(_values(headers, "content-length"))) if has_body else ("0",),
+    )
 
 
 def _headers(head: bytes) -> Headers:

@@ -25,6 +25,8 @@ from .refusals import UNREADABLE
 from .sse import TooLongError
 from .troubles import in_words
 
+# Seconds after which a call's limits are looked at, at the latest.
+LOOK = 30.0
 # Seconds that a server gets to end a response whose last frame has come.
 LINGER = 1.0
 
@@ -117,7 +119,8 @@ class Watch:
         return self._clock.seconds() - self._held
 
     def _arm(self) -> None:
-        left = max(0.0, min(self._end, self._heard + self._patience) - self._now())
+        # No later, so that it need not be set anew for what is expected next, which is to come sooner.
+        left = max(0.0, min(self._end - self._now(), self._heard + self._patience - self._now(), LOOK))
         if self._timer is not None:
             if self._timer.getTime() <= self._clock.seconds() + left:
                 return  # it looks, and is armed again
