@@ -12,24 +12,20 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from jsonschema import Draft4Validator, Draft7Validator, Draft202012Validator, FormatChecker
+from jsonschema import Draft4Validator, Draft7Validator, Draft202012Validator
 from jsonschema.exceptions import SchemaError, ValidationError, best_match
-from jsonschema.protocols import Validator
-from jsonschema.validators import extend, validator_for
-from referencing import Registry
-from referencing.exceptions import Unresolvable
+from jsonschema.validators import validator_for
 
 from ...seams.arguments import read_json
 from .arguments import BadArguments, BrokenSchema
+from .judging import Judge, TooMuch
 
-# No reference in a schema is ever fetched from the network.
-_OFFLINE: Registry[Any] = Registry()
-# A pattern need not be one of Python's.
-_NO_FORMATS = FormatChecker(())
 # Tried in this order where a schema does not say what it is written in.
 _DIALECTS = (Draft202012Validator, Draft7Validator, Draft4Validator)
 # What mending turned up is mended again: JSON in a text may hold a number in a text. No deeper than this.
 _ROUNDS = 4
+# Characters of a complaint, which repeats what it is about.
+_LONGEST_COMPLAINT = 500
 # Whole numbers are those that every other program can hold.
 _SMALLEST, _LARGEST = -(2**63), 2**63 - 1
 _NUMBER = re.compile(r"[+-]?(?:\d{1,40})(?:\.\d{1,40})?(?:[eE][+-]?\d{1,3})?")
@@ -44,25 +40,30 @@ class Terms:
         if not isinstance(schema, dict):
             raise BrokenSchema("it is no object")
         try:
-            self._validator = _validator(schema)
+            self._judge = _judge(schema)
         except SchemaError as error:
-            raise BrokenSchema(error.message) from None
-        except RecursionError as error:
-            raise BrokenSchema(str(error)) from None
+            raise BrokenSchema(_cut(error.message)) from None
+        except TooMuch:
+            raise BrokenSchema("it is too large") from None
+        except Exception as error:  # whatever a stranger's schema brings the libraries to
+            raise BrokenSchema(_cut(str(error))) from None
 
     def fitted(self, arguments: dict[str, Any]) -> dict[str, Any]:
         """The arguments as the schema wants them; they are changed in place. Raises `BadArguments`."""
         try:
+            self._judge.begin(arguments)
             for _ in range(_ROUNDS):
-                errors = list(self._validator.iter_errors(arguments))
+                errors = list(self._judge.errors(arguments))
                 if not _mend_all(arguments, errors):
                     break
-            problem = best_match(self._validator.iter_errors(arguments))
-        except (Unresolvable, RecursionError) as error:
-            raise BadArguments(f"the tool's schema cannot be followed ({error})") from None
+            problem = best_match(self._judge.errors(arguments))
+        except TooMuch:
+            raise BadArguments("they are too large to be judged by the tool's schema") from None
+        except Exception as error:  # a reference to nothing, a depth or a number that the library cannot bear
+            raise BadArguments(_cut(f"the tool's schema cannot be followed ({error})")) from None
         if problem:
             where = problem.json_path.removeprefix("$").lstrip(".")
-            raise BadArguments(f"{where}: {problem.message}" if where else problem.message)
+            raise BadArguments(_cut(f"{where}: {problem.message}" if where else problem.message))
         for where, number in _numbers(arguments):
             if not _SMALLEST <= number <= _LARGEST:
                 raise BadArguments(f"{where}: whole numbers go from {_SMALLEST} to {_LARGEST}")
@@ -72,7 +73,7 @@ class Terms:
 # -- schemas
 
 
-def _validator(schema: dict[str, Any]) -> Validator:
+def _judge(schema: dict[str, Any]) -> Judge:
     named = schema.get("$schema")
     if isinstance(named, str):
         # Their names begin with http: whatever people write.
@@ -83,33 +84,14 @@ def _validator(schema: dict[str, Any]) -> Validator:
     problems = []
     for dialect in dialects:
         try:
-            dialect.check_schema(schema, format_checker=_NO_FORMATS)
+            return Judge(dialect, schema)
         except SchemaError as error:
             problems.append(error)
-        else:
-            return _strict(dialect)(schema, registry=_OFFLINE)
     raise problems[0]
 
 
-def _strict(dialect: Any) -> Any:
-    """The dialect with 0.0 as no integer, so that it is made one; a pattern that Python cannot read is not checked."""
-    integer = dialect.TYPE_CHECKER.redefine("integer", lambda _, value: type(value) is int)
-    keywords = {
-        name: _forgiving(dialect.VALIDATORS[name])
-        for name in ("pattern", "patternProperties")
-        if name in dialect.VALIDATORS
-    }
-    return extend(dialect, keywords, type_checker=integer)
-
-
-def _forgiving(check: Any) -> Any:
-    def forgiving(*given: Any) -> Iterator[ValidationError]:
-        try:
-            yield from check(*given) or ()
-        except re.error:
-            return
-
-    return forgiving
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST_COMPLAINT else f"{text[:_LONGEST_COMPLAINT]}..."
 
 
 # -- mending

@@ -8,6 +8,7 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 import anyio
@@ -36,7 +37,8 @@ HEALTHY_SECONDS = 30.0
 SETTLE_SECONDS = 0.5
 # How long a server may take to end by itself.
 FAREWELL_SECONDS = 5.0
-MOST_TOOLS = 200
+# Of all of a server's tools: how many, the bytes of their definitions, and the pages on which it lists them.
+MOST_TOOLS, MOST_BYTES, MOST_PAGES = 200, 1024 * 1024, 100
 # Of what a call says while it runs: lines, and characters of one.
 MOST_PROGRESS, LONGEST_PROGRESS = 100, 300
 # What a server's refusal means for people.
@@ -336,10 +338,11 @@ class _Progress:
 async def _tools(client: Client) -> list[Tool]:
     tools: list[Tool] = []
     cursor: str | None = None
-    while len(tools) < MOST_TOOLS:
+    for _ in range(MOST_PAGES):
         page = await client.list_tools(cursor=cursor, cache_mode="refresh")
         tools += page.tools
         cursor = page.next_cursor
-        if not cursor:
+        if not cursor or len(tools) >= MOST_TOOLS:
             break
-    return tools[:MOST_TOOLS]
+    sizes = accumulate(len(tool.model_dump_json()) for tool in tools)
+    return [tool for tool, size in zip(tools[:MOST_TOOLS], sizes, strict=False) if size <= MOST_BYTES]

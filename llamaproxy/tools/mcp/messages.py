@@ -4,9 +4,14 @@ from typing import Any
 
 from mcp.shared.message import SessionMessage
 from mcp_types import ContentBlock, JSONRPCResponse, Tool
+from msgspec import json
 from pydantic import TypeAdapter, ValidationError
 
 from .stderr import Say
+
+# Bytes of a tool's definition, which every model is told with every question, and characters of a name in the log.
+LARGEST_TOOL = 64 * 1024
+_LONGEST_NAME = 100
 
 _tool: TypeAdapter[Any] = TypeAdapter(Tool)
 _block: TypeAdapter[Any] = TypeAdapter(ContentBlock)
@@ -29,11 +34,14 @@ def without_bad_entries(message: Any, said: Say) -> Any:
 def _is_tool(entry: Any, said: Say) -> bool:
     try:
         _tool.validate_python(entry, by_name=False)
+        size = len(json.encode(entry))
+        problem = "" if size <= LARGEST_TOOL else f"{size} bytes of definition are too many"
     except ValidationError as error:
-        name = entry.get("name") if isinstance(entry, dict) else None
-        said(f"(its tool {name!r} is left out: {_problem(error)})")
-        return False
-    return True
+        problem = _problem(error)
+    if problem:
+        name = str(entry.get("name"))[:_LONGEST_NAME] if isinstance(entry, dict) else None
+        said(f"(its tool {name!r} is left out: {problem})")
+    return not problem
 
 
 def _block_of(part: Any) -> Any:
@@ -42,7 +50,7 @@ def _block_of(part: Any) -> Any:
     except ValidationError:
         if isinstance(part, dict) and isinstance(part.get("text"), str):
             return {"type": "text", "text": part["text"]}
-        kind = part.get("type") if isinstance(part, dict) else type(part).__name__
+        kind = str(part.get("type"))[:_LONGEST_NAME] if isinstance(part, dict) else type(part).__name__
         return {"type": "text", "text": f"[a part of the kind {kind!r}, which cannot be read]"}
     return part
 

@@ -90,18 +90,24 @@ current: ContextVar[Running | None] = ContextVar("current", default=None)
 
 
 def _in_words(question: ElicitRequestParams) -> str:
-    # On one line, and with nothing in it that could pass for more than its words.
-    plain = "".join(sign if sign.isprintable() else " " for sign in question.message[: 2 * _LONGEST_QUESTION])
-    text = " ".join(plain.split())[:_LONGEST_QUESTION]
+    text = _plain(question.message)
     if not isinstance(question, ElicitRequestFormParams):
-        return f"{text} [{question.url}]; say yes once you have been there"
-    fields = ", ".join(f"{name} ({_kind(field)})" for name, field in _fields(question).items())
+        return f"{text} [{_plain(question.url)}]; say yes once you have been there"
+    fields = _plain(", ".join(f"{name} ({_kind(field)})" for name, field in _fields(question).items()))
     return f"{text}; answer behind the code: {fields}" if fields else text
+
+
+def _plain(text: str) -> str:
+    """On one line, bounded, and with nothing in it that could pass for more than its words."""
+    plain = "".join(sign if sign.isprintable() else " " for sign in text[: 2 * _LONGEST_QUESTION])
+    return " ".join(plain.split())[:_LONGEST_QUESTION]
 
 
 def _fields(question: ElicitRequestFormParams) -> dict[str, dict[str, Any]]:
     properties = question.requested_schema.get("properties")
-    return properties if isinstance(properties, dict) else {}
+    if not isinstance(properties, dict):
+        return {}
+    return {name: field for name, field in properties.items() if isinstance(field, dict)}
 
 
 def _kind(field: dict[str, Any]) -> str:
@@ -113,7 +119,8 @@ def _as_result(question: ElicitRequestParams, answer: str) -> ElicitResult:
     if not isinstance(question, ElicitRequestFormParams):
         return ElicitResult(action="accept")
     fields = _fields(question)
-    required = question.requested_schema.get("required") or []
+    required = question.requested_schema.get("required")
+    required = required if isinstance(required, list) else []
     content: dict[str, Any] = {name: field["default"] for name, field in fields.items() if "default" in field}
     try:
         if answer.startswith("{"):

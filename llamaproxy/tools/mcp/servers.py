@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+# Characters that the log takes of what a server says at once.
+_LONGEST_LINE = 1000
+
 
 class Shelf(Protocol):
     """Where tools that come and go are put: the agent's toolbox."""
@@ -84,7 +87,7 @@ class Server:
         self._reactor = reactor
         self._connection: Connection | None = None
         self._keeping: Deferred[None] | None = None
-        self._offered: set[str] = set()
+        self._offered: dict[str, Tool] = {}
         self._calls = 0
         self._is_retired = False
         self.is_over = False
@@ -98,11 +101,14 @@ class Server:
             self._reactor.callFromThread(self._ready, shelf, tools)
 
         def lost(problem: str, wait: float) -> None:
-            self._reactor.callFromThread(self._lost, problem, wait)
+            self._reactor.callFromThread(self._lost, problem[:_LONGEST_LINE], wait)
 
         def said(line: str) -> None:
             self._reactor.callFromThread(
-                self.log.info, "the MCP server {name} says: {line}", name=self.name, line=line
+                self.log.info,
+                "the MCP server {name} says: {line}",
+                name=self.name,
+                line=line[:_LONGEST_LINE],
             )
 
         async def keep() -> None:
@@ -126,7 +132,7 @@ class Server:
         self._is_retired = True
         for name in self._offered:
             shelf.remove(name)
-        self._offered = set()
+        self._offered = {}
         if not self._calls:
             self._end()
 
@@ -183,11 +189,13 @@ class Server:
                 server=self.name,
                 name=name,
             )
-        for gone in self._offered - set(named):
+        for gone in self._offered.keys() - named.keys():
             shelf.remove(gone)
         for name, tool in named.items():
-            shelf.add(McpTool(name, self, tool))
-        self._offered = set(named)
+            # A schema takes a while to look through, and servers say as often as they like that something changed.
+            if self._offered.get(name) != tool:
+                shelf.add(McpTool(name, self, tool))
+        self._offered = named
         self.log.info("the MCP server {name} is ready, with {count} tools", name=self.name, count=len(named))
 
     def _lost(self, problem: str, wait: float) -> None:

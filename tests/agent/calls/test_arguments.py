@@ -1,5 +1,6 @@
 """Arguments as models write them: mended where that can mean one thing only, and refused with the reason."""
 
+from functools import partial
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -121,6 +122,82 @@ class DialectTests(SynchronousTestCase):
     def test_nothing_is_fetched_for_a_schema(self) -> None:
         with self.assertRaisesRegex(BadArguments, "cannot be followed"):
             terms(a={"$ref": "http://127.0.0.1:9/schema.json"}).fitted({"a": 1})
+
+
+# Each of them twice in the one before it: two to the thirtieth ways to the last.
+DOUBLED = {f"d{n}": {"allOf": [{"$ref": f"#/$defs/d{n + 1}"}] * 2} for n in range(30)} | {"d30": {}}
+
+
+class BoundTests(SynchronousTestCase):
+    """Schemas and arguments that together would take hours; a test that hangs here has failed."""
+
+    def test_what_takes_too_long_to_judge_is_refused(self) -> None:
+        many = ["x"] * 100_000
+        for schema, given in (
+            ({"$ref": "#/$defs/d0"}, {}),
+            ({"allOf": [{"$ref": "#/$defs/d0"}], "unevaluatedProperties": False}, {}),
+            ({"items": {"enum": list(range(500))}}, many),
+            ({"items": {"required": [f"r{n}" for n in range(500)]}}, [{}] * 20_000),
+            ({"items": {f"unknown{n}": n for n in range(500)}}, many),
+            ({"allOf": [{"items": {}}] * 500}, many),
+            ({"anyOf": [{"type": "string", "minLength": n} for n in range(500)]}, {"a": "x" * 1_000_000}),
+        ):
+            tool = Terms({"type": "object", "properties": {"a": schema}, "$defs": DOUBLED})
+            with self.assertRaisesRegex(BadArguments, "too large to be judged"):
+                tool.fitted({"a": given})
+
+    def test_no_pattern_of_a_schema_is_run(self) -> None:
+        slow = {"pattern": "^(a+)+$"}
+        trap = "a" * 50 + "!"
+        for schema, given in (
+            (slow, trap),
+            ({"$schema": "http://json-schema.org/draft-07/schema#", **slow}, trap),
+            ({"patternProperties": {"^(a+)+$": False}, "additionalProperties": False}, {trap: 1}),
+            ({"propertyNames": slow}, {trap: 1}),
+        ):
+            self.assertEqual(terms(a=schema).fitted({"a": given}), {"a": given})
+
+    def test_items_are_not_compared_each_with_each(self) -> None:
+        tool = terms(a={"type": "array", "uniqueItems": True})
+        different = [{"n": n} for n in range(50_000)]
+        self.assertEqual(tool.fitted({"a": different}), {"a": different})
+        with self.assertRaisesRegex(BadArguments, "twice"):
+            tool.fitted({"a": [{"n": 1, "m": 2}, {"m": 2, "n": 1}]})
+
+    def test_large_arguments_of_a_plain_schema_are_judged(self) -> None:
+        tool = terms(
+            a={"type": "array", "items": {"type": "string"}}, n={"type": "integer"}, t={"type": "string"}
+        )
+        given = {"a": ["x"] * 10_000, "n": "5", "t": "x" * 1_000_000}
+        self.assertEqual(tool.fitted(given)["n"], 5)
+
+    def test_a_schema_that_takes_too_long_to_look_through_is_broken(self) -> None:
+        properties = {f"p{n}": {"type": "string"} for n in range(20_000)}
+        for schema in (
+            {"type": "object", "properties": properties},
+            {"type": "object", "required": [{}] * 50_000},
+            {"$id": "http://[", "type": "object"},
+        ):
+            with self.assertRaises(BrokenSchema):
+                Terms(schema)
+
+    def test_what_the_library_cannot_bear_is_told_in_words(self) -> None:
+        deep: dict[str, Any] = {}
+        for _ in range(600):
+            deep = {"a": deep}
+        loop = terms(a={"$ref": "#/properties/a"})
+        for judged in (
+            partial(terms(a={"multipleOf": 0.1}).fitted, {"a": 10**400}),
+            partial(loop.fitted, {"a": 1}),
+            partial(Terms({"$defs": {}, "properties": {"a": {"$ref": "#"}}}).fitted, deep),
+        ):
+            with self.assertRaisesRegex(BadArguments, "cannot be followed"):
+                judged()
+
+    def test_a_complaint_is_short_whatever_it_is_about(self) -> None:
+        with self.assertRaises(BadArguments) as caught:
+            terms(a={"enum": ["x"]}).fitted({"a": "y" * 100_000})
+        self.assertLess(len(str(caught.exception)), 600)
 
 
 class TextTests(SynchronousTestCase):
