@@ -70,6 +70,7 @@ async def ask_aside(
         depth=depth,
         timeout=timeout,
         span=span,
+        request_id=turn.record.request_id if turn.record else "",
     )
     result = await model.chat(request, answer)
     if spent is not None and result.usage is not None:

@@ -70,7 +70,7 @@ def assemble(
     branches = Branches(store, backends, bench.limits)
     inquiries = Inquiries(clock)
     conversation = Conversation(means, store, branches, inquiries)
-    runs = Runs(clock, bench.limits, store, peers)
+    runs = Runs(clock, bench.limits, store, peers, bench.recorder)
     call = partial(
         Call,
         installed=backends,
@@ -108,7 +108,7 @@ def assemble(
         retention=Retention(bench.limits.keep, store, sessions, eraser, bench.wall),
         commands=commands,
         runs=runs,
-        errands=Errands(backends, delegation, ledger),
+        errands=Errands(backends, delegation, ledger, clock),
         ledger=ledger,
         desk=desk,
     )

@@ -114,7 +114,7 @@ class Pages(Resource):
         answering = Deferred.fromCoroutine(self._finish(intake, answer))
         if not answering.called:
             intake.notifyFinish().addErrback(lambda _: answering.cancel())
-        answering.addErrback(lambda failure: self.log.failure("while answering", failure))
+        answering.addErrback(self._note, intake.request_id)
         return NOT_DONE_YET
 
     async def _finish(self, request: Intake, coming: Coroutine[Any, Any, bytes]) -> None:
@@ -127,6 +127,9 @@ class Pages(Resource):
         if request.channel is not None:
             request.write(body)
             request.finish()
+
+    def _note(self, failure: Failure, request_id: str) -> None:
+        self.log.failure("while answering {id}", failure, id=request_id)
 
     def _failed(self, request: Intake, failure: Failure) -> bytes:
         error = errors.as_agent_error(failure, request)

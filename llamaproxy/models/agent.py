@@ -7,6 +7,7 @@ which the conversation was cut back: that API can forget a session, and no part 
 
 import re
 from collections.abc import Callable, Sequence
+from functools import partial
 from secrets import token_hex
 from typing import Any
 from urllib.parse import quote
@@ -22,6 +23,7 @@ from ..config.schema import ModelEntry
 from ..seams.errors import ModelError, ModelTimeout
 from ..seams.interfaces import IDeltaReceiver, IKeepsHistory
 from ..seams.names import SWARM, safe_name
+from ..seams.telling import about
 from ..seams.types import Message, ModelDelta, ModelRequest, ModelResult, Text
 from .remote import RemoteModel
 from .upstream.refusals import UNREADABLE, error_of, first_line
@@ -160,11 +162,13 @@ class AgentChat:
             accepted = True
             self._cut_back.discard(client)
             path = f"/api/v1/stream/{quote(self._accepted(answer), safe='')}"
-            return await self._upstream.listen(request, path, self._decoder, receiver, self._entry.linger)
+            return await self._upstream.listen(
+                request, path, partial(self._decoder, request), receiver, self._entry.linger
+            )
         except (CancelledError, ModelError) as error:
             # Over there the turn goes on, whether anybody listens or not.
             if accepted or isinstance(error, CancelledError | ModelTimeout):
-                self._end(client, "POST", "/api/v1/stop", {"client_id": client})
+                self._end(client, "POST", "/api/v1/stop", {"client_id": client}, request.request_id)
             raise
 
     def _submission(self, client: str, request: ModelRequest) -> bytes:
@@ -191,10 +195,10 @@ class AgentChat:
             return safe_name(f"api-{session_id}", 96)
         return safe_name(f"api-llama-{self._key}-{session_id.removeprefix('llama-')}", 96)
 
-    def _decoder(self) -> TurnDecoder:
-        return TurnDecoder(self._upstream.who, self._answer)
+    def _decoder(self, request: ModelRequest) -> TurnDecoder:
+        return TurnDecoder(self._upstream.who, partial(self._answer, request.request_id))
 
-    def _answer(self, gate: Gate) -> None:
+    def _answer(self, request_id: str, gate: Gate) -> None:
         """Answers a gate from the stored policy: by the tool's name, then by the kind of access, else no."""
         policy = self._entry.gate_policy
         operation = gate.tool_args.get("operation_type")
@@ -202,17 +206,26 @@ class AgentChat:
             gate.tool_name, policy.get(operation, False) if isinstance(operation, str) else False
         )
         self._log.info(
-            "{who} asks for {tool} ({operation}): {answer}",
+            "{turn}{who} asks for {tool} ({operation}): {answer}",
+            turn=about(request_id),
             who=self._upstream.who,
             tool=gate.tool_name,
             operation=operation,
             answer="yes" if approve else "no",
         )
-        self._errand("POST", f"/api/v1/gate/{quote(gate.gate_id, safe='')}", {"approve": approve})
+        path = f"/api/v1/gate/{quote(gate.gate_id, safe='')}"
+        self._errand("POST", path, {"approve": approve}, request_id)
 
-    def _end(self, client: str, method: str, path: str, content: dict[str, Any] | None = None) -> None:
+    def _end(
+        self,
+        client: str,
+        method: str,
+        path: str,
+        content: dict[str, Any] | None = None,
+        request_id: str = "",
+    ) -> None:
         """Sends a small request that is to be over before the client's next turn."""
-        errand = self._errand(method, path, content)
+        errand = self._errand(method, path, content, request_id)
         ending = self._ending.setdefault(client, [])
         ending.append(errand)
 
@@ -223,19 +236,26 @@ class AgentChat:
 
         errand.addCallback(over)
 
-    def _errand(self, method: str, path: str, content: dict[str, Any] | None = None) -> Deferred[None]:
+    def _errand(
+        self, method: str, path: str, content: dict[str, Any] | None = None, request_id: str = ""
+    ) -> Deferred[None]:
         """Sends a small request beside the stream; fires when it is done with, and never fails."""
         body = b"" if content is None else json.encode(content)
         sent = Deferred.fromCoroutine(self._upstream.fetch(path, body, method)).addTimeout(
             ERRAND, self._clock
         )
-        errand: Deferred[Any] = sent.addErrback(self._not_done, method, path)
+        errand: Deferred[Any] = sent.addErrback(self._not_done, method, path, request_id)
         self._errands.add(errand)
         return errand.addCallback(lambda _: self._errands.discard(errand))
 
-    def _not_done(self, failure: Failure, method: str, path: str) -> None:
-        reason = failure.getErrorMessage()
-        self._log.info("{method} {path} did not work: {reason}", method=method, path=path, reason=reason)
+    def _not_done(self, failure: Failure, method: str, path: str, request_id: str) -> None:
+        self._log.info(
+            "{turn}{method} {path} did not work: {reason}",
+            turn=about(request_id),
+            method=method,
+            path=path,
+            reason=failure.getErrorMessage(),
+        )
 
 
 @implementer(IKeepsHistory)

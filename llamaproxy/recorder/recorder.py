@@ -17,6 +17,8 @@ from .rings import Rings
 
 # Callers that are remembered; the one that was silent longest is forgotten first.
 MOST_CALLERS = 200
+# Bytes of records of apps' errands.
+ERRAND_BYTES = 512 * 1024
 # Sessions whose words may be kept at the same time.
 MOST_LISTENED = 20
 
@@ -40,6 +42,8 @@ class Recorder:
         self._span_of = span_of
         self._now = now
         self._rings = rings or Rings()
+        # Apart, as each answer may have three of them.
+        self._errands = Rings(ERRAND_BYTES)
         self._live: dict[int, Record] = {}
         self._words: dict[str, float] = {}
         self._health: dict[str, Health] = {}
@@ -63,8 +67,19 @@ class Recorder:
         if self._live.pop(id(record), None) is None:
             return
         now = self._now()
-        self._rings.add(record)
-        self.hour.count(record, now)
+        (self._errands if record.errand else self._rings).add(record)
+        if not record.counts_elsewhere:
+            self._count(record, now)
+        if self.lines == "line":
+            self._log.line(line_of(record))
+        elif self.lines == "json":
+            self._log.line(json.encode(record).decode())
+        for listener in self.listeners:
+            listener(record)
+
+    def _count(self, record: Record, now: float) -> None:
+        if not record.errand:
+            self.hour.count(record, now)
         self._tally(record, now)
         for attempt in record.attempts:
             health = self._health.setdefault(attempt.model, Health(model=attempt.model))
@@ -75,16 +90,11 @@ class Recorder:
             elif attempt.seconds is not None:
                 health.answered_at, health.first = now, attempt.first
                 health.rate = attempt.rate or health.rate
-        if self.lines == "line":
-            self._log.line(line_of(record))
-        elif self.lines == "json":
-            self._log.line(json.encode(record).decode())
-        for listener in self.listeners:
-            listener(record)
 
     def errand(self, session_id: str, what: str) -> None:
         """See `IRecorder`."""
-        record = next((r for r in reversed(self._live.values()) if r.session_id == session_id), None)
+        live = (r for r in reversed(self._live.values()) if r.session_id == session_id and not r.errand)
+        record = next(live, None)
         if record is not None:
             record.add_errand(what)
         else:
@@ -107,7 +117,7 @@ class Recorder:
     def find(self, request_id: str) -> Record | None:
         """The record of a request, also one under way."""
         live = next((record for record in self._live.values() if record.request_id == request_id), None)
-        return live or self._rings.find(request_id)
+        return live or self._rings.find(request_id) or self._errands.find(request_id)
 
     def since(self, number: int, most: int) -> tuple[int, list[Record]]:
         """The number of the newest record, and those behind `number`, oldest first."""
@@ -145,7 +155,7 @@ class Recorder:
     def _tally(self, record: Record, now: float) -> None:
         # Taken out and put in again, so that the first is the one that was silent longest.
         tally = self._callers.pop(record.caller, None) or CallerTally(caller=record.caller)
-        tally.turns += 1
+        tally.turns += not record.errand
         tally.prompt_tokens += record.prompt_tokens
         tally.completion_tokens += record.completion_tokens
         tally.seen = now

@@ -73,9 +73,11 @@ class Record(Struct, kw_only=True, omit_defaults=True):
     them. `queued` is the wait for earlier turns of the session, `first` the time to the first piece of the reply,
     `paused` how long a slow reader held it in `pauses` times. `commands` are names of commands alone. `errands` are an
     app's own questions that were answered beside it.
-    `joined` is the request whose turn this one heard the rest of. `asked` and `answered` are words, kept only where
-    `keeps_words` says that the operator wants them. `cause` is the span of another program that caused the request,
-    `span` the turn's own, where spans are told.
+    `joined` is the request whose turn this one heard the rest of; of the two, one `counts_elsewhere`. What goes on
+    without any client has a record of its own, which is `alone`. An `errand` is an app's own question that a model
+    answered: no turn of the session. `asked` and `answered` are words, kept only where `keeps_words` says that the
+    operator wants them. `cause` is the span of another program that caused the request, `span` the turn's own, where
+    spans are told.
     """
 
     request_id: str = ""
@@ -103,6 +105,9 @@ class Record(Struct, kw_only=True, omit_defaults=True):
     end: Ending = "running"
     reason: str = ""
     joined: str = ""
+    counts_elsewhere: bool = False
+    alone: bool = False
+    errand: str = ""
     keeps_words: bool = False
     asked: str = ""
     answered: str = ""
@@ -130,16 +135,38 @@ class Record(Struct, kw_only=True, omit_defaults=True):
         return self.attempts[-1].rate if self.attempts else None
 
     def take_over(self, earlier: "Record") -> None:
-        """The turn of an earlier request goes on for this one; the earlier one keeps a copy of what was done so far."""
+        """The turn of an earlier request goes on for this one; one of them keeps a copy of what was done so far.
+
+        That is the later one where the turn is over: its spans are told, and it is counted.
+        """
         self.commands, self.attempts, self.tools = earlier.commands, earlier.attempts, earlier.tools
         self.queued, self.joined = earlier.queued, earlier.request_id
-        earlier.attempts = [replace(attempt, span=None) for attempt in self.attempts]
-        earlier.tools = [replace(tool, span=None) for tool in self.tools]
+        self.hear(earlier.asked)
+        copy = self if earlier.end != "running" else earlier
+        copy.counts_elsewhere = True
+        copy.attempts = [replace(attempt, span=None) for attempt in self.attempts]
+        copy.tools = [replace(tool, span=None) for tool in self.tools]
         later = self.start - earlier.start
         for attempt in self.attempts:
             attempt.at -= later
         for tool in self.tools:
             tool.at -= later
+
+    def unheard(self, start: float) -> "Record":
+        """One for what is done from `start` on, as the client has left. Nothing of it is noted yet."""
+        return Record(
+            request_id=self.request_id,
+            session_id=self.session_id,
+            start=start,
+            caller=self.caller,
+            profile=self.profile,
+            address=self.address,
+            named_by=self.named_by,
+            dialect=self.dialect,
+            client=self.client,
+            alone=True,
+            cause=self.span or self.cause,
+        )
 
     def ask(self, attempt: Attempt) -> Span | None:
         """Notes that a model is asked; returns the span that this causes what its server does, None for none."""

@@ -20,10 +20,18 @@ ENDINGS = {
 }
 
 
+def about(request_id: str) -> str:
+    """How a log line begins that is about a request; "" where it is about none."""
+    return f"turn {request_id}: " if request_id else ""
+
+
 def line_of(record: Record) -> str:
     """One line for the log."""
-    parts = [f"turn {record.request_id} {record.session_id}", record.model or _commands(record)]
-    if record.joined:
+    kind = f"errand ({record.errand})" if record.errand else "turn"
+    parts = [f"{kind} {record.request_id} {record.session_id}", record.model or _commands(record)]
+    if record.alone:
+        parts.append("with nobody listening")
+    elif record.joined:
         parts.append(f"goes on from {record.joined}")
     if record.queued >= 0.001:
         parts.append(f"queued {seconds(record.queued)}")
@@ -47,14 +55,14 @@ def lines_of(record: Record) -> list[str]:
     began = datetime.fromtimestamp(record.began).astimezone()
     rate = f", {record.rate:.1f} tokens/s" if record.rate is not None else ""
     lines = [
-        f"Turn {record.request_id} at {began:%Y-%m-%d %H:%M:%S}, {_ending(record)}",
+        f"{_kind(record)} {record.request_id} at {began:%Y-%m-%d %H:%M:%S}, {_ending(record)}",
         f"Session: {record.session_id}, by {record.named_by}; caller {_caller(record)}",
-        f"Client: {record.client or 'unknown'} at {record.dialect}, {'streamed' if record.streamed else 'whole'}",
+        f"Client: {_client(record)}",
         f"Queue: waited {seconds(record.queued)}; commands: {_commands(record)}",
         f"Model: {_some([_attempt(each) for each in record.attempts]) or 'none was asked'}",
         f"Prompt: {_prompt(record.attempts)}",
         f"Tools: {_some([_tool(each) for each in record.tools]) or 'none'}",
-        f"Reply: first piece {_maybe(record.first)}, {record.completion_tokens} tokens{rate}",
+        f"Reply: {_first(record)}, {record.completion_tokens} tokens{rate}",
         f"Reader: {_pauses(record)}; {_times(record.heartbeats, 'heartbeat')}",
         f"Beside it: {', '.join(record.errands) or 'nothing'}; took {seconds(record.seconds)}",
     ]
@@ -68,6 +76,20 @@ def seconds(value: float) -> str:
     if value < 0.9995:
         return f"{value * 1000:.0f} ms"
     return f"{value:.1f} s" if value < 120 else f"{value / 60:.1f} min"
+
+
+def _kind(record: Record) -> str:
+    return f"Errand ({record.errand})" if record.errand else "Turn"
+
+
+def _client(record: Record) -> str:
+    if record.alone:
+        return f"none any more; it was {record.client} at {record.dialect}" if record.client else "none"
+    return f"{record.client or 'unknown'} at {record.dialect}, {'streamed' if record.streamed else 'whole'}"
+
+
+def _first(record: Record) -> str:
+    return "nobody listened" if record.alone else f"first piece {_maybe(record.first)}"
 
 
 def _caller(record: Record) -> str:

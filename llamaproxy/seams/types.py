@@ -262,7 +262,8 @@ class ModelRequest(Struct, frozen=True, kw_only=True):
     back ends that keep a history of their own; it is empty for a call outside any session. `depth` counts the
     delegations above the call, which a back end passes on to where more agents may be. `timeout` is in seconds,
     for the whole call; None leaves it to the model's entry. With `must_call` the answer has to be a call of one of the
-    tools, where the back end has a way to say so. `span` is what a back end over HTTP is told as the cause.
+    tools, where the back end has a way to say so. `span` is what a back end over HTTP is told as the cause,
+    `request_id` what log lines about it begin with.
     """
 
     messages: Sequence[Message]
@@ -273,6 +274,7 @@ class ModelRequest(Struct, frozen=True, kw_only=True):
     timeout: float | None = None
     must_call: bool = False
     span: Span | None = None
+    request_id: str = ""
 
 
 # How an answer ended. The last three say that there would have been more: a filter took it, the model refused to go on,

@@ -84,7 +84,10 @@ class Maker:
             "llamaproxy.heartbeats": record.heartbeats,
             "llamaproxy.commands": record.commands,
             "llamaproxy.errands": record.errands,
+            "llamaproxy.errand": record.errand,
         }
+        if record.alone:
+            values["llamaproxy.alone"] = True
         if record.attempts:
             values["gen_ai.request.model"] = self._asked(record.model)[1]
             values["gen_ai.usage.input_tokens"] = record.prompt_tokens
@@ -105,7 +108,7 @@ class Maker:
             record,
             f"invoke_agent {AGENT}",
             span,
-            SpanKind.SERVER,
+            SpanKind.INTERNAL if record.alone else SpanKind.SERVER,
             0.0,
             record.seconds,
             values,

@@ -11,17 +11,18 @@ from typing import Any, TypeVar
 from klein import Klein
 from klein.resource import KleinResource
 from msgspec.structs import replace
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 
 from ..config.schema import Housekeeping
 from ..dialects.base import ChatRequest, Encoder, WireDialect
+from ..dialects.errands import Task
 from ..dialects.names import matches
 from ..dialects.parsing import from_command_line, without_results
 from ..dialects.vectors import EmbedRequest
-from ..seams.errors import AgentError, NoEmbedder
+from ..seams.errors import NoEmbedder
 from ..seams.interfaces import IAgent, IRecorder
 from ..seams.records import LONGEST_NAME, Record
 from ..seams.spans import span_in
@@ -34,6 +35,7 @@ from .housekeeping import Housekeeper
 from .notices import Notices
 from .paced import PacedReply
 from .quirks import Quirks, quirks_of
+from .recorded import Recorded
 from .site import Intake
 from .streaming import Outlet, StreamedReply, WholeReply
 
@@ -158,10 +160,8 @@ class Endpoints:
             self._recorder.errand(caller.session_id, task.value)
             if (text := self._housekeeper.ready(task, parsed, profile.housekeeping)) is not None:
                 return self._say(request, parsed, encoder, text)
-            await outlet.carry(Deferred.fromCoroutine(self._housekeeper.ask(task, parsed, caller)))
-            return b""
-        self._recorder.begin(record)
-        try:
+            return await self._run_errand(record, task, parsed, caller, outlet)
+        with Recorded(record, self._recorder, self._clock):
             with request.channel.site.meters.turn():
                 turn = from_command_line(parsed.turn, quirks.joins) if quirks.joins else parsed.turn
                 turn = without_results(turn) if app.results else turn
@@ -176,16 +176,17 @@ class Endpoints:
                 # The reply may take long, and asks for nothing of what the client sent.
                 del parsed, app, turn
                 await outlet.carry(coming)
-            record.break_off("done")
-        except AgentError as error:
-            record.break_off("failed", f"{error.code}: {error}")
-            raise
-        except CancelledError:
-            record.break_off("left")
-            raise
-        finally:
-            record.seconds = self._clock.seconds() - record.start
-            self._recorder.end(record)
+        return b""
+
+    async def _run_errand(
+        self, record: Record, task: Task, parsed: ChatRequest, caller: Caller, outlet: Outlet
+    ) -> bytes:
+        """Has a model answer an app's own question, beside the session."""
+        assert parsed.turn is not None
+        record.errand = task.value
+        parsed = replace(parsed, turn=replace(parsed.turn, record=record))
+        with Recorded(record, self._recorder, self._clock):
+            await outlet.carry(Deferred.fromCoroutine(self._housekeeper.ask(task, parsed, caller)))
         return b""
 
     def _record(self, request: Intake, caller: Caller, streamed: bool) -> Record:

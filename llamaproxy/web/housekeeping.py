@@ -11,6 +11,7 @@ from ..dialects.housekeeping import answer, recognise, suits
 from ..dialects.outline import Outline
 from ..seams.errors import AgentError
 from ..seams.interfaces import IAgent, IReply, IReplyConsumer
+from ..seams.telling import about
 from ..seams.types import Caller, ReplyEnd, Text
 from .site import Intake
 
@@ -67,7 +68,12 @@ class Housekeeper:
         except AgentError as error:
             if ready is None:
                 raise
-            self.log.warn("{task}: {error}; answered without a model", task=task.value, error=str(error))
+            self.log.warn(
+                "{turn}{task}: {error}; answered without a model",
+                turn=about(record.request_id if (record := parsed.turn.record) else ""),
+                task=task.value,
+                error=str(error),
+            )
             return Said(ready)
         return Said(text if ready is None or suits(task, text) else ready)
 

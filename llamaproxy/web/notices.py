@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 from twisted.logger import Logger
 
+from ..seams.telling import about
 from .site import Intake
 
 HEADER = b"x-llamaproxy-ignored"
@@ -37,7 +38,8 @@ class Notices:
             self._told.clear()
         self._told[key] = now
         self.log.info(
-            "{agent} at {address} sends {fields}, which the agent does not use: it has its own",
+            "{turn}{agent} at {address} sends {fields}, which the agent does not use: it has its own",
+            turn=about(request.request_id),
             agent=agent,
             address=address,
             fields=", ".join(ignored),

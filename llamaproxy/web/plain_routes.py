@@ -57,11 +57,11 @@ class PlainRoutes(Resource):
         answering = Deferred.fromCoroutine(self._answer(intake, answer))
         if not answering.called:
             intake.answering = answering
-        answering.addErrback(self._note)
+        answering.addErrback(self._note, intake.request_id)
         return NOT_DONE_YET
 
-    def _note(self, failure: Failure) -> None:
-        self.log.failure("while answering", failure)
+    def _note(self, failure: Failure, request_id: str) -> None:
+        self.log.failure("while answering {id}", failure, id=request_id)
 
     async def _answer(self, request: Intake, coming: Awaitable[bytes]) -> None:
         try:

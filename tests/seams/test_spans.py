@@ -75,3 +75,14 @@ class TakenOverTests(SynchronousTestCase):
         self.assertIs(later.attempts[0], running)
         self.assertEqual((running.at, later.tools[0].at), (-2.0, -2.5))
         self.assertEqual(running.span and running.span.trace_id, earlier.span and earlier.span.trace_id)
+        self.assertEqual((earlier.counts_elsewhere, later.counts_elsewhere), (True, False))
+
+    def test_what_is_over_is_told_and_counted_by_whom_it_was_done_for(self) -> None:
+        earlier = Record(request_id="r1", start=100.0, span=first_span())
+        earlier.ask(Attempt(model="m", at=1.0))
+        earlier.break_off("done")
+        later = Record(request_id="r2", start=103.0, span=first_span())
+        later.take_over(earlier)
+        self.assertEqual([(a.model, a.span) for a in later.attempts], [("m", None)])
+        self.assertIsNotNone(earlier.attempts[0].span)
+        self.assertEqual((earlier.counts_elsewhere, later.counts_elsewhere), (False, True))

@@ -119,6 +119,7 @@ class TellerTests(TestCase):
 
     async def test_work_that_another_request_began_stays_in_its_trace_and_is_linked(self) -> None:
         earlier = self.turn()
+        earlier.end = "running"
         later = Record(
             request_id="r2", session_id="llama-1", began=1003.0, start=3.0, span=self.teller.begin(None)
         )

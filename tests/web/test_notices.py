@@ -91,6 +91,7 @@ class IgnoredTests(NoticeCase):
             lines.clear()
             request = DummyRequest([b""])
             request.requestHeaders.addRawHeader("user-agent", agent)
+            cast(Any, request).request_id = "req_1"
             notices.tell(cast(Any, request), fields)
             return sum("does not use" in str(line.get("log_format")) for line in lines)
 

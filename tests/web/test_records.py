@@ -1,13 +1,18 @@
+from copy import deepcopy
+
 from twisted.logger import capturedLogs, formatEvent
 
 from llamaproxy.config import Profile
+from llamaproxy.seams.apps import FOREVER, Allowance
 from llamaproxy.seams.errors import ModelTimeout, ModelUnavailable
 from llamaproxy.seams.records import Record
+from llamaproxy.seams.spans import first_span
 from llamaproxy.seams.telling import lines_of
 from llamaproxy.seams.types import Access
 from llamaproxy.web.guard import Guard
 from tests.support import USAGE, Front, ScriptedTool, Wire
 
+from .test_housekeeping import TITLE
 from .test_routes import WebCase
 
 SESSION = "llama-192.168.1.20"
@@ -177,6 +182,117 @@ class RecordTests(WebCase):
         }
         self.front.ask("POST", "/api/chat", asked)
         self.assertEqual(self.last().commands, ["whoami"])
+
+
+class UnheardTests(WebCase):
+    """What is done while no client listens."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.house.recorder._span_of = lambda cause: cause.child() if cause else first_span()
+        self.told: list[Record] = []
+        self.house.recorder.listeners.append(lambda record: self.told.append(deepcopy(record)))
+
+    def detached(self) -> None:
+        self.front = Front(self.house, Guard(allowance=Allowance(on_disconnect=FOREVER)))
+
+    def test_turn_whose_client_has_left_goes_on_in_a_record_of_its_own(self) -> None:
+        self.detached()
+        wire = self.start("/api/chat", CHAT, X_Request_Id="r1", User_Agent="App/1.0")
+        self.house.calls[0].say("one")
+        self.house.clock.advance(2)
+        wire.channel.connectionLost()
+        self.house.clock.advance(5)
+        self.house.calls[0].say("two")
+        self.house.calls[0].finish(usage=USAGE)
+        left, alone = self.told
+        self.assertEqual([(each.end, each.seconds) for each in self.told], [("left", 2), ("done", 5)])
+        self.assertEqual((alone.request_id, alone.session_id, alone.alone), ("r1", SESSION, True))
+        # Told once: the model's span is the later one's, whose cause the earlier one is.
+        self.assertEqual([attempt.span for attempt in left.attempts], [None])
+        (attempt,) = alone.attempts
+        assert alone.span is not None and left.span is not None and attempt.span is not None
+        self.assertEqual((alone.span.parent_id, attempt.span.parent_id), (left.span.span_id,) * 2)
+        self.assertEqual((attempt.at, attempt.seconds, attempt.completion_tokens), (-2, 7, 5))
+        self.assertEqual(self.house.recorder.find("r1"), alone)
+        (tally,) = self.house.recorder.callers()
+        self.assertEqual((tally.turns, tally.completion_tokens), (1, 5))
+        lines = lines_of(alone)
+        self.assertEqual(len(lines), 10)
+        self.assertIn("none any more", lines[2])
+        self.assertIn("nobody listened", lines[7])
+
+    def test_client_that_comes_again_has_the_record_go_on_as_its_own(self) -> None:
+        self.detached()
+        shown = {"messages": [*CHAT["messages"], {"role": "assistant", "content": "x"}, *CHAT["messages"]]}
+        wire = self.start("/api/chat", CHAT | shown, X_Request_Id="r1")
+        wire.channel.connectionLost()
+        self.start("/api/chat", CHAT | shown, X_Request_Id="r2")
+        self.house.calls[0].finish(usage=USAGE)
+        self.assertEqual(
+            [(each.request_id, each.alone, each.end, each.counts_elsewhere) for each in self.told],
+            [
+                ("r1", False, "left", True),
+                ("r1", True, "left", True),
+                ("r2", False, "done", False),
+            ],
+        )
+        self.assertEqual(self.told[1].reason, "came again, as r2")
+        self.assertEqual([bool(a.span) for each in self.told for a in each.attempts], [False, False, True])
+
+    def test_turn_that_waits_in_vain_for_its_clients_next_try_is_told_to_its_end(self) -> None:
+        wire = self.start("/v1/chat/completions", CHAT, X_Request_Id="r1", X_Stainless_Retry_Count="0")
+        wire.channel.connectionLost()
+        self.house.clock.advance(60)
+        self.assertEqual([(each.alone, each.end) for each in self.told], [(False, "left"), (True, "left")])
+        self.assertEqual([bool(a.span) for each in self.told for a in each.attempts], [False, True])
+        self.assertEqual(list(self.house.recorder.live()), [])
+
+    def test_job_in_the_background_has_a_record(self) -> None:
+        asked = {"model": "main", "messages": [{"role": "user", "content": "!bg count the birds"}]}
+        self.start("/api/chat", asked, X_Request_Id="r1")
+        self.house.calls[0].say("seven")
+        self.house.calls[0].finish()
+        self.assertEqual([(each.alone, each.end) for each in self.told], [(False, "done"), (True, "done")])
+        begun, job = self.told
+        assert begun.span is not None and job.span is not None
+        self.assertEqual((job.request_id, job.span.parent_id), ("r1", begun.span.span_id))
+        self.assertEqual([attempt.model for attempt in job.attempts], ["main"])
+
+    def test_errand_that_a_model_answers_has_a_record_and_is_no_turn(self) -> None:
+        self.front = Front(self.house, housekeeping="model")
+        self.start("/api/chat", CHAT, X_Request_Id="r1")
+        self.house.calls[0].finish()
+        title = {"model": "main", "stream": False, "messages": [{"role": "user", "content": TITLE}]}
+        self.start("/api/chat", title, X_Request_Id="r2")
+        self.assertEqual(self.house.calls[1].request.request_id, "r2")
+        self.house.calls[1].say('{"title": "Birds"}')
+        self.house.calls[1].finish(usage=USAGE)
+        _, errand = self.told
+        self.assertEqual((errand.errand, errand.end), ("title_generation", "done"))
+        (attempt,) = errand.attempts
+        assert errand.span is not None and attempt.span is not None
+        self.assertEqual(attempt.span.parent_id, errand.span.span_id)
+        self.assertEqual(self.house.calls[1].request.span, attempt.span)
+        self.assertEqual((attempt.completion_tokens, attempt.counted), (USAGE.completion_tokens, True))
+        self.assertEqual(self.house.recorder.find("r2"), errand)
+        self.assertEqual([each.request_id for each in self.house.recorder.of(SESSION)], ["r1"])
+        self.assertEqual(self.house.recorder.of(SESSION)[0].errands, ["title_generation"])
+        (tally,) = self.house.recorder.callers()
+        self.assertEqual(tally.turns, 1)
+        self.assertIn("Errand (title_generation) r2", lines_of(errand)[0])
+
+    def test_errand_that_fails_says_so_and_its_lines_name_its_request(self) -> None:
+        self.front = Front(self.house, housekeeping="model")
+        title = {"model": "main", "stream": False, "messages": [{"role": "user", "content": TITLE}]}
+        with capturedLogs() as events:
+            self.start("/api/chat", title, X_Request_Id="r2")
+            self.house.calls[0].fail(ModelUnavailable("nobody there"))
+        (errand,) = self.told
+        self.assertEqual(errand.attempts[0].error, "model_unavailable: nobody there")
+        lines = [line for event in events if "nobody there" in (line := formatEvent(event))]
+        self.assertTrue(lines)
+        self.assertEqual([line for line in lines if "r2" not in line], [])
 
 
 class ToolRecordTests(WebCase):

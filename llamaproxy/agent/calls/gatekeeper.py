@@ -19,6 +19,7 @@ from twisted.logger import Logger
 
 from ...seams.gates import DATABASE_CATEGORY, QUESTION, GateMap, Leave, Need
 from ...seams.interfaces import ITool
+from ...seams.telling import about
 from ...seams.types import Access
 from ..sessions.limits import Limits
 from ..sessions.session import Session
@@ -145,7 +146,11 @@ class Gatekeeper:
         try:
             return tool.access(arguments)
         except Exception:
-            self.log.failure("the tool {name} cannot say what a call would touch", name=tool.name)
+            self.log.failure(
+                "{turn}the tool {name} cannot say what a call would touch",
+                turn=about(self._turn.record.request_id),
+                name=tool.name,
+            )
             raise Refused(UNFORESEEN) from None
 
     def _turn_away(self, tool: ITool, closed: list[Need], way: Way) -> NoReturn:

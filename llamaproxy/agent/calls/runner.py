@@ -15,6 +15,7 @@ from ...seams.gates import QUESTION, GateMap, Leave, Need
 from ...seams.interfaces import IRecorder, ITool
 from ...seams.records import LONGEST_NAME, ToolUse
 from ...seams.surrogates import joined
+from ...seams.telling import about
 from ...seams.types import ToolAnswer, ToolCall, ToolContext, unseen
 from ...seams.unrecorded import Unrecorded
 from ..deadline import Overdue, within
@@ -172,17 +173,24 @@ class ToolRunner:
                 raise
             return ToolAnswer("The tool was cancelled before it had a result.")
         except Exception as error:
-            self.log.failure("the tool {name} failed", name=tool.name)
+            self.log.failure("{turn}the tool {name} failed", turn=self._about, name=tool.name)
             use.verdict = "failed"
             return ToolAnswer(_reason(error))
         if isinstance(result, ToolAnswer):
             return replace(result, text=self._bounded(result.text))
         if not isinstance(result, str):
             self.log.error(
-                "the tool {name} gave {result} instead of text", name=tool.name, result=type(result)
+                "{turn}the tool {name} gave {result} instead of text",
+                turn=self._about,
+                name=tool.name,
+                result=type(result),
             )
             return ToolAnswer(UNFORESEEN)
         return ToolAnswer(self._bounded(result) or "[no output]")
+
+    @property
+    def _about(self) -> str:
+        return about(self._turn.record.request_id)
 
     def _bounded(self, text: str) -> str:
         """What the model gets of a result, with a mark where it was cut."""

@@ -25,7 +25,7 @@ async def background(call: Call) -> str:
         return f"{MOST_JOBS} jobs are under way already. !jobs lists them."
     job = new_job(session, caller, ChatTurn(text=call.argument, commandable=False), call.peers.number)
     await call.save(surely=True)
-    call.runs.run_alone(job)
+    call.runs.run_alone(job, cause=call.turn.record)
     number = job.number
     return (
         f"Job {number} begins. Your next message is told its answer; !resume {number} shows it, "

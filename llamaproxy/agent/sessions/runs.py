@@ -1,6 +1,7 @@
 """The turns under way, of all sessions: those that clients wait for, and those that go on by themselves."""
 
 from collections.abc import Callable, Coroutine, Iterator
+from secrets import token_hex
 from typing import Any
 
 from twisted.internet.defer import Deferred, DeferredList
@@ -8,7 +9,9 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from ...seams.errors import StoreError
-from ...seams.interfaces import IPeers, ISessionStore
+from ...seams.interfaces import IPeers, IRecorder, ISessionStore
+from ...seams.records import LONGEST_NAME, Record
+from ...seams.telling import about
 from ...seams.types import Caller, ChatTurn
 from .job import Job
 from .jobs import JOBS, left
@@ -24,8 +27,16 @@ class Runs:
 
     log = Logger()
 
-    def __init__(self, clock: IReactorTime, limits: Limits, store: ISessionStore, peers: IPeers) -> None:
+    def __init__(
+        self,
+        clock: IReactorTime,
+        limits: Limits,
+        store: ISessionStore,
+        peers: IPeers,
+        recorder: IRecorder,
+    ) -> None:
         self._clock = clock
+        self._recorder = recorder
         self._limits = limits
         self._store = store
         self._peers = peers
@@ -37,7 +48,7 @@ class Runs:
 
     def begin(self, caller: Caller, asked: ChatTurn) -> Turn:
         """A turn that has not begun to run."""
-        return Turn(self._clock, caller, asked, self._limits.retry_wait)
+        return Turn(self._clock, caller, asked, self._limits.retry_wait, self._recorder)
 
     def run(self, turn: Turn, caller: Caller, asked: ChatTurn) -> None:
         """Runs it."""
@@ -50,17 +61,22 @@ class Runs:
 
     def _forget(self, _: None, turn: Turn) -> None:
         del self._turns[turn]
+        turn.close_record()
 
-    def alone(self, job: Job, again: bool = False) -> Turn:
-        """A turn that nobody listens to, and that has not begun; `again` after the process that it began in."""
+    def alone(self, job: Job, again: bool = False, cause: Record | None = None) -> Turn:
+        """A turn that nobody listens to, and that has not begun; `again` after the process that it began in.
+
+        `cause` is the record of the turn that began it, if that is known.
+        """
         turn = self.begin(job.caller, job.asked)
         turn.job, turn.again = job, again
+        turn.record = cause or _record_of(job)
         turn.go_on_alone()
         return turn
 
-    def run_alone(self, job: Job, again: bool = False) -> None:
+    def run_alone(self, job: Job, again: bool = False, cause: Record | None = None) -> None:
         """Runs such a turn."""
-        self.run(self.alone(job, again), job.caller, job.asked)
+        self.run(self.alone(job, again, cause), job.caller, job.asked)
 
     async def take_up(self) -> None:
         """Goes on with the jobs that were under way in processes that have gone."""
@@ -74,8 +90,14 @@ class Runs:
                 session = Session(Caller(session_id=session_id, address=""), 0, self._clock.seconds)
                 session.settings = dict(stored.settings)
                 for job in await left(session, self._peers):
-                    self.log.info("{session}: job {number} goes on", session=session_id, number=job.number)
-                    self.run_alone(job, again=True)
+                    turn = self.alone(job, again=True)
+                    self.log.info(
+                        "{turn}{session}: job {number} goes on",
+                        turn=about(turn.record.request_id),
+                        session=session_id,
+                        number=job.number,
+                    )
+                    self.run(turn, job.caller, job.asked)
         except StoreError as error:
             self.log.warn("jobs that were under way could not be taken up: {error}", error=str(error))
 
@@ -87,3 +109,16 @@ class Runs:
             turn.put_off = True
             turn.cancel()
         await DeferredList(under_way)
+
+
+def _record_of(job: Job) -> Record:
+    """What is known of a job whose message came to a process that has gone."""
+    caller = job.caller
+    return Record(
+        request_id=f"job_{token_hex(8)}",
+        session_id=caller.session_id,
+        caller=caller.source[:LONGEST_NAME],
+        profile=caller.profile,
+        address=caller.address,
+        named_by=caller.named_by[:LONGEST_NAME],
+    )

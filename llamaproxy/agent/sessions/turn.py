@@ -10,8 +10,8 @@ from twisted.logger import Logger
 from ...seams.apps import FOREVER, AppSide
 from ...seams.errors import AgentError, let_go
 from ...seams.gates import Need
-from ...seams.interfaces import IReply
-from ...seams.records import Record
+from ...seams.interfaces import IRecorder, IReply
+from ...seams.records import Ending, Record
 from ...seams.types import Caller, ChatTurn, Message
 from ..replies.elsewhere import Elsewhere
 from ..replies.relay import relay
@@ -34,8 +34,8 @@ class Turn:
     `gates_open`, no tool call has to pass a gate; `leave` are
     the gates that the user was asked about and let a waiting call pass, `answer` is what they said to a tool's
     question. `then` is what a command leaves to be done once it has answered. A turn is `late` if others of its
-    session ran or waited when its message came, which so knows nothing of their answers. `record` is the newest
-    client's, where what is done is noted.
+    session ran or waited when its message came, which so knows nothing of their answers. What is done is noted in
+    `record`: the newest client's, or one of the turn's own once that has left, which the `recorder` gets.
 
     A turn `stays` for so many seconds after its last client has left; it is `alone` then. One that stays to its end is
     a `job`, which goes on `again` after the process that it began in, and is `put_off` when that ends. `rounds` are
@@ -44,7 +44,9 @@ class Turn:
 
     log = Logger()
 
-    def __init__(self, clock: IReactorTime, caller: Caller, asked: ChatTurn, patience: float) -> None:
+    def __init__(
+        self, clock: IReactorTime, caller: Caller, asked: ChatTurn, patience: float, recorder: IRecorder
+    ) -> None:
         self.caller = caller
         self.reply = Reply(clock, self._leave)
         self.record = Record()
@@ -60,6 +62,7 @@ class Turn:
         self.answer: str | None = None
         self.then: Callable[[], Awaitable[None]] | None = None
         self._clock = clock
+        self._recorder = recorder
         self._asked = asked
         self._patience = patience
         self._giving_up: IDelayedCall | None = None
@@ -80,8 +83,10 @@ class Turn:
         self._wait_no_more()
         self.alone = False
         if asked.record is not None:
-            asked.record.take_over(self.record)
-            self.record = asked.record
+            earlier, self.record = self.record, asked.record
+            asked.record.take_over(earlier)
+            if earlier.alone:
+                self._close(earlier, "left", f"came again, as {asked.record.request_id}")
         return self.reply.join()
 
     def is_for(self, caller: Caller, asked: ChatTurn) -> bool:
@@ -140,6 +145,7 @@ class Turn:
 
     def go_on_alone(self) -> None:
         """Nobody listens to it any more, or yet."""
+        self._go_on_unheard()
         self.alone = True
         self.reply.go_on_alone()
 
@@ -210,6 +216,25 @@ class Turn:
             raise CancelledError
         return await work
 
+    def close_record(self) -> None:
+        """The turn is over; where no client is left, nobody else says so to the recorder."""
+        if self.record.alone:
+            self._close(self.record, "done")
+
+    def _go_on_unheard(self) -> None:
+        """From here on, what is done is noted in a record of the turn's own: the client's ends with its request."""
+        if self.record.alone:
+            return
+        earlier, self.record = self.record, self.record.unheard(self._clock.seconds())
+        self._recorder.begin(self.record)
+        if self._running is not None:
+            self.record.take_over(earlier)
+
+    def _close(self, record: Record, end: Ending, reason: str = "") -> None:
+        record.seconds = self._clock.seconds() - record.start
+        record.break_off(end, reason)
+        self._recorder.end(record)
+
     @property
     def app(self) -> AppSide:
         """What the app brings along."""
@@ -224,7 +249,8 @@ class Turn:
                 self._giving_up = self._clock.callLater(self.stays, self.cancel)
         elif heard or self._asked.attempt is None or not self._patience:
             self.cancel()
-        elif self._ended is None:
+        else:
+            self._go_on_unheard()
             self._giving_up = self._clock.callLater(self._patience, self.cancel)
 
     def _wait_no_more(self) -> None:

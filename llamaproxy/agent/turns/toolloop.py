@@ -19,6 +19,7 @@ from ...seams.arguments import read_arguments
 from ...seams.errors import ContextTooLong, ModelError
 from ...seams.gates import Need
 from ...seams.records import LONGEST_REASON, Attempt
+from ...seams.telling import about
 from ...seams.types import Message, ModelRequest, ModelResult, ToolCall
 from ..backends import Backends
 from ..calls.arguments import BadArguments
@@ -183,7 +184,7 @@ class ToolLoop:
         for finished, outcome in outcomes:
             if not finished:
                 self.log.failure(
-                    "turn {id}: a tool call could not be run", outcome, id=self._turn.record.request_id
+                    "{turn}a tool call could not be run", outcome, turn=about(self._turn.record.request_id)
                 )
         exchange = self._exchange
         for call in calls[CALLS_AT_ONCE:]:
@@ -265,6 +266,7 @@ class ToolLoop:
             depth=self._exchange.depth,
             timeout=self._means.delegation.time_limit(self._exchange.key),
             must_call=self._must_call and not self._is_last,
+            request_id=self._turn.record.request_id,
         )
         try:
             return await self._complete(request)

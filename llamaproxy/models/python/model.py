@@ -19,6 +19,7 @@ from ...config import Home, ModelEntry
 from ...config.modules import find_agent
 from ...seams.errors import AgentError, ModelError, ModelTimeout
 from ...seams.interfaces import IDeltaReceiver, IModel
+from ...seams.telling import about
 from ...seams.types import ModelInfo, ModelRequest, ModelResult
 from ...sockets import tls
 from ..card import card
@@ -105,7 +106,7 @@ class PythonModel:
             raise
         except (Exception, asyncio.CancelledError) as error:
             self._work()
-            self._log.failure("the agent '{key}' failed", key=self._key)
+            self._log.failure("{turn}the agent '{key}' failed", turn=about(request.request_id), key=self._key)
             raise ModelError(f"The agent '{self._key}' failed: {_words(error)}") from None
         finally:
             watch.stop()

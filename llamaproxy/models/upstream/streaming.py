@@ -18,6 +18,7 @@ from zope.interface import implementer
 
 from ...seams.errors import ModelError, ModelUnavailable
 from ...seams.interfaces import IDeltaReceiver
+from ...seams.telling import about
 from ...seams.types import ModelDelta, ModelResult
 from .client import Response
 from .endings import PotentialDataLoss, ResponseDone
@@ -164,6 +165,7 @@ class DeltaStream(Protocol):
         "_lingering",
         "_over",
         "_receiver",
+        "_request_id",
         "_socket",
         "_watch",
         "_who",
@@ -179,8 +181,10 @@ class DeltaStream(Protocol):
         watch: Watch,
         idle: float,
         linger: float | None = None,
+        request_id: str = "",
     ) -> None:
         self._who = who
+        self._request_id = request_id
         self._decoder = decoder
         self._receiver = receiver
         self._watch = watch
@@ -248,7 +252,8 @@ class DeltaStream(Protocol):
         cause = root_cause(reason.value)
         why = in_words(cause)
         if not isinstance(cause, ConnectionClosed | ResponseDone | PotentialDataLoss):
-            self._log.failure("while reading from {who}", Failure(cause), who=self._who)
+            turn = about(self._request_id)
+            self._log.failure("{turn}while reading from {who}", Failure(cause), turn=turn, who=self._who)
         if self._begun:
             self._settle(ModelError(f"{self._who} broke off in the middle of its reply: {why}"))
         else:

@@ -17,6 +17,7 @@ from ...config.schema import ModelEntry
 from ...seams.errors import ModelError, ModelTimeout, ModelUnavailable
 from ...seams.interfaces import IDeltaReceiver
 from ...seams.names import DEPTH_HEADER
+from ...seams.telling import about
 from ...seams.types import ModelRequest, ModelResult
 from .bodies import beginning_of, whole_of
 from .client import Http, Response
@@ -103,7 +104,9 @@ class Upstream:
 
         Raises `ModelError`, or `CancelledError` if it was cancelled, with the connection closed either way.
         """
-        return self._twice("POST", path, body, partial(self._stream, decoder, receiver, None), request)
+        return self._twice(
+            "POST", path, body, partial(self._stream, request, decoder, receiver, None), request
+        )
 
     def listen(
         self,
@@ -114,7 +117,9 @@ class Upstream:
         linger: float,
     ) -> Coroutine[Any, Any, ModelResult]:
         """Streams what is at `path` to `receiver`; for `linger` see `DeltaStream`. Raises as `ask` does."""
-        return self._twice("GET", path, bytes, partial(self._stream, decoder, receiver, linger), request)
+        return self._twice(
+            "GET", path, bytes, partial(self._stream, request, decoder, receiver, linger), request
+        )
 
     def fetch(
         self, path: str, body: bytes, method: str = "POST", request: ModelRequest | None = None
@@ -131,13 +136,16 @@ class Upstream:
 
     def _stream(
         self,
+        request: ModelRequest,
         decoder: Callable[[], Decoder],
         receiver: IDeltaReceiver,
         linger: float | None,
         response: Response,
         watch: Watch,
     ) -> Deferred[ModelResult]:
-        deltas = DeltaStream(self.who, decoder(), receiver, watch, self._entry.idle_timeout, linger)
+        deltas = DeltaStream(
+            self.who, decoder(), receiver, watch, self._entry.idle_timeout, linger, request.request_id
+        )
         return deltas.deliver(response, self._clock)
 
     async def _twice(
@@ -159,7 +167,7 @@ class Upstream:
                     raise
                 # Nothing of an answer has come, so asking once more repeats nothing.
                 hide(error, self._key)
-                self._note(error, "; trying once more")
+                self._note(error, request, "; trying once more")
             await watch.over(deferLater(self._clock, pause))
             return await watch.over(take_in(await answer(), watch))
         except CancelledError:
@@ -168,7 +176,7 @@ class Upstream:
             raise
         except ModelError as error:
             hide(error, self._key)
-            self._note(error)
+            self._note(error, request)
             raise
         finally:
             watch.stop()
@@ -200,9 +208,12 @@ class Upstream:
             raise ModelError(f"{self.who} packs its answers in a way that nobody asked for and few can read")
         return Unpacked(response)
 
-    def _note(self, error: ModelError, more: str = "") -> None:
+    def _note(self, error: ModelError, request: ModelRequest | None, more: str = "") -> None:
         server = urlsplit(self._entry.host).netloc.rpartition("@")[2] or "a process of our own"
-        self._log.info("{error} ({server}){more}", error=str(error), server=server, more=more)
+        turn = about(request.request_id if request else "")
+        self._log.info(
+            "{turn}{error} ({server}){more}", turn=turn, error=str(error), server=server, more=more
+        )
 
     def _no_answer(self, error: Exception) -> Exception:
         """The one kind of error, or the cancelling, that lies behind what the HTTP client failed with."""

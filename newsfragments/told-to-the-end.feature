@@ -1,0 +1,1 @@
+What a turn does after its client has left (detached, in the background, waiting for another try) has a record and spans of its own, under the request's id, and so have the errands of apps that a model answers; each is told and counted once. All log lines about a request begin with its id, those of its models and tools included.
