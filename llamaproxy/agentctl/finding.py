@@ -105,15 +105,16 @@ def is_ours(place: Place) -> bool:
         return False
 
 
-def names_at(place: Place, key: str, patience: float) -> tuple[int, list[str]]:
-    """The status of its list, and the names in that. Raises `Unreachable`."""
-    path = {"OLLAMA": "/api/tags", "ANTHROPIC": "/v1/models"}.get(place.type, "/models")
+def list_at(place: Place, key: str, patience: float) -> tuple[Answered, list[str]]:
+    """What it answers to who wants its list, and the names in that. Raises `Unreachable`."""
+    path = {"OLLAMA": "/api/tags", "ANTHROPIC": "/v1/models?limit=1000"}.get(place.type, "/models")
     answer = ask("GET", place.host.rstrip("/") + path, headers_for(place.type, key), None, patience)
     content = answer.content
     rows = content.get("models" if place.type == "OLLAMA" else "data") if isinstance(content, dict) else None
     name = "name" if place.type == "OLLAMA" else "id"
-    listed = [str(row[name]) for row in rows or () if isinstance(row, dict) and row.get(name)]
-    return answer.status, [one.removeprefix("models/") for one in listed]
+    rows = rows if isinstance(rows, list) else []
+    listed = [str(row[name]) for row in rows if isinstance(row, dict) and row.get(name)]
+    return answer, [one.removeprefix("models/") for one in listed]
 
 
 def headers_for(kind: str, key: str) -> dict[str, str]:
@@ -163,7 +164,7 @@ def why(error: Exception) -> str:
 
 def _listed(place: Place, key: str, patience: float) -> Iterator[Found]:
     try:
-        _, names = names_at(place, key, patience)
+        _, names = list_at(place, key, patience)
     except Unreachable:
         return
     for name in names:

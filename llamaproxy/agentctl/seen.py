@@ -9,7 +9,7 @@ from msgspec import json
 
 from ..config import Home, load_settings
 from ..config.occupancy import holder_of
-from .command import Refused, command, option
+from .command import Refused, UsageError, command, option
 from .printer import Printer
 from .running import address_here, ask
 
@@ -36,17 +36,20 @@ def trace(home: Home, args: Namespace, printer: Printer) -> None:
 @command(
     "log",
     "show the running server's last log lines",
+    option("-n", dest="last", metavar="N", type=int, help="this many of the last ones, instead of all 500"),
     option("-f", dest="follow", action="store_true", help="go on as they come, until Ctrl-C"),
     _JSON,
 )
 def log(home: Home, args: Namespace, printer: Printer) -> None:
-    """The last 500, and with -f those that come."""
-    newest = 0
+    """The last ones, and with -f those that come."""
+    if args.last is not None and args.last < 0:
+        raise UsageError(f"-n takes a number from 0, not {args.last}")
+    newest, wait = 0, ""
     while True:
-        # The server answers this when there is something new.
-        wait = "&wait=1" if newest and args.follow else ""
-        for line in ask(home, "GET", f"log?after={newest}{wait}")["lines"]:
-            newest = line["number"]
+        # With `wait`, the server answers when there is something new.
+        lines = ask(home, "GET", f"log?after={newest}{wait}")["lines"]
+        newest = lines[-1]["number"] if lines else newest
+        for line in lines if wait or args.last is None else lines[max(0, len(lines) - args.last) :]:
             at = time.strftime("%H:%M:%S", time.localtime(line["at"]))
             printer.line(
                 json.encode(line).decode() if args.json else f"{at} {line['level']:5} {line['text']}"
@@ -54,6 +57,7 @@ def log(home: Home, args: Namespace, printer: Printer) -> None:
         if not args.follow:
             return
         sys.stdout.flush()
+        wait = "&wait=1"
 
 
 @command("console", "open the running server's console, by a link that works once")

@@ -120,6 +120,7 @@ def _free_key(key: str, given: dict[str, Any], entries: dict[str, Any]) -> str:
 
 
 def _add(home: Home, one: "Found", printer: Printer) -> None:
+    from .trial import FATAL
     from .tryout import tried
 
     given = {"type": one.place.type, "model_id": one.model_id, "host": one.place.host, "enabled": True}
@@ -129,7 +130,7 @@ def _add(home: Home, one: "Found", printer: Printer) -> None:
     entry = load_entry(home.models_file, key, given)
     printer.line(f"asking {one.model_id}, which may take a moment to load")
     for check in tried(home, entry):
-        if check.what in ("reachable", "key", "name", "answers") and check.holds is False:
+        if check.what in FATAL and check.holds is False:
             raise Refused(f"{one.model_id} does not answer ({check.told}); nothing was changed")
         if check.what == "answers":
             printer.done(f"{one.model_id} answers: {check.told}")

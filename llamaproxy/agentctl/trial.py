@@ -10,6 +10,16 @@ from .registry import entries_in
 
 _YES, _NO, _UNKNOWN = Sign("✓", "green", "yes"), Sign("✗", "red", "no"), Sign("–", "yellow", "unknown")  # noqa: RUF001
 
+# What keeps a model from being used.
+FATAL = {
+    "weights": "{key} has no weights",
+    "reachable": "{key} cannot be reached",
+    "address": "there is nothing at the address of {key}",
+    "key": "{key} needs another key",
+    "name": "the server of {key} has no model {name}",
+    "answers": "{key} does not answer",
+}
+
 
 @command(
     "model-test <key>",
@@ -33,9 +43,6 @@ def model_test(home: Home, args: Namespace, printer: Printer) -> None:
             printer.line(f"{printer.sign(sign)} {check.what}{': ' + check.told if check.told else ''}")
     if args.json:
         printer.json([check._asdict() for check in checks])
-    if any(
-        check.holds is False
-        for check in checks
-        if check.what in ("weights", "reachable", "key", "name", "answers")
-    ):
-        raise Refused(f"{args.key} does not answer")
+    for check in checks:
+        if check.holds is False and check.what in FATAL:
+            raise Refused(FATAL[check.what].format(key=args.key, name=entry.model_id))

@@ -157,7 +157,7 @@ class Keeper:
             )
         else:
             self._log.error("{who} cannot be loaded: {words}", who=self._who, words=last_words or why)
-            self._fail_waiting(ModelError(f"{self._who} cannot be loaded: {_explanation(last_words) or why}"))
+            self._fail_waiting(ModelError(f"{self._who} cannot be loaded: {explanation(last_words) or why}"))
 
     def _hangs(self) -> None:
         """Ends a child that gives no sign of life; it starts again as one does that died."""
@@ -232,7 +232,7 @@ class _Child(ProcessProtocol):
         return cast(IProcessTransport, self.transport)
 
 
-def _explanation(last_words: str) -> str:
+def explanation(last_words: str) -> str:
     """The line that names the cause: llama.cpp says `error loading model: ...` and goes on complaining."""
     lines = last_words.splitlines()
     for line in lines:

@@ -1,0 +1,1 @@
+`agentctl log -n N` shows the last N lines, also before those that `-f` follows.
