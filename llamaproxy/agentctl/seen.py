@@ -34,7 +34,7 @@ def trace(home: Home, args: Namespace, printer: Printer) -> None:
 
 
 @command(
-    "log",
+    "log [-n N] [-f]",
     "show the running server's last log lines",
     option("-n", dest="last", metavar="N", type=int, help="this many of the last ones, instead of all 500"),
     option("-f", dest="follow", action="store_true", help="go on as they come, until Ctrl-C"),
