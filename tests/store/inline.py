@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import count
 from pathlib import Path
+from threading import Thread
 from typing import Any, TypeVar
 from uuid import uuid4
 
@@ -16,17 +17,18 @@ from twisted.python.failure import Failure
 
 from llamaproxy.seams.names import FIRST_SHORT_ID
 from llamaproxy.seams.types import Message, Spot
-from llamaproxy.store import thread
+from llamaproxy.store import sqlite
 from llamaproxy.store.database import Reader as SqliteReader
 from llamaproxy.store.reading import Reading
 from llamaproxy.store.rows import from_row
 from llamaproxy.store.sqlite import SqliteSessionStore
+from llamaproxy.store.thread import OneThread
 from tests.store.postgres import INSTALLED, fresh_database
 from tests.stores import Gate, Tree
 from tests.support import UNIX_TIME, Reactor
 
 try:
-    from llamaproxy.store.postgres import line
+    from llamaproxy.store.postgres import line, threads
     from llamaproxy.store.postgres.connection import Connection
     from llamaproxy.store.postgres.nodes import Nodes
     from llamaproxy.store.postgres.pulse import Pulse
@@ -43,31 +45,26 @@ TABLES = ["sessions", "branches", "messages", "nodes", "turns", "waiting", "memo
 _free: list[dict[str, Any]] = []
 
 
-class _Pool:
-    """Stands in for the pool of one thread: does it here and now."""
-
-    def __init__(self, **_: Any) -> None:
-        self.started = False
+class _NoThread(OneThread):
+    """Does it here and now."""
 
     def start(self) -> None:
-        self.started = True
+        self._thread = Thread()
 
     def stop(self) -> None:
-        self.started = False
+        self._thread = None
 
-    def callInThreadWithCallback(self, told: Any, work: Callable[..., Any], *args: Any) -> None:
-        try:
-            result = work(*args)
-        except Exception:
-            told(False, Failure())
-        else:
-            told(True, result)
+    def _send(self) -> None:
+        batch, self._queue = self._queue, []
+        self._busy = True
+        self._tell(self._results(batch), batch)
 
 
 def without_threads(patch: Callable[[Any, str, Any], Any]) -> None:
     """Has stores that are made from now on work on the reactor's thread; `patch` is a test's."""
-    patch(thread, "_Pool", _Pool)
+    patch(sqlite, "OneThread", _NoThread)
     if INSTALLED:
+        patch(threads, "OneThread", _NoThread)
         # By the clock of the machine, which a test does not wait for.
         patch(line, "GRACE", 0.0)
 
@@ -247,12 +244,12 @@ class PostgresPlace:
         """The process is gone, and has said nothing."""
         if self.store is not None:
             self.peers.stop()
-            threads = self.store.threads
-            threads._reads.stop()
-            threads._writes.stop()
+            held = self.store.threads
+            held._reads.stop()
+            held._writes.stop()
             self.store._pulse.stop()
-            threads._hang_up_reader()
-            threads._hang_up()
+            held._hang_up_reader()
+            held._hang_up()
 
     def leave(self) -> None:
         """Leaves it empty to another test; doing so twice does no harm."""
