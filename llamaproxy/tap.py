@@ -30,7 +30,7 @@ from .config.schema import MOST_WORKERS
 from .console.loglines import LogLines
 from .seams.errors import AgentError
 from .server.assembly import Plan, Server, assemble
-from .server.logfiles import LogFiles
+from .server.logfiles import LogFiles, prepare
 from .server.service import Interrupts, Part, Stack, give_up, in_words
 from .sockets.steady import steady
 from .web.door import BACKLOG, place_of, port_problem, url_here, urls_at, welcome
@@ -94,6 +94,8 @@ def makeService(options: Options) -> IService:
 
     steady(reactor)
     try:
+        if (log_file := _log_file(options)) is not None:
+            prepare(log_file)
         home = Home(find_home(options["home"], os.environ, Path.cwd()))
         home.ensure()
         occupancy = Occupancy(home.lock_file)
@@ -102,6 +104,15 @@ def makeService(options: Options) -> IService:
         return build(options, home, reactor, occupancy.sign)
     except (ConfigError, AgentError, OSError, ValueError) as error:
         give_up(in_words(error))
+
+
+def _log_file(options: Options) -> str | None:
+    """The file that twistd will open as its log, None for none."""
+    twistd: Any = getattr(options, "parent", None)
+    if twistd is None or twistd.get("syslog") or twistd.get("logger"):
+        return None
+    name = twistd.get("logfile") or ("-" if twistd.get("nodaemon") else "twistd.log")
+    return None if name == "-" else str(name)
 
 
 def build(

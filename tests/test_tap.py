@@ -12,10 +12,11 @@ from twisted.application.service import IServiceMaker
 from twisted.internet.testing import MemoryReactorClock
 from twisted.logger import capturedLogs, formatEvent
 from twisted.plugin import getPlugins
+from twisted.scripts._twistd_unix import ServerOptions
 from twisted.trial.unittest import SynchronousTestCase
 
 from llamaproxy.config import ConfigError, Home
-from llamaproxy.tap import Options, build
+from llamaproxy.tap import Options, _log_file, build, makeService
 from llamaproxy.web.door import Door
 
 
@@ -50,6 +51,32 @@ class OptionsTests(SynchronousTestCase):
             line = str(self.assertRaises(SystemExit, self.parse, *flags).code)
             self.assertTrue(line.startswith("llamaproxy: "))
             self.assertNotIn("\n", line)
+
+    def test_log_file_is_the_one_that_twistd_will_open(self) -> None:
+        for flags, name in (
+            ([], "twistd.log"),
+            (["--logfile", "x/y"], "x/y"),
+            (["-n"], None),
+            (["-n", "-l", "a.log"], "a.log"),
+            (["-l", "-"], None),
+            (["--syslog"], None),
+            (["--logger", "twisted.python.log.PythonLoggingObserver"], None),
+        ):
+            twistd = ServerOptions()
+            twistd.parseOptions([*flags, "llamaproxy"])
+            self.assertEqual(_log_file(twistd.subOptions), name, flags)
+
+    def test_a_planted_log_file_ends_the_start_in_one_line(self) -> None:
+        folder = Path(self.mktemp()).absolute()
+        folder.mkdir()
+        folder.chmod(0o777)
+        (folder / "log").symlink_to(folder / "precious")
+        twistd = ServerOptions()
+        twistd.parseOptions(["-n", "-l", str(folder / "log"), "llamaproxy", "--home", str(folder / "home")])
+        line = str(self.assertRaises(SystemExit, makeService, twistd.subOptions).code)
+        self.assertIn("its links are not followed", line)
+        self.assertNotIn("\n", line)
+        self.assertFalse((folder / "precious").exists() or (folder / "home").exists())
 
     def test_twistd_finds_the_plugin(self) -> None:
         (found,) = [plugin for plugin in getPlugins(IServiceMaker) if plugin.tapname == "llamaproxy"]

@@ -105,7 +105,7 @@ def assemble(
         eraser=eraser,
         inquiries=inquiries,
         rules=Rules(bench.limits, delegation, delegates, bench.gate_defaults),
-        retention=Retention(bench.limits.keep, store, sessions, eraser, bench.wall),
+        retention=Retention(bench.limits.keep, store, peers, eraser, bench.wall),
         commands=commands,
         runs=runs,
         errands=Errands(backends, delegation, ledger, clock),

@@ -5,6 +5,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import lru_cache
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -12,6 +13,8 @@ from twisted.application.service import Service
 from twisted.logger import FileLogObserver, LogEvent, Logger, formatTime, globalLogPublisher
 from twisted.python.logfile import LogFile
 
+from ..config import ConfigError
+from ..config.links import destination
 from ..seams.visible import discreet, visible
 
 # Bytes of one file, and how many old ones are kept beside it.
@@ -40,10 +43,15 @@ class LogFiles(Service):
         self._reactor.callWhenRunning(self._install)
 
     def reopen(self) -> None:
-        """Goes on in files of the same names."""
+        """Goes on in files of the same names; in the one that is open where somebody has planted a link there."""
         for file in log_files():
+            try:
+                prepare(file.path)
+            except ConfigError as error:
+                self.log.error("SIGUSR1: {error}", error=str(error))
+                continue
             file.reopen()
-        self.log.info("SIGUSR1: the log was opened anew")
+            self.log.info("SIGUSR1: the log was opened anew")
 
     def _install(self) -> None:
         signal.signal(signal.SIGUSR1, self._received)
@@ -52,10 +60,22 @@ class LogFiles(Service):
         self._reactor.callFromThread(self.reopen)
 
 
+def prepare(name: str) -> None:
+    """For a log file that is about to be opened: makes it, for its owner only. Raises `ConfigError` for a planted link.
+
+    What opens it follows links, and makes files with the umask's mode.
+    """
+    file = destination(Path(name).absolute())
+    # A folder that is not there, or a pipe, is for whoever opens it to tell.
+    with suppress(OSError):
+        os.close(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, MODE))
+
+
 def bound(file: LogFile) -> None:
     """Gives a log file its limits; those of an older server are closed to others as well."""
     file.rotateLength, file.maxRotatedFiles, file.defaultMode = LENGTH, OLD_FILES, MODE
-    for path in (file.path, *(f"{file.path}.{number}" for number in file.listLogs())):
+    old = (f"{file.path}.{number}" for number in file.listLogs())
+    for path in (file.path, *(each for each in old if not os.path.islink(each))):
         with suppress(OSError):
             os.chmod(path, MODE)
 

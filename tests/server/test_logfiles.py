@@ -17,6 +17,7 @@ from twisted.python.failure import Failure
 from twisted.python.logfile import LogFile
 from twisted.trial.unittest import SynchronousTestCase
 
+from llamaproxy.config import ConfigError
 from llamaproxy.seams.errors import ModelError
 from llamaproxy.server import logfiles
 from llamaproxy.server.logfiles import LogFiles
@@ -27,7 +28,9 @@ log = Logger()
 
 class LogFilesTests(SynchronousTestCase):
     def setUp(self) -> None:
-        self.path = Path(self.mktemp()).absolute()
+        folder = Path(self.mktemp()).absolute()
+        folder.mkdir(parents=True)
+        self.path = folder / "log"
         self.path.with_name(f"{self.path.name}.1").write_text("older")
         self.path.with_name(f"{self.path.name}.1").chmod(0o644)
         self.file = LogFile.fromFullPath(str(self.path))
@@ -53,6 +56,46 @@ class LogFilesTests(SynchronousTestCase):
         self.assertIn("after", self.path.read_text())
         self.assertNotIn("after", moved.read_text())
         self.assertEqual(self.mode(self.path), 0o600)
+
+    def test_link_that_was_planted_where_the_file_was_is_not_opened(self) -> None:
+        moved = self.path.rename(f"{self.path}.moved")
+        precious = self.plant(self.path)
+        os.kill(os.getpid(), signal.SIGUSR1)
+        log.info("after")
+        self.assertEqual(precious.read_text(), "precious")
+        self.assertIn("everybody can write to", moved.read_text())
+        self.assertIn("after", moved.read_text())
+
+    def test_link_among_the_older_ones_changes_nobodys_rights(self) -> None:
+        precious = self.plant(self.path.with_name(f"{self.path.name}.2"))
+        logfiles.bound(self.file)
+        self.assertEqual(self.mode(precious), 0o644)
+
+    def test_file_is_made_for_its_owner_and_behind_no_planted_link(self) -> None:
+        fresh = self.path.with_name(f"{self.path.name}-fresh")
+        for _ in range(2):
+            logfiles.prepare(str(fresh))
+            self.assertEqual(self.mode(fresh), 0o600)
+        logfiles.prepare(str(self.path.parent / "no" / "such" / "folder"))
+        fresh.unlink()
+        own = fresh.with_name("target")
+        fresh.symlink_to(own)
+        logfiles.prepare(str(fresh))
+        self.assertEqual(self.mode(own), 0o600)
+        fresh.unlink()
+        precious = self.plant(fresh)
+        self.assertRaises(ConfigError, logfiles.prepare, str(fresh))
+        self.assertEqual(precious.read_text(), "precious")
+
+    def plant(self, path: Path) -> Path:
+        """A link at that path, as anybody could have made it: to a file, which it gives."""
+        precious = path.with_name("precious")
+        precious.write_text("precious")
+        precious.chmod(0o644)
+        path.symlink_to(precious)
+        path.parent.chmod(0o777)
+        self.addCleanup(path.parent.chmod, 0o755)
+        return precious
 
     def test_what_others_say_acts_on_no_terminal_and_begins_no_line(self) -> None:
         said = "a\x1b[2Jb\x9bc\u202ed\ne"

@@ -50,6 +50,26 @@ class Eraser:
         self._peers.forget(full_id)
         return full_id if existed else ""
 
+    async def throw_away(self, session_id: str, last_active: float) -> bool:
+        """Deletes a session at rest that was used `last_active`, unless it was used since; whether it did.
+
+        Raises `StoreError`.
+        """
+        if self._sessions.get(session_id) is not None:
+            return False
+        let_go = await self._claims.take_stored(session_id)
+        try:
+            stored = await self._store.load(session_id, 1)
+            # Somebody may have come meanwhile, and have left again.
+            used = stored is None or stored.last_active > last_active
+            if used or self._sessions.get(session_id) is not None:
+                return False
+            gone = await soon(self._store.delete(session_id), True)
+        finally:
+            let_go()
+        self._peers.forget(session_id)
+        return gone
+
     async def _delete(self, session: Session, turn: Turn | None) -> bool:
         """Ends what runs in the session and empties it, at the wish of `turn`; whether the store had it.
 

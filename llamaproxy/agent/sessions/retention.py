@@ -4,14 +4,14 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 
 from twisted.internet.defer import Deferred
+from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 
 from ...seams.errors import AgentError
-from ...seams.interfaces import ISessionStore
+from ...seams.interfaces import IPeers, ISessionStore
 from ...seams.limits import Keep
 from ...seams.types import Resting
 from .eraser import Eraser
-from .session import Sessions
 
 DAY = 86_400.0
 MEGABYTE = 1_000_000
@@ -20,16 +20,16 @@ INTERVAL = 3600.0
 
 
 class Retention:
-    """Looks through the store from time to time; `wall` gives Unix seconds."""
+    """Looks through the store from time to time, each process after its own sessions; `wall` gives Unix seconds."""
 
     log = Logger()
 
     def __init__(
-        self, keep: Keep, store: ISessionStore, sessions: Sessions, eraser: Eraser, wall: Callable[[], float]
+        self, keep: Keep, store: ISessionStore, peers: IPeers, eraser: Eraser, wall: Callable[[], float]
     ) -> None:
         self._keep = keep
         self._store = store
-        self._sessions = sessions
+        self._peers = peers
         self._eraser = eraser
         self._wall = wall
 
@@ -41,9 +41,10 @@ class Retention:
         if not self._keep.limits:
             return 0
         gone = 0
-        for session_id in overdue(await self._store.at_rest(), self._keep, self._wall()):
-            if self._sessions.get(session_id) is None:
-                gone += bool(await self._eraser.remove(session_id))
+        resting = await self._store.at_rest()
+        for each in await deferToThread(overdue, resting, self._keep, self._wall()):
+            if self._peers.has_here(each.session_id):
+                gone += await self._eraser.throw_away(each.session_id, each.last_active)
         if gone:
             self.log.info("{count} conversations were thrown away, as sessions_keep says", count=gone)
         return gone
@@ -54,7 +55,7 @@ class Retention:
         return 0
 
 
-def overdue(resting: Sequence[Resting], keep: Keep, now: float) -> list[str]:
+def overdue(resting: Sequence[Resting], keep: Keep, now: float) -> list[Resting]:
     """The sessions that are to go, those that were not used for longest first."""
     newest_first = sorted(resting, key=lambda each: -each.last_active)
     over = {
@@ -67,9 +68,7 @@ def overdue(resting: Sequence[Resting], keep: Keep, now: float) -> list[str]:
     for theirs in by_address.values():
         over.update(_too_many(theirs, keep))
     return [
-        each.session_id
-        for each in newest_first[::-1]
-        if each.session_id in over and each.last_active < now - INTERVAL
+        each for each in newest_first[::-1] if each.session_id in over and each.last_active < now - INTERVAL
     ]
 
 
