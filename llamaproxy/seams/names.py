@@ -17,6 +17,9 @@ FIRST_SHORT_ID = 101
 # Size of the random number of a process: two never have the same.
 NUMBER_BITS = 48
 
+# Characters of a session's id; no address with a name behind it comes near that.
+LONGEST_ID = 1000
+
 # Hex digits that keep apart what would look the same after cleaning.
 DIGEST = 8
 

@@ -1,6 +1,8 @@
 """Two servers on one PostgreSQL, as on two machines: what is said to one holds at the other."""
 
+import random
 import re
+import string
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -98,6 +100,9 @@ class SessionTests(NodesCase):
         self.upstream.script = lambda call: call.answer(f"{len(call.history)} before {call.question}")
         self.assertIn("Deleted: llama-127.0.0.1", await other.say("!session llama-127.0.0.1 delete"))
         self.assertEqual(await one.say("anew"), "0 before anew")
+        # No index has room for such a name.
+        nobody = "".join(random.Random(1).choices(string.ascii_letters, k=9000))
+        self.assertIn("There is no session", await one.say(f"!session {nobody} delete"))
 
     async def test_job_is_listed_shown_and_stopped_from_another_node(self) -> None:
         one, other = await self.node(), await self.node()

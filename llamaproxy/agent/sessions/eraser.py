@@ -1,7 +1,7 @@
 """Forgetting at a person's wish: a conversation, or a session altogether."""
 
 from ...seams.interfaces import IPeers, ISessionStore
-from ...seams.names import swarm_id
+from ...seams.names import LONGEST_ID, swarm_id
 from ..backends import Backends
 from .claims import Claims
 from .session import Session, Sessions
@@ -32,6 +32,9 @@ class Eraser:
 
     async def remove(self, session_id: str, turn: Turn | None = None) -> str:
         """Deletes a session by its full or short id; its full id, which is empty if there is no such session."""
+        if len(session_id) > LONGEST_ID:
+            # Databases look for no name of any length.
+            return ""
         if (removal := self._peers.remove(session_id)) is not None:
             return await removal
         session = self._sessions.get(session_id)

@@ -15,7 +15,7 @@ from zope.interface import implementer
 from ...seams.errors import StoreError
 from ...seams.interfaces import IPeer, IPeers
 from ...seams.limits import Ruling, Used
-from ...seams.names import FIRST_SHORT_ID
+from ...seams.names import FIRST_SHORT_ID, LONGEST_ID
 from ...seams.types import SessionCard
 from . import budgets, turns, users
 from .database import Database, Reader
@@ -28,8 +28,6 @@ T = TypeVar("T")
 CENSUS = 2.0
 # Seconds for the others' answers; a node that hangs must not hold anybody up.
 TIME_TO_ANSWER = 2.0
-# What a notification may hold, with room for the rest of it; no session has a longer id.
-LONGEST_ID = 2000
 MOST_DIGITS = 16
 
 
