@@ -4,7 +4,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Protocol
 
 from msgspec.structs import replace
-from twisted.internet.defer import Deferred, execute, succeed
+from twisted.internet.defer import Deferred, succeed
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -95,9 +95,7 @@ def who_is(key: str) -> str:
     return f"Model '{key}'"
 
 
-def locator(
-    key: str, entry: ModelEntry, environ: Callable[[str], str | None]
-) -> Callable[[], Deferred[Server]]:
+def locator(key: str, entry: ModelEntry, environ: Callable[[str], str | None]) -> Callable[[], Server]:
     """Finds the server of `entry`; looks the key up at each call, so that a new one in `.env` counts."""
 
     def look() -> Server:
@@ -107,4 +105,4 @@ def locator(
             raise ModelError(what).for_good()
         return Server(entry.host, secret)
 
-    return lambda: execute(look)
+    return look

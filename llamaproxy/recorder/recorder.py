@@ -156,8 +156,9 @@ class Recorder:
         # Taken out and put in again, so that the first is the one that was silent longest.
         tally = self._callers.pop(record.caller, None) or CallerTally(caller=record.caller)
         tally.turns += not record.errand
-        tally.prompt_tokens += record.prompt_tokens
-        tally.completion_tokens += record.completion_tokens
+        prompts, answers = record.tokens
+        tally.prompt_tokens += prompts
+        tally.completion_tokens += answers
         tally.seen = now
         self._callers[record.caller] = tally
         if len(self._callers) > MOST_CALLERS:

@@ -120,14 +120,23 @@ class Record(Struct, kw_only=True, omit_defaults=True):
         return self.attempts[-1].model if self.attempts else ""
 
     @property
+    def tokens(self) -> tuple[int, int]:
+        """Those of the prompts and those of the answers, of all attempts."""
+        prompts = answers = 0
+        for attempt in self.attempts:
+            prompts += attempt.prompt_tokens
+            answers += attempt.completion_tokens
+        return prompts, answers
+
+    @property
     def prompt_tokens(self) -> int:
         """Of all attempts."""
-        return sum(attempt.prompt_tokens for attempt in self.attempts)
+        return self.tokens[0]
 
     @property
     def completion_tokens(self) -> int:
         """Of all attempts."""
-        return sum(attempt.completion_tokens for attempt in self.attempts)
+        return self.tokens[1]
 
     @property
     def rate(self) -> float | None:

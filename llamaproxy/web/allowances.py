@@ -20,7 +20,7 @@ def allowance_of(door: FrontDoor) -> Allowance:
 def allowance_under(profile: Profile, usual: Allowance) -> Allowance:
     """What the app of a caller may do, where everybody's may do the `usual`."""
     tools, system, alone = profile.client_tools, profile.client_system, profile.on_disconnect
-    if all(each is None for each in (tools, system, alone, profile.notify)):
+    if tools is None and system is None and alone is None and profile.notify is None:
         return usual
     return replace(
         usual,

@@ -5,7 +5,7 @@ router. What the client says tells them apart, as far as it can be believed.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from msgspec import DecodeError, Raw, json
 from twisted.web.http_headers import Headers
@@ -45,12 +45,17 @@ class Naming:
             *(each.session_by for each in door.callers.values() if each.session_by is not None),
         }
         self._session_by = door.session_by
+        # Each with its name as the operator wrote it, and as it stands in a head.
         self._rungs = {
-            order: [(rung.replace("_", " "), name) for rung in order for name in names.get(rung, ())]
+            order: [
+                (rung.replace("_", " "), name, b"" if rung == "body_field" else _in_a_head(name))
+                for rung in order
+                for name in names.get(rung, ())
+            ]
             for order in orders
         }
-        self._users = tuple(header.encode("ascii") for header in {*door.user_headers, *_OPEN_WEBUI})
-        self._chats = tuple(header.encode("ascii") for header in door.chat_headers)
+        self._users = frozenset(map(_in_a_head, (*door.user_headers, *_OPEN_WEBUI)))
+        self._chats = frozenset(map(_in_a_head, door.chat_headers))
         # The names of keys that have sessions of their own, which no header may lead into.
         keys = (*door.api_keys, *(name for name, each in door.callers.items() if each.is_keyed))
         self._keys = keys if any("api_key" in order for order in orders) else ()
@@ -77,9 +82,9 @@ class Naming:
         name, rung = "", "address"
         if key in self._keys and "api_key" in order:
             name, rung = key, f"API key '{key}'"
-        value = ""
-        for kind, said in self._rungs[order] if believed else ():
-            value = _in_body(fields, said) if kind == "body field" else _in_head(headers, said)
+        value, head = "", dict(headers.getAllRawHeaders())
+        for kind, said, header in self._rungs[order] if believed else ():
+            value = _in_body(fields, said) if kind == "body field" else _in_head(head.get(header))
             if value:
                 rung = f"{kind} {said}"
                 break
@@ -91,11 +96,11 @@ class Naming:
 
     def names_a_user(self, headers: Headers) -> bool:
         """Whether an app says that it passes on the request of one of its users."""
-        return any(map(headers.hasHeader, self._users))
+        return not self._users.isdisjoint(dict(headers.getAllRawHeaders()))
 
     def is_an_apps(self, headers: Headers) -> bool:
         """Whether a request is that of a chat of an app, or comes through an app that serves many."""
-        if any(map(headers.hasHeader, self._chats)):
+        if not self._chats.isdisjoint(dict(headers.getAllRawHeaders())):
             return True
         agent, *_ = headers.getRawHeaders(b"user-agent") or [b""]
         return _SERVES_MANY.search(agent) is not None
@@ -107,9 +112,14 @@ class Naming:
         return suffix if max(readings, key=len, default="") == name else f"{name}/{value}"
 
 
-def _in_head(headers: Headers, header: str) -> str:
-    sent, *_ = headers.getRawHeaders(header.encode("ascii")) or [b""]
-    return _text(sent.strip())
+def _in_a_head(header: str) -> bytes:
+    """The name of a header as Twisted writes it."""
+    [(name, _)] = Headers({header: [""]}).getAllRawHeaders()
+    return name
+
+
+def _in_head(sent: Sequence[bytes] | None) -> str:
+    return _text(sent[0].strip()) if sent else ""
 
 
 def _in_body(fields: Mapping[str, Raw], path: str) -> str:

@@ -223,7 +223,7 @@ class Reply:
 
     def text(self) -> str:
         """All that was sent as the answer, with the agent's own words in it."""
-        return "".join(piece if isinstance(piece, str) else piece.text() for piece in self._told)
+        return "".join([piece if isinstance(piece, str) else piece.text() for piece in self._told])
 
     def hand_over(self, calls: Sequence[ToolCall]) -> None:
         """The reply is to end with calls that the app has to run."""

@@ -24,7 +24,8 @@ def estimate_tokens(message: Message) -> int:
     size = len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
     if message.tool_calls:
         size += sum(len(call.name) + len(call.arguments) for call in message.tool_calls)
-    return size // 3 + MESSAGE_OVERHEAD + 1024 * len(message.images)
+    tokens = size // 3 + MESSAGE_OVERHEAD
+    return tokens + 1024 * len(message.images) if message.images else tokens
 
 
 def estimate_all(messages: Sequence[Message]) -> int:

@@ -242,7 +242,7 @@ class Conversation:
         try:
             waiting = waiting or await ToolLoop(self._means, session, exchange, turn, self._keep).run()
         except (ModelError, CancelledError):
-            turn.record.hear(answered=reply.text())
+            _note_answer(turn)
             await self._commit(session, exchange, turn, interrupted=True)
             raise
         if waiting or exchange.handed_over():
@@ -260,7 +260,7 @@ class Conversation:
                 reply.say("[the model gave no answer; ask again, or choose another model with !model]")
             await self._commit(session, exchange, turn, interrupted=bool(cut))
             turn.record.break_off("cut" if cut else "done")
-        turn.record.hear(answered=reply.text())
+        _note_answer(turn)
         reply.finish()
 
     async def _resumed(self, session: Session, turn: Turn) -> bool:
@@ -305,15 +305,21 @@ class Conversation:
         unheard_of = interrupted and not turn.reply.heard
         # The words before a round's calls are part of that round.
         answer = "" if exchange.calls or unheard_of else turn.reply.transcript.text()
-        place = turn.place
-        said = _told_before(exchange, turn) + turn.reply.text()
-        given = Given(place=place, opening=opening_of(said)) if place else None
+        given = None
+        if place := turn.place:
+            said = _told_before(exchange, turn) + turn.reply.text()
+            given = Given(place=place, opening=opening_of(said))
         messages = exchange.conclude(answer, interrupted, given)
         if not await self._journal.remember(session, exchange, messages):
             turn.reply.murmur(NOT_YET)
 
     async def _save(self, session: Session) -> None:
         await soon(self._store.save_settings(session.session_id, session.model, session.settings), None)
+
+
+def _note_answer(turn: Turn) -> None:
+    if turn.record.keeps_words:
+        turn.record.hear(answered=turn.reply.text())
 
 
 def _told_before(exchange: Exchange, turn: Turn) -> str:

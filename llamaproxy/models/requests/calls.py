@@ -56,7 +56,7 @@ def paired(messages: Sequence[Message], make_id: Callable[[str, int], str] = com
     Ids are made with `make_id` and unique in the whole; names are valid. A result without a call gets one; a call
     without a result gets `NO_RESULT`, unless the conversation ends with it.
     """
-    if not any(message.tool_calls or message.role == "tool" for message in messages):
+    if not [message for message in messages if message.tool_calls or message.role == "tool"]:
         return list(messages)
     ids = _Ids(make_id)
     made: list[Message] = []

@@ -22,11 +22,14 @@ def prepared(messages: Sequence[Message], lessons: Lessons) -> list[Message]:
     return made
 
 
-def spoken(message: Message) -> Message:
-    """The message, if it is an assistant's that neither said nor called anything, with words for that."""
-    if message.role != "assistant" or message.tool_calls or message.content.strip():
-        return message
-    return replace(message, content=NO_ANSWER)
+def spoken(messages: Sequence[Message]) -> list[Message]:
+    """The messages, with words for an assistant's that neither said nor called anything."""
+    return [
+        message
+        if message.role != "assistant" or message.tool_calls or message.content.strip()
+        else replace(message, content=NO_ANSWER)
+        for message in messages
+    ]
 
 
 def extra_of(message_extra: dict[str, dict[str, Any]], back_end: str, lessons: Lessons) -> dict[str, Any]:

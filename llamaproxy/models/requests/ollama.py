@@ -50,7 +50,7 @@ class OllamaRequests:
         fields = {"format": form, "think": _think(asked, lessons)}
         body: Body = {
             "model": entry.model_id,
-            "messages": self._messages([spoken(each) for each in prepared(messages, lessons)], lessons),
+            "messages": self._messages(spoken(prepared(messages, lessons)), lessons),
             "stream": True,
             "options": {name: value for name, value in options.items() if value is not None},
             **{name: value for name, value in fields.items() if value is not None},

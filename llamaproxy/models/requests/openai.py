@@ -55,7 +55,7 @@ class ChatRequests:
         }
         body: Body = {
             "model": entry.model_id,
-            "messages": self._messages([spoken(each) for each in prepared(messages, lessons)], lessons),
+            "messages": self._messages(spoken(prepared(messages, lessons)), lessons),
             "stream": True,
             "stream_options": {"include_usage": True},
             **{name: value for name, value in fields.items() if value is not None},

@@ -67,8 +67,8 @@ def _passed_on(request: ModelRequest | None) -> dict[str, str]:
 class Upstream:
     """The server of one model entry; `who` names the model in errors. Its address stands in the log only.
 
-    `locate` is asked before each attempt, since a server may move; it fails with a `ModelError`. `headers` makes
-    those of the server's own from the key.
+    `locate` is asked before each attempt, since a server may move; it raises or fails with a `ModelError`. `headers`
+    makes those of the server's own from the key.
     """
 
     _log = Logger()
@@ -79,7 +79,7 @@ class Upstream:
         entry: ModelEntry,
         http: Http,
         clock: IReactorTime,
-        locate: Callable[[], Deferred[Server]],
+        locate: Callable[[], Server | Deferred[Server]],
         headers: Callable[[str], dict[str, str]] = bearer,
     ) -> None:
         self.who = who
@@ -187,7 +187,8 @@ class Upstream:
         """The head of an answer that is no refusal."""
         patience = self._entry.first_token_timeout
         watch.expect(patience, f"did not begin its reply within {patience:g} seconds (first_token_timeout)")
-        server = await watch.over(self._locate())
+        located = self._locate()
+        server = located if isinstance(located, Server) else await watch.over(located)
         self._key = server.key
         headers = {**_COMMON_HEADERS, **passed_on, **self._headers(server.key)}
         try:
