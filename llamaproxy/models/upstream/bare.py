@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Any, cast
 from urllib.parse import urlsplit
 
-from twisted.internet.defer import Deferred, gatherResults, succeed
+from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.interfaces import IAddress, IStreamClientEndpoint
 from twisted.internet.protocol import Factory, Protocol
 
@@ -35,24 +35,21 @@ class BareClient:
             *(f"{name.title()}: {' '.join(value.split())}".encode() for name, value in headers.items()),
             b"Content-Length: %d\r\n\r\n" % len(body),
         ]
-        return self._connection(place).addCallback(_send, b"\r\n".join(lines) + body)
+        whole = b"\r\n".join(lines) + body
+        idle = self._idle.setdefault(place, [])
+        while idle:
+            connection = idle.pop()
+            if self._clock.seconds() - connection.rested_since < MAX_REST:
+                return connection.send(whole)
+            connection.stopProducing()
+        factory = _Factory(self._poll, self._clock.seconds, idle)
+        connecting = cast(Deferred[Connection], self._endpoint(place).connect(factory))
+        return connecting.addCallback(_send, whole)
 
     def close(self) -> Deferred[None]:
         """See `client.Http`."""
         resting = [connection for idle in self._idle.values() for connection in idle]
         return gatherResults([connection.close() for connection in resting]).addCallback(lambda _: None)
-
-    def _connection(self, place: Place) -> Deferred[Connection]:
-        idle = self._idle.setdefault(place, [])
-        while idle:
-            connection = idle.pop()
-            if self._clock.seconds() - connection.rested_since < MAX_REST:
-                return succeed(connection)
-            connection.stopProducing()
-        return cast(
-            Deferred[Connection],
-            self._endpoint(place).connect(_Factory(self._poll, self._clock.seconds, idle)),
-        )
 
 
 def _send(connection: Connection, request: bytes) -> Deferred[Response]:
