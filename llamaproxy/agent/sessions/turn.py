@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from ...seams.apps import FOREVER, AppSide
 from ...seams.errors import AgentError, let_go
@@ -75,7 +76,7 @@ class Turn:
     def run(self, work: Coroutine[Any, Any, None]) -> Deferred[None]:
         """Starts the work; fires when it is over, never fails."""
         self._running = Deferred.fromCoroutine(work)
-        return self._running.addErrback(self._broken).addCallback(self._over)
+        return self._running.addBoth(self._over)
 
     def join(self, asked: ChatTurn) -> Deferred[IReply]:
         """A client that sent the turn's message, or sent it again; fires as `IAgent.turn` does."""
@@ -258,7 +259,9 @@ class Turn:
         if giving_up is not None and giving_up.active():
             giving_up.cancel()
 
-    def _over(self, _: None) -> None:
+    def _over(self, failure: Failure | None) -> None:
+        if failure is not None:
+            self._broken(failure)
         self._ended = self._clock.seconds()
         self._wait_no_more()
 
