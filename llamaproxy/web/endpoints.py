@@ -25,7 +25,7 @@ from ..dialects.vectors import EmbedRequest
 from ..seams.errors import NoEmbedder
 from ..seams.interfaces import IAgent, IRecorder
 from ..seams.records import LONGEST_NAME, Record
-from ..seams.spans import span_in
+from ..seams.spans import Span, span_in
 from ..seams.types import Caller, Embeddings, ModelInfo, ReplyEnd, Text
 from ..seams.unrecorded import Unrecorded
 from . import errors
@@ -205,10 +205,7 @@ class Endpoints:
             dialect=request.plain_path[:LONGEST_NAME],
             client=name[:LONGEST_NAME],
             streamed=streamed,
-            cause=span_in(
-                request.requestHeaders.getRawHeaders(b"traceparent", ()),
-                request.requestHeaders.getRawHeaders(b"tracestate", ()),
-            ),
+            cause=_cause(request) if request.getHeader(b"traceparent") else None,
         )
 
     def _say(self, request: Intake, parsed: ChatRequest, encoder: Encoder, text: str) -> bytes:
@@ -228,6 +225,12 @@ class Endpoints:
         kind = PacedReply if quirks.line_gap else StreamedReply
         heartbeat = self._heartbeat if heartbeat is None else heartbeat
         return kind(request, encoder, self._clock, self._stall_timeout, heartbeat, quirks, record)
+
+
+def _cause(request: Intake) -> Span | None:
+    """The span of another program that caused the request."""
+    headers = request.requestHeaders
+    return span_in(headers.getRawHeaders(b"traceparent", ()), headers.getRawHeaders(b"tracestate", ()))
 
 
 def _attempt(request: Intake) -> int | None:

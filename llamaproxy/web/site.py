@@ -104,7 +104,8 @@ class Intake(PlacedRequest):
             raise refusal
         if length > site.max_body_bytes:
             raise self._too_large()
-        self._inflater = inflater(b", ".join(self.requestHeaders.getRawHeaders(b"content-encoding", ())))
+        if self.getHeader(b"content-encoding") is not None:
+            self._inflater = inflater(b", ".join(self.requestHeaders.getRawHeaders(b"content-encoding", ())))
 
     def connectionLost(self, reason: Failure) -> None:
         """The client has left."""

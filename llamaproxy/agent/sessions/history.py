@@ -30,7 +30,7 @@ def estimate_tokens(message: Message) -> int:
 
 def estimate_all(messages: Sequence[Message]) -> int:
     """The guess for a whole prompt."""
-    return sum(map(estimate_tokens, messages))
+    return sum([estimate_tokens(message) for message in messages])
 
 
 def window(history: Sequence[Message], max_messages: int, max_tokens: int | None = None) -> list[Message]:
