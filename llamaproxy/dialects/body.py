@@ -9,13 +9,13 @@ from msgspec.json import Decoder
 
 from ..seams.errors import BadRequest
 
-# A body with more backslashes than this is not searched for halves of emoji.
-MAX_ESCAPES = 1_000_000
 # Bytes that are checked at a time.
 PIECE = 1024 * 1024
 
 _HIGH, _LOW = rb"\\u[dD][89abAB][0-9a-fA-F]{2}", rb"\\u[dD][c-fC-F][0-9a-fA-F]{2}"
-_LONE_SURROGATE = re.compile(rb"%b(?!%b)|(?<!%b)%b" % (_HIGH, _LOW, _HIGH, _LOW))
+_HALF = re.compile(rb"%b(?!%b)|(?<!%b)%b" % (_HIGH, _LOW, _HIGH, _LOW))
+# Bytes that are shown of what stands before one.
+_SHOWN = 30
 
 _BOM = b"\xef\xbb\xbf"
 
@@ -35,13 +35,7 @@ def decode_body(body: bytes, decoder: Decoder[T]) -> T:
     if not body or body.isspace():
         raise BadRequest("missing request body")
     _check_utf8(body)
-    try:
-        return decode(body, decoder)
-    except BadRequest:
-        repaired = _without_lone_surrogates(body)
-        if repaired is None:
-            raise
-    return decode(repaired, decoder)
+    return decode(body, decoder)
 
 
 def decode(piece: bytes | Raw, decoder: Decoder[T], at: str = "") -> T:
@@ -55,7 +49,8 @@ def decode(piece: bytes | Raw, decoder: Decoder[T], at: str = "") -> T:
     except UnicodeDecodeError:
         raise BadRequest("the request body is not valid UTF-8") from None
     except DecodeError as error:
-        raise BadRequest(f"the request body is not valid JSON: {error}") from None
+        problem = _half_a_character(bytes(piece)) or str(error)
+        raise BadRequest(f"the request body is not valid JSON: {problem}") from None
 
 
 def _check_utf8(body: bytes) -> None:
@@ -70,16 +65,18 @@ def _check_utf8(body: bytes) -> None:
         raise BadRequest("the request body is not valid UTF-8") from None
 
 
-def _without_lone_surrogates(body: bytes) -> bytes | None:
-    r"""Puts U+FFFD where a client cut an emoji in half and sent `\ud83d` alone, as Ollama's parser does.
-
-    None if there is none of that, or the body is not to be searched.
-    """
-    if body.count(b"\\") > MAX_ESCAPES:
-        return None
+def _half_a_character(body: bytes) -> str | None:
+    r"""Says where a client has cut an emoji in two and sent `\ud83d` alone, which is no text; None if nowhere."""
     # Escaped backslashes are written in the other way first, so that every backslash begins an escape.
-    repaired, found = _LONE_SURROGATE.subn(rb"\\ufffd", body.replace(rb"\\", rb"\u005c"))
-    return repaired if found else None
+    plain = body.replace(rb"\\", rb"\u005c")
+    found = _HALF.search(plain)
+    if found is None:
+        return None
+    before = plain[max(0, found.start() - _SHOWN) : found.start()].decode("utf-8", "ignore")
+    return (
+        f"half a character, {found[0].decode()}, stands behind {before!r}, where an emoji was cut in two; "
+        "leave it out, or send it whole"
+    )
 
 
 def _explain(error: ValidationError, at: str) -> str:

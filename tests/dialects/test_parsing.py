@@ -8,10 +8,8 @@ from typing import Any
 from msgspec.structs import replace
 from twisted.trial.unittest import SynchronousTestCase
 
-from llamaproxy.dialects import body as body_module
 from llamaproxy.dialects import ollama, ollama_manage, ollama_models, openai
 from llamaproxy.dialects.base import ChatRequest
-from llamaproxy.dialects.body import MAX_ESCAPES
 from llamaproxy.seams.errors import BadRequest
 from llamaproxy.seams.types import ChatTurn, Image, Options
 
@@ -130,29 +128,37 @@ class ChatTests(ParsingCase):
             self.assertEqual(parse(b'{"messages":[{"role":"user","content":"x"}]}').model, "")
             self.assertEqual(parse(chat(user("x"), model=None)).model, "")
 
-    def test_half_an_emoji_becomes_a_replacement_character(self) -> None:
-        for parse in CHATS:
-            self.assertEqual(
-                self.turn(parse, chat(user("a\ud83d b \U0001f600"))).text, "a\ufffd b \U0001f600"
-            )
+    def test_half_a_character_is_refused_with_the_place_where_it_stands(self) -> None:
+        for escaped, half, before in (
+            (r"so \ud83d b", r"\ud83d", "so "),
+            (r"so \ud83d\ud83d\ude00", r"\ud83d", "so "),
+            (r"so \uD83D\uDE00\uDE00\n", r"\uDE00", r"so \\uD83D\\uDE00"),
+            (r"so \ude00\ud83d", r"\ude00", "so "),
+            (r"so \\\ud83d\\", r"\ud83d", r"so \\u005c"),
+            ("h\u00e9 \\ud800", r"\ud800", "h\u00e9 "),
+        ):
+            last = b'{"role":"user","content":"!help"}'
+            for body in (
+                b'{"messages":[{"role":"user","content":"%b"}]}' % escaped.encode(),
+                b'{"messages":[{"role":"user","content":"%b"},%b]}' % (escaped.encode(), last),
+                b'{"messages":[{"role":"assistant","content":[{"type":"text","text":"%b"}]},%b]}'
+                % (escaped.encode(), last),
+            ):
+                for parse in CHATS:
+                    refusal = self.refusal(parse, body)
+                    self.assertIn(f"half a character, {half}, stands behind", refusal)
+                    self.assertIn(f"{before}'", refusal)
 
-    def test_halves_of_emoji_are_found_wherever_they_stand(self) -> None:
-        for escaped, text in [
-            (r"\ud83d\ud83d\ude00", "\ufffd\U0001f600"),
-            (r"\uD83D\uDE00\uDE00\n", "\U0001f600\ufffd\n"),
-            (r"\ude00\ud83d", "\ufffd\ufffd"),
-            (r"\\ud83d\ude00", "\\ud83d\ufffd"),
-            (r"\\\ud83d\\", "\\\ufffd\\"),
-        ]:
+    def test_whole_characters_are_text_however_they_are_escaped(self) -> None:
+        for escaped, text in (
+            (r"\ud83d\ude00", "\U0001f600"),
+            (r"\uD83D\uDE00\n", "\U0001f600\n"),
+            (r"\\ud83d", r"\ud83d"),
+            (r"\\ud83d\ufffd", "\\ud83d\ufffd"),
+        ):
             for parse in CHATS:
                 body = b'{"messages":[{"role":"user","content":"%b"}]}' % escaped.encode()
                 self.assertEqual(self.turn(parse, body).text, text)
-
-    def test_body_of_endless_escapes_is_refused_without_a_search_for_half_emoji(self) -> None:
-        body = chat(user("\ud83d" * (MAX_ESCAPES + 1)))
-        self.patch(body_module, "_LONE_SURROGATE", None)
-        for parse in CHATS:
-            self.assertIn("not valid JSON", self.refusal(parse, body))
 
     def test_an_escaped_nul_is_text(self) -> None:
         for parse in CHATS:
@@ -176,7 +182,7 @@ class ChatTests(ParsingCase):
             (b'{"messages":[{"role":"\xc3\x28","content":"x"}]}', "not valid UTF-8"),
             (b"[" * 10_000 + b"]" * 10_000, "request body: expected object, got array"),
             (hello + b',"x":' + b"[" * 10_000 + b"]" * 10_000 + b"}", "nested too deeply"),
-            (b'{"messages":[{"role":"user","content":"\\ud83d"}],"x":' + b"[" * 10_000, "nested too deeply"),
+            (b'{"messages":[{"role":"user","content":"\\ud83d"}],"x":' + b"[" * 10_000, "half a character"),
             (b'{"messages":[{"role":"user","content":' + b"[" * 10_000, "nested too deeply"),
             (b"null", "request body: expected object, got null"),
             (b'"text"', "request body: expected object, got str"),

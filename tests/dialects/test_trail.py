@@ -80,7 +80,7 @@ class PlaceTests(TrailCase):
         self.assertEqual(turn.trail, self.trail(user("a"), user("b")))
 
     def test_history_that_makes_no_sense_still_has_a_trail(self) -> None:
-        for odd in (5, {"a": 1}, [7], None, "\udcff"):
+        for odd in (5, {"a": 1}, [7], None):
             self.assertEqual(len(self.trail(user(odd), {**ANSWER, "content": odd}, user("x"))), 3)
 
     def test_trail_is_bounded(self) -> None:

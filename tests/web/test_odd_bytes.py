@@ -141,10 +141,14 @@ class OddBytesTests(SynchronousTestCase):
                     self.send(b"%b %b HTTP/1.1\r\nHost: h\r\n" % (method, path), b"").code, 500, path
                 )
 
-    def test_what_is_kept_and_sent_on_is_whole(self) -> None:
-        self.send(
-            b"POST /api/chat HTTP/1.1\r\nHost: h\r\n",
-            b'{"stream":false,"messages":[{"role":"user","content":%b}]}' % HALF,
-        )
-        for message in self.house.store.messages["llama-127.0.0.1"]:
-            self.assertEqual(message.content, message.content.encode().decode())
+    def test_half_a_character_in_a_message_is_told_so_however_old_it_is(self) -> None:
+        texts = [MESSAGES[0], MESSAGES[1], MESSAGES[3]]
+        for path in CHATS:
+            for messages in texts:
+                for value in (HALF, rb'"\udc00\ud800"', rb'"\ud83d\ud83d\ude00"'):
+                    whole = b'{"model":"m","stream":false,%b"messages":[%b]}' % (SIZE, messages % LAST)
+                    response = self.send(
+                        f"POST {path} HTTP/1.1\r\nHost: h\r\n".encode(), whole.replace(b"@@", value)
+                    )
+                    self.assertEqual((response.code, b"half a character" in response.body), (400, True), path)
+        self.assertEqual(self.house.store.messages, {})
