@@ -2,7 +2,7 @@
 
 import re
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -43,6 +43,7 @@ BY_KEY = (
 # A model whose name says that it makes vectors, sounds or pictures.
 _NOT_TO_TALK_TO = re.compile(
     r"embed|bge-|rerank|whisper|tts|dall-e|moderation|transcribe|image|audio|realtime|sora"
+    r"|davinci|babbage|turbo-instruct|imagen|veo-|aqa|guard|ocr"
 )
 
 
@@ -72,14 +73,17 @@ class Found(NamedTuple):
     model_id: str
 
 
-def found(variables: Mapping[str, str]) -> Iterator[Found]:
-    """All models to talk to that servers here list, and those of services whose keys there are."""
+def found(variables: Mapping[str, str], tell: Callable[[str], None]) -> Iterator[Found]:
+    """All models to talk to that servers here list, and those of services whose keys there are.
+
+    `tell` hears of what is there and has none.
+    """
     for place in (*ON_THIS_MACHINE, *_named(variables.get("OLLAMA_HOST", ""))):
         if not is_ours(place):
-            yield from _listed(place, "", NEAR)
+            yield from _listed(place, "", NEAR, tell)
     for place in BY_KEY:
         if key := variables.get(place.env_key):
-            yield from _listed(place, key, FAR)
+            yield from _listed(place, key, FAR, tell)
 
 
 def _named(host: str) -> Iterator[Place]:
@@ -162,11 +166,30 @@ def why(error: Exception) -> str:
     return "its answer is no HTTP"
 
 
-def _listed(place: Place, key: str, patience: float) -> Iterator[Found]:
+def _listed(place: Place, key: str, patience: float, tell: Callable[[str], None]) -> Iterator[Found]:
     try:
-        _, names = list_at(place, key, patience)
-    except Unreachable:
+        answer, names = list_at(place, key, patience)
+    except Unreachable as error:
+        # On this machine most of them are not there.
+        if key:
+            tell(f"{place.name}, whose key is in {place.env_key}: {error}")
         return
-    for name in names:
-        if not _NOT_TO_TALK_TO.search(name.lower()):
-            yield Found(place, name)
+    good = [name for name in names if not _NOT_TO_TALK_TO.search(name.lower())]
+    if not good and (trouble := _trouble(place, key, answer)):
+        tell(trouble)
+    yield from (Found(place, name) for name in good)
+
+
+def _trouble(place: Place, key: str, answer: Answered) -> str:
+    """Why a server that is there has no model to talk to; "" for one that is somebody else's."""
+    if key and answer.status != 200:
+        return f"{place.name} does not take the key in {place.env_key} (status {answer.status})"
+    if answer.status in (401, 403):
+        where = f"{place.type} MODEL --host {place.host}"
+        return f"{place.name} wants a key: agentctl model-add NAME {where} --env-key VARIABLE"
+    content, lists = answer.content, "models" if place.type == "OLLAMA" else "data"
+    if answer.status == 200 and isinstance(content, dict) and lists in content:
+        return f"{place.name} is there, and has no model to talk to yet" + (
+            "; ollama pull llama3.2 gets one" if place.type == "OLLAMA" else ""
+        )
+    return ""

@@ -103,20 +103,23 @@ class Printer:
         return self._out.isatty() and sys.stdin.isatty()
 
     def ask(self, question: str, default: str = "") -> str:
-        """What a person types; the default if that is nothing."""
+        """What a person types; the default if that is nothing. Raises `EOFError` if they close the input."""
         hint = f" [{default}]" if default else ""
         print(_harmless(f"{self._paint(self._out, 'cyan', question + hint)} "), end="", file=self._out)
         self._out.flush()
         typed = sys.stdin.readline()
         if not typed:
             self.line()
+            raise EOFError
         return typed.strip() or default
 
     def confirm(self, question: str, default: bool = False) -> bool:
         """Whether a person says yes."""
-        return self.ask(f"{question} [{'Y/n' if default else 'y/N'}]").lower() in (
-            ("", "y", "yes") if default else ("y", "yes")
-        )
+        try:
+            said = self.ask(f"{question} [{'Y/n' if default else 'y/N'}]").lower()
+        except EOFError:
+            return False
+        return said in (("", "y", "yes") if default else ("y", "yes"))
 
     @contextmanager
     def bar(self) -> Iterator[Callable[[int, int], None]]:

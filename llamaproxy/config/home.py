@@ -59,13 +59,15 @@ def find_home(option: str | None, environ: Mapping[str, str], cwd: Path) -> Path
         raise ConfigError(place, "", problem, "Name a folder with --home or LLAMAPROXY_HOME.") from None
 
 
-def said_for(home: "Home", words: str) -> str:
-    """The line `agentctl WORDS` for who types it where this program was called; another home has to be named."""
+def said_for(home: "Home", words: str, program: str = "agentctl") -> str:
+    """The line `PROGRAM WORDS` for who types it where this program was called; another home has to be named."""
     try:
         found = find_home(None, os.environ, Path.cwd()).absolute()
     except (ConfigError, OSError):
         found = None
-    return f"agentctl {words}" + ("" if found == home.path.absolute() else f" --home {quote(str(home.path))}")
+    return f"{program} {words}" + (
+        "" if found == home.path.absolute() else f" --home {quote(str(home.path))}"
+    )
 
 
 class Home:

@@ -102,6 +102,91 @@ class SetupTests(StubCase):
         self.assertEqual(written["default_model"], "qwen3:8b")
         self.assertEqual(written["models"]["qwen3:8b"]["host"], self.places[2].host)
 
+    def test_several_are_added_and_the_first_one_answers(self) -> None:
+        self.patch(Stub, "models", ("qwen3:8b", "llama3.2:3b", "nomic-embed-text"))
+        said = self.answered("qwen4\n99\n4, llama3.2:3b\nn\n")
+        self.assertEqual(said.count("numbers from 0 to 8, or names"), 2)
+        written = self.registry()
+        self.assertEqual(written["default_model"], "llama3.2:3b")
+        hosts = [written["models"][key]["host"] for key in ("llama3.2:3b", "llama3.2:3b-2")]
+        self.assertEqual(hosts, [self.places[1].host, self.host])
+        self.assertIn("also added: llama3.2:3b-2", said)
+        self.met("setup", "--model", "qwen3:8b", "--model", "llama3.2:3b")
+        self.assertEqual(self.registry()["default_model"], "qwen3:8b")
+
+    def test_one_that_does_not_answer_is_told_and_another_may_be_chosen(self) -> None:
+        broken = self.serve(
+            type("Broken", (Stub,), {"do_POST": lambda stub: stub.send_error(500, "no memory")})
+        )
+        self.patch(finding, "ON_THIS_MACHINE", (Place("Ollama", "OLLAMA", broken), self.places[1]))
+        said = self.answered("1\n2\nn\n")
+        self.assertIn("does not answer", said)
+        self.assertEqual(self.registry()["models"]["qwen3:8b"]["host"], self.places[1].host)
+
+    def test_closed_input_changes_nothing(self) -> None:
+        before = self.plugins(), self.registry()
+        terminal, keyboard = Terminal(), Terminal("")
+        self.patch(sys, "stdin", keyboard)
+        self.assertEqual(cli.run(self.home, ["setup"], Printer(terminal, terminal)), 1)
+        self.assertIn("left as it is", terminal.getvalue())
+        self.assertEqual((self.plugins(), self.registry()), before)
+        self.assertFalse((self.home.path / ".setup").exists())
+
+    def test_done_again_it_suggests_what_was_chosen_and_asks_for_no_second_key(self) -> None:
+        self.answered("3\ny\n")
+        said = self.answered("\n")
+        self.assertIn("[3]", said)
+        self.assertEqual(said.count("?"), 1)
+        self.assertEqual(self.registry()["models"]["qwen3:8b"]["host"], self.places[2].host)
+        self.answered("0\n")
+        self.assertEqual(self.registry()["default_model"], "smollm2")
+        self.assertIn("[0]", self.answered("\n"))
+        self.assertEqual(self.registry()["default_model"], "smollm2")
+
+    def test_what_is_there_without_a_model_is_told(self) -> None:
+        class Empty(Stub):
+            models = ("nomic-embed-text",)
+
+        class Locked(Stub):
+            key = KEY
+
+        class Other(Stub):
+            def do_GET(self) -> None:
+                self.answer({"hello": "world"})
+
+        places = (
+            Place("Ollama", "OLLAMA", self.serve(Empty)),
+            Place("vLLM", "OPENAI", f"{self.serve(Locked)}/v1"),
+            Place("llama.cpp", "OPENAI", f"{self.serve(Other)}/v1"),
+            Place("LM Studio", "OPENAI", "http://127.0.0.1:9/v1"),
+        )
+        self.patch(finding, "ON_THIS_MACHINE", places)
+        self.patch(
+            finding,
+            "BY_KEY",
+            (
+                Place("OpenAI", "OPENAI", f"{self.serve(Locked)}/v1", "OPENAI_API_KEY"),
+                Place("Groq", "OPENAI", "http://127.0.0.1:9/v1", "GROQ_API_KEY"),
+                Place("xAI", "OPENAI", "http://127.0.0.1:9/v1", "XAI_API_KEY"),
+            ),
+        )
+        self.home.env_file.write_text("OPENAI_API_KEY=wrong\nGROQ_API_KEY=any\n")
+        said = self.met("setup", "--yes")
+        for told in (
+            "Ollama is there, and has no model to talk to yet; ollama pull",
+            "vLLM wants a key: agentctl model-add",
+            "OpenAI does not take the key in OPENAI_API_KEY (status 401)",
+            "Groq, whose key is in GROQ_API_KEY: nothing listens",
+            "none found",
+        ):
+            self.assertIn(told, said)
+        for silent in ("llama.cpp", "LM Studio", "xAI", "wrong"):
+            self.assertNotIn(silent, said)
+
+    def test_next_step_is_told_where_no_server_runs(self) -> None:
+        self.assertIn("llamaproxy run", self.met("setup", "--yes"))
+        self.assertNotIn("llamaproxy run", self.answered("0\nn\n", "--once"))
+
     def test_key_for_beyond_the_house_is_made_on_demand(self) -> None:
         said = self.answered("0\ny\n")
         key = self.plugins()["plugin_config"][PLUGIN]["api_keys"]["away"]

@@ -1,0 +1,1 @@
+`agentctl setup` adds several models at once, takes names as well as numbers, lets another one be chosen where one does not answer, tells what is there without a model and which keys are refused, suggests what was chosen when it is done again, and leaves all as it is when the input is closed.
