@@ -2,13 +2,12 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from difflib import get_close_matches
 from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
 
-from .checks import plugin_block
+from .checks import nearest, plugin_block
 from .collector import hindrance
 from .files import JsonFile
 from .home import Home, is_assignment
@@ -40,11 +39,6 @@ def advice(home: Home, environ: Mapping[str, str]) -> Iterator[str]:
     yield from _of_env(home)
     if line := hindrance({**home.read_env(), **environ}):
         yield line
-
-
-def nearest(word: str, known: Any) -> str:
-    """The known word that was probably meant, or nothing."""
-    return next(iter(get_close_matches(word, sorted(known), n=1, cutoff=0.7)), "")
 
 
 def _of_plugins(home: Home) -> Iterator[str]:

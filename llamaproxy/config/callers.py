@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from .checks import CORRECT, Rule, as_struct, is_network, is_web_address, obey
 from .errors import ConfigError
 from .schema import PLUGIN, ModelRegistry, Profile, StartingGates, seconds_alone
-from .variables import is_name, shown_name
+from .variables import is_key_like, is_name, is_secret, shown_name
 
 CALLERS = "callers"
 DIGEST = "sha256:"
@@ -73,6 +73,9 @@ def load_callers(
 
 def load_profile(file: Path, where: str, name: str, raw: Any) -> Profile:
     """One entry of the table, found at the dotted key `where`, checked by itself. Raises `ConfigError`."""
+    if is_secret(name):
+        problem = "a key stands where the name of its owner belongs"
+        raise ConfigError(file, where.removesuffix(f".{name}"), problem, "Write it as the profile's key.")
     if not _NAME.fullmatch(name):
         raise ConfigError(
             file, where, "expected a name of letters, digits, '.', '_' and '-', at most 48", "Rename it."
@@ -152,7 +155,7 @@ def _check_key(profile: Profile, file: Path, where: str) -> None:
     if key is not None and _is_half_a_digest(key):
         problem = f"expected {DIGEST} and 64 hexadecimal digits"
         raise ConfigError(file, f"{where}.key", problem, "agentctl caller-add makes such a key.")
-    if name is not None and not is_name(name):
+    if name is not None and (not is_name(name) or is_key_like(name)):
         problem = "expected the NAME of an environment variable"
         remedy = f"Put the key into {file.parent / '.env'}, as NAME=key, and the name here."
         raise ConfigError(file, f"{where}.env_key", problem, remedy)

@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -27,14 +28,27 @@ class JsonFile:
     def read(self) -> dict[str, Any]:
         """The object in the file; a byte order mark is forgiven."""
         try:
-            content = json.loads(self.path.read_text("utf-8-sig"))
+            text = self.path.read_text("utf-8-sig")
         except FileNotFoundError:
             raise ConfigError(self.path, "", "no such file", "Check the home folder (--home).") from None
         except OSError as error:
             raise ConfigError(self.path, "", f"cannot be read ({error.strerror})", _ACCESS) from None
+        except UnicodeError as error:
+            remedy = "Save it as UTF-8, or restore it from a copy."
+            raise ConfigError(self.path, "", f"not JSON, as it is not UTF-8 ({error})", remedy) from None
+        try:
+            content = json.loads(text, object_pairs_hook=_unlike)
         except json.JSONDecodeError as error:
             where = f"line {error.lineno}, column {error.colno}"
-            raise ConfigError(self.path, where, f"not JSON ({error.msg})", "Correct it there.") from None
+            raise ConfigError(
+                self.path, where, f"not JSON ({odd_in(text, error)})", "Correct it there."
+            ) from None
+        except _Twice as twice:
+            where = f"line {_second_line(text, twice.key)}"
+            problem = f"{twice.key} stands twice in the same object"
+            raise ConfigError(
+                self.path, where, problem, "Take one of the two out; the other one counts."
+            ) from None
         except (ValueError, RecursionError) as error:  # not UTF-8, a number of 5000 digits, 10000 brackets
             raise ConfigError(self.path, "", f"not JSON ({error})", "Restore it from a copy.") from None
         if not isinstance(content, dict):
@@ -91,6 +105,51 @@ class JsonFile:
             take_after(file.fileno(), self.path)
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
+
+
+class _Twice(Exception):
+    """A key stands twice in an object: JSON has no say in what that means, and most programs take the last."""
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+
+
+def _unlike(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        seen: set[str] = set()
+        for key, _ in pairs:
+            if key in seen:
+                raise _Twice(key)
+            seen.add(key)
+    return made
+
+
+def _second_line(text: str, key: str) -> int:
+    """Where a key stands for the second time, as far as that can be told from the text."""
+    mark = re.compile(re.escape(json.dumps(key, ensure_ascii=False)) + r"\s*:")
+    places = [found.start() for found in mark.finditer(text)]
+    return text.count("\n", 0, places[min(1, len(places) - 1)]) + 1 if places else 1
+
+
+def odd_in(text: str, error: json.JSONDecodeError) -> str:
+    """What is wrong there, in the words of who wrote it by hand."""
+    here, before = text[error.pos : error.pos + 2], text[: error.pos].rstrip()
+    if not text.strip():
+        return "the file is empty"
+    if here.startswith(("//", "/*", "#")):
+        return "it has no comments"
+    if here[:1] in ("}", "]") and before.endswith(","):
+        return f"a comma before the closing {here[0]}"
+    if here[:1] in ("'", "\N{LEFT SINGLE QUOTATION MARK}", "\N{LEFT DOUBLE QUOTATION MARK}"):
+        return 'names and texts stand between "straight double quotes"'
+    if not here:
+        return "it ends too early; a bracket or a quotation mark is still open"
+    if error.msg.startswith("Expecting ',' delimiter"):
+        return "a comma is missing before this"
+    if text[error.pos :].startswith(("True", "False", "None")):
+        return "it has true, false and null, in small letters"
+    return error.msg
 
 
 def no_link(path: str, flags: int) -> int:

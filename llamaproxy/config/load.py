@@ -1,7 +1,7 @@
 """From the operator's files to the frozen structs of `schema`; every complaint says file, key and cure."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,11 @@ from .checks import (
     is_network,
     is_pasted,
     is_web_address,
+    nearest,
     obey,
     plugin_block,
     section,
+    shown,
 )
 from .errors import ConfigError
 from .files import JsonFile
@@ -38,7 +40,7 @@ from .schema import (
     Settings,
     seconds_alone,
 )
-from .variables import is_key_like, is_name
+from .variables import is_key_like, is_name, is_secret
 
 # The fields of `Settings` that come out of `plugin_config`.
 OF_PLUGINS = ("front_door", "prompt_tools")
@@ -72,6 +74,11 @@ _DOOR_RULES = (
         "an address like postgresql://user@host/database, or an empty text for sessions.db",
         lambda url: re.fullmatch(r"|postgres(ql)?://.*", url) is not None,
         ("store",),
+    ),
+    Rule(
+        "the NAME of an environment variable",
+        lambda name: is_name(name) and not is_key_like(name),
+        ("store_password_env",),
     ),
     Rule("cancel, detach or grace:SECONDS", lambda text: seconds_alone(text) is not None, ("on_disconnect",)),
     Rule("a port from 1 to 65535", is_port, ("llama_port",)),
@@ -195,9 +202,12 @@ def load_registry(home: Home) -> ModelRegistry:
         raise broken[default]
     if not isinstance(default, str) or default not in models:
         known = ", ".join(models) or "the models, of which there are none"
-        raise ConfigError(
-            file, "default_model", f"expected one of {known}; got {default!r}", "Set it: agentctl model KEY"
-        )
+        meant = nearest(default, models) if isinstance(default, str) else ""
+        problem = "is missing; " if default is None else ""
+        problem += f"expected one of {known}"
+        problem += "" if default is None else f"; got {shown(default)}"
+        problem += f" (did you mean {meant}?)" if meant else ""
+        raise ConfigError(file, "default_model", problem, "Set it: agentctl model KEY")
     if not models[default].enabled:
         remedy = f"Enable it (agentctl model-enable {default}) or take another one (agentctl model KEY)."
         raise ConfigError(file, "default_model", f"{default} is disabled", remedy)
@@ -236,18 +246,24 @@ def load_entry(file: Path, key: str, raw: Any, *, from_text: bool = False) -> Mo
 
     Raises `ConfigError`, whose text names `models.KEY` and the field.
     """
+    if is_secret(key):
+        raise ConfigError(file, "models", "one of them has a key of a service for its name", "Rename it.")
     where = f"models.{key}"
     if not key or key.split() != [key] or not key.isprintable():
         raise ConfigError(file, where, "expected a key without spaces and control characters", "Rename it.")
     entry = as_struct(ModelEntry, raw, file, where, strict=not from_text)
     obey(_MODEL_RULES, entry, file, where)
+    if is_secret(entry.model_id):
+        problem = "expected the name of a model, and this may be a key"
+        remedy = f"Put the key into {file.parent / '.env'}, as NAME=key, and that name into env_key."
+        raise ConfigError(file, f"{where}.model_id", problem, remedy)
     if entry.env_key and (not is_name(entry.env_key) or is_key_like(entry.env_key)):
         # Which may be the key itself, so it is not repeated.
         problem = "expected the NAME of an environment variable"
         remedy = f"Put the key into {file.parent / '.env'}, as NAME=key, and the name here."
         raise ConfigError(file, f"{where}.env_key", problem, remedy)
     if entry.type in _HOSTED and not is_web_address(entry.host):
-        problem = f"expected an http or https URL, got {entry.host!r}"
+        problem = f"expected an http or https URL, got {shown(entry.host)}"
         raise ConfigError(
             file,
             f"{where}.host",
@@ -262,6 +278,7 @@ def _front_door(raw: dict[str, Any], file: Path, content: dict[str, Any]) -> Fro
     listed = raw.get("api_keys")
     keys = _named_keys({} if listed is None else listed, file, f"{where}.api_keys")
     door = as_struct(FrontDoor, {**raw, "api_keys": keys, CALLERS: None}, file, where)
+    _check_owners(door.key_commands, file, f"{where}.key_commands")
     callers = load_callers(content, file, keys, frozenset(door.key_commands))
     door = msgspec.structs.replace(door, callers=callers)
     obey(_DOOR_RULES, door, file, where)
@@ -269,7 +286,7 @@ def _front_door(raw: dict[str, Any], file: Path, content: dict[str, Any]) -> Fro
         for key in rule.keys:
             for position, value in enumerate(getattr(door, key) or ()):
                 if not rule.holds(value):
-                    problem = f"expected {rule.expected}, got {value!r}"
+                    problem = f"expected {rule.expected}, got {shown(value)}"
                     raise ConfigError(file, f"{where}.{key}[{position}]", problem, "Correct or remove it.")
     rungs = {f"{CALLERS}.{name}.session_by": each.session_by or () for name, each in callers.items()}
     for key, session_by in {f"{where}.session_by": door.session_by, **rungs}.items():
@@ -280,11 +297,19 @@ def _front_door(raw: dict[str, Any], file: Path, content: dict[str, Any]) -> Fro
     return door
 
 
+def _check_owners(names: Iterable[str], file: Path, where: str) -> None:
+    """Raises `ConfigError` where a key stands for the name of its owner. It is not repeated."""
+    if any(map(is_secret, names)):
+        remedy = "Write the name of whoever has it first."
+        raise ConfigError(file, where, "a key stands where the name of its owner belongs", remedy)
+
+
 def _named_keys(raw: Any, file: Path, where: str) -> dict[str, str]:
     """Bearer keys by name; a plain list gets the names key1, key2 and so on."""
     keys = {f"key{number}": key for number, key in enumerate(raw, 1)} if isinstance(raw, list) else raw
     if not isinstance(keys, dict):
         raise ConfigError(file, where, "expected names with keys, or a list of keys", CORRECT)
+    _check_owners(keys, file, where)
     for name, key in keys.items():
         # An empty key would let in whoever sends an empty bearer; a key with spaces can never be sent.
         if not isinstance(key, str) or key.split() != [key]:

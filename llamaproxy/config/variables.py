@@ -7,6 +7,18 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 # What people take for one: words of one kind of letters. Nearly all keys have both kinds, or one long word.
 _LIKELY = re.compile(r"_?[A-Z][A-Z0-9]{0,15}(_[A-Z0-9]{1,16}){0,8}_?|_?[a-z]{1,16}(_[a-z]{1,16}){0,8}_?")
 
+# How the keys of the known services begin, and what no name of anything looks like: a long run of mixed letters and
+# digits.
+_SECRET = re.compile(
+    r"(?:Bearer\s+)?(?:(?:sk-|sk_|gsk_|xai-|AIza|hf_|pplx-|r8_|ghp_|tvly-)\S{12,}"
+    r"|(?=\S*?[a-z])(?=\S*?[A-Z])(?=\S*?[0-9])[A-Za-z0-9]{24,})"
+)
+
+
+def is_secret(text: str) -> bool:
+    """Whether it is a key beyond doubt, wherever it stands."""
+    return _SECRET.fullmatch(text.strip()) is not None and _LIKELY.fullmatch(text) is None
+
 
 def is_name(text: str) -> bool:
     """Whether it can be the name of a variable."""

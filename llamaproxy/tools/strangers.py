@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from ..config import Configuration, Home
-from ..config.advice import nearest
+from ..config.checks import nearest
 from ..seams.gates import ALL, DATABASE_CATEGORY, KNOWN_GROUPS, SYSTEM_PROMPT
 from ..seams.interfaces import ITool
 from ..seams.limits import DEFAULT_RATES
