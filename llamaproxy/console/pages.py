@@ -38,6 +38,7 @@ OPEN: Mapping[str, str] = {
             "base.css",
             "chat.css",
             "nodes.js",
+            "marks.js",
             "markdown.js",
             "chats.js",
             "pictures.js",

@@ -50,11 +50,11 @@ class BrowserTests(AcceptanceCase):
         scene = Program(
             (
                 NODE or "node",
-                str(FOLDER / "scene.js"),
+                str(FOLDER / "operator.js"),
+                BROWSER or "",
                 base,
                 await self.link("console"),
                 await self.link("qr"),
-                BROWSER or "",
             ),
             FOLDER,
             {"HOME": str(self.home.path), "PATH": "/usr/bin:/bin"},

@@ -88,6 +88,7 @@ DOORS = (
             "/chat/base.css",
             "/chat/chat.css",
             "/chat/nodes.js",
+            "/chat/marks.js",
             "/chat/markdown.js",
             "/chat/chats.js",
             "/chat/pictures.js",

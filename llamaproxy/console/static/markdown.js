@@ -2,8 +2,8 @@
 // Markdown as nodes: what a model writes becomes text and a few known elements, never HTML, and nothing is loaded for it.
 // A text is looked through once for each depth, and depths are few, so that no answer costs more than its length.
 
-// Blocks within blocks, and marks within marks, that are told apart.
-const DEEPEST = 8, DEEPEST_MARKS = 4;
+// Blocks within blocks that are told apart.
+const DEEPEST = 8;
 const ITEM = /^( *)([-*+]|\d{1,9}[.)])( +|$)/;
 const FENCE = /^ {0,3}(`{3,}|~{3,})([^`]*)$/;
 const HEADING = /^ {0,3}(#{1,6})(?= |$)/;
@@ -19,11 +19,6 @@ function markdown(text) {
   return root;
 }
 
-const add = (parent, name, direction = "auto") => {
-  const node = parent.appendChild(document.createElement(name));
-  if (direction) node.dir = direction;
-  return node;
-};
 const indentOf = (line) => line.length - line.trimStart().length;
 // Tabs before the words count as four spaces.
 const spaced = (line) => (line.includes("\t") ? line.replace(/^[ \t]+/, (before) => before.replaceAll("\t", "    ")) : line);
@@ -45,14 +40,15 @@ function blocks(lines, parent, depth) {
 }
 
 function code(parent, lines, language) {
-  const box = add(parent, "div", "ltr");
+  const box = add(parent, "div");
   box.className = "code";
-  const head = add(box, "div", "");
+  box.dir = "ltr";
+  const head = add(box, "div");
   head.className = "head";
-  add(head, "span", "").textContent = language;
-  const pre = add(box, "pre", "");
+  add(head, "span").textContent = language;
+  const pre = add(box, "pre");
   pre.tabIndex = 0;
-  add(pre, "code", "").textContent = lines.join("\n");
+  add(pre, "code").textContent = lines.join("\n");
 }
 
 function fenced(lines, from, parent) {
@@ -86,13 +82,13 @@ function heading(lines, from, parent) {
   let end = words.length;
   while (words[end - 1] === "#") end -= 1;
   if (end === 0 || words[end - 1] === " ") words = words.slice(0, end).trim();
-  inline(words, add(parent, found[1].length < 3 ? "h2" : "h3"));
+  directed(words, add(parent, found[1].length < 3 ? "h2" : "h3"));
   return from + 1;
 }
 
 function ruled(lines, from, parent) {
   if (!RULE.test(lines[from])) return -1;
-  add(parent, "hr", "");
+  add(parent, "hr");
   return from + 1;
 }
 
@@ -101,7 +97,7 @@ function quoted(lines, from, parent, depth) {
   const inside = [];
   let at = from;
   for (; at < lines.length && QUOTE.test(lines[at]); at += 1) inside.push(lines[at].replace(QUOTE, ""));
-  blocks(inside, add(parent, "blockquote", ""), depth + 1);
+  blocks(inside, add(parent, "blockquote"), depth + 1);
   return at;
 }
 
@@ -127,21 +123,22 @@ const isTable = (lines, at) => lines[at].includes("|") && at + 1 < lines.length 
 function tabled(lines, from, parent) {
   if (!isTable(lines, from)) return -1;
   const sides = sidesOf(lines[from + 1]);
-  const box = add(parent, "div", "");
+  const box = add(parent, "div");
   box.className = "wide";
   box.tabIndex = 0;
-  const table = add(box, "table", "");
+  const table = add(box, "table");
   const row = (line, part, name) => {
-    const tr = add(part, "tr", "");
+    const tr = add(part, "tr");
     cellsOf(line).forEach((cell, index) => {
       const node = add(tr, name);
       if (sides[index]) node.className = sides[index];
       // In a table there is no other way to end a line, and models use it.
-      cell.split(/<br ?\/?>/i).forEach((words, place) => { if (place) add(node, "br", ""); inline(words, node); });
+      cell.split(/<br ?\/?>/i).forEach((words, place) => { if (place) add(node, "br"); inline(words, node); });
+      node.dir = "auto";
     });
   };
-  row(lines[from], add(table, "thead", ""), "th");
-  const body = add(table, "tbody", "");
+  row(lines[from], add(table, "thead"), "th");
+  const body = add(table, "tbody");
   let at = from + 2;
   for (; at < lines.length && lines[at].includes("|"); at += 1) row(lines[at], body, "td");
   return at;
@@ -151,7 +148,7 @@ function tabled(lines, from, parent) {
 function listed(lines, from, parent, depth) {
   const first = ITEM.exec(lines[from]);
   if (!first) return -1;
-  const ordered = /\d/.test(first[2]), node = add(parent, ordered ? "ol" : "ul", "");
+  const ordered = /\d/.test(first[2]), node = add(parent, ordered ? "ol" : "ul");
   if (ordered) node.start = parseInt(first[2], 10);
   let at = from;
   for (;;) {
@@ -190,6 +187,7 @@ function item(lines, node, depth) {
   blocks(lines, node, depth + 1);
   const words = node.firstElementChild;
   if (words?.nodeName === "P") words.replaceWith(...words.childNodes);
+  node.dir = "auto";
 }
 
 // Formulas stay as they were written.
@@ -200,8 +198,9 @@ function reckoned(lines, from, parent) {
   for (let at = from; at < lines.length && at < from + LONGEST_MATHS; at += 1) {
     const line = lines[at].trim();
     if (line.endsWith(end) && (at > from || line.length > 3)) {
-      const box = add(parent, "div", "ltr");
+      const box = add(parent, "div");
       box.className = "maths";
+      box.dir = "ltr";
       box.tabIndex = 0;
       box.textContent = lines.slice(from, at + 1).join("\n");
       return at + 1;
@@ -221,163 +220,11 @@ function paragraph(lines, from, parent, depth) {
   let at = from + 1;
   for (; at < lines.length && lines[at].trim() && !(depth < DEEPEST && begins(lines, at)); at += 1) {
     if (/^ {0,3}=+ *$/.test(lines[at])) {
-      inline(words.join("\n"), add(parent, "h2"));
+      directed(words.join("\n"), add(parent, "h2"));
       return at + 1;
     }
     words.push(lines[at].trim());
   }
-  inline(words.join("\n"), add(parent, "p"));
+  directed(words.join("\n"), add(parent, "p"));
   return at;
-}
-
-// Marks within a text. First it is taken apart, as code and links hold marks that are none; then emphasis is found.
-function inline(text, parent, depth = 0) {
-  emphasise(tokens(text, depth), 0, Infinity, parent, depth);
-}
-
-// Where something is next, from a place on; as places only grow, a text is searched once for each thing.
-function finder(text) {
-  const known = new Map();
-  return (what, from, suits = null) => {
-    let found = known.get(what) ?? 0;
-    if (found < 0 || found >= from) { if (known.has(what)) return found; }
-    found = text.indexOf(what, from);
-    while (found >= 0 && suits && !suits(found)) found = text.indexOf(what, found + 1);
-    known.set(what, found);
-    return found;
-  };
-}
-
-function runAt(text, at) {
-  let end = at + 1;
-  while (text[end] === text[at]) end += 1;
-  return end - at;
-}
-
-function tokens(text, depth) {
-  const found = [], find = finder(text);
-  let plain = "";
-  const put = (token) => { if (plain) found.push({text: plain}); plain = ""; found.push(token); };
-  const node = (name, words, attributes = {}) => put({node: make(name, attributes, words)});
-  let at = 0;
-  while (at < text.length) {
-    const sign = text[at], next = text[at + 1] ?? "";
-    let end = -1;
-    if (sign === "\n") { put({node: make("br")}); at += 1; continue; }
-    if (sign === "\\" && (next === "(" || next === "[")) {
-      end = find(next === "(" ? "\\)" : "\\]", at + 2);
-      if (end > 0) { node("span", text.slice(at, end + 2), {class: "maths", dir: "ltr"}); at = end + 2; continue; }
-    }
-    if (sign === "\\" && /[\\`*_[\](){}<>#|~!$.+-]/.test(next)) { plain += next; at += 2; continue; }
-    if (sign === "`") {
-      const mark = "`".repeat(runAt(text, at));
-      end = find(mark, at + mark.length, (place) => text[place - 1] !== "`" && text[place + mark.length] !== "`");
-      if (end > 0) {
-        const words = text.slice(at + mark.length, end).replaceAll("\n", " ");
-        node("code", words.startsWith(" ") && words.endsWith(" ") && words.trim() ? words.slice(1, -1) : words, {dir: "ltr"});
-        at = end + mark.length;
-      } else { plain += mark; at += mark.length; }
-      continue;
-    }
-    if (sign === "$") {
-      const mark = next === "$" ? "$$" : "$";
-      // An amount of money is none: a formula has no space within its marks, and no digit behind them.
-      end = /\S/.test(text[at + mark.length] ?? "") ? find(mark, at + mark.length + 1, (place) => text[place - 1] !== "\\") : -1;
-      if (end > 0 && (/\s/.test(text[end - 1]) || /\d/.test(text[end + mark.length] ?? ""))) end = -1;
-      if (end > 0) node("span", text.slice(at, end + mark.length), {class: "maths", dir: "ltr"}); else plain += mark;
-      at = (end > 0 ? end : at) + mark.length;
-      continue;
-    }
-    if (depth < DEEPEST_MARKS && (sign === "[" || (sign === "!" && next === "["))) {
-      const link = linkAt(text, sign === "!" ? at + 1 : at, find, depth);
-      if (link) { put({node: link.node}); at = link.end; continue; }
-    }
-    if (depth < DEEPEST_MARKS && (sign === "h" || sign === "<") && !/\w/.test(text[at - 1] ?? "")) {
-      const begin = sign === "<" ? at + 1 : at;
-      const address = /^https?:\/\//.test(text.slice(begin, begin + 8)) ? addressAt(text, begin) : "";
-      const link = address ? linked(address, address) : null;
-      if (link) { put({node: link}); at = begin + address.length + (sign === "<" && text[begin + address.length] === ">" ? 1 : 0); continue; }
-    }
-    if (sign === "*" || sign === "_" || (sign === "~" && next === "~")) {
-      const run = runAt(text, at), before = text[at - 1] ?? " ", behind = text[at + run] ?? " ";
-      const inWord = sign === "_" && /[\p{L}\p{N}]/u.test(before) && /[\p{L}\p{N}]/u.test(behind);
-      if (run <= (sign === "~" ? 2 : 3) && !inWord) {
-        const isWord = (other) => sign === "_" && /[\p{L}\p{N}]/u.test(other);
-        put({run, sign, opens: /\S/.test(behind) && !isWord(before), closes: /\S/.test(before) && !isWord(behind)});
-      } else plain += text.slice(at, at + run);
-      at += run;
-      continue;
-    }
-    plain += sign;
-    at += 1;
-  }
-  if (plain) found.push({text: plain});
-  return found;
-}
-
-function emphasise(list, from, to, parent, depth) {
-  const none = new Set();
-  const stop = Math.min(to, list.length);
-  for (let at = from; at < stop; at += 1) {
-    const token = list[at];
-    if (token.node) { parent.append(token.node); continue; }
-    if (token.text !== undefined) { parent.append(token.text); continue; }
-    const kind = token.sign + token.run;
-    let end = -1;
-    if (token.opens && depth < DEEPEST_MARKS && !none.has(kind)) {
-      end = list.findIndex((other, place) => place > at && place < stop && other.sign === token.sign && other.closes && (other.run === token.run || other.run === 3));
-      if (end < 0) none.add(kind);
-    }
-    if (end < 0) { parent.append(token.sign.repeat(token.run)); continue; }
-    const names = {1: ["em"], 2: [token.sign === "~" ? "s" : "strong"], 3: ["strong", "em"]}[token.run];
-    const node = names.reduce((outer, name) => add(outer, name, ""), parent);
-    // Of three marks at an end some belong to what stands within.
-    const rest = list[end].run - token.run;
-    const inside = [...list.slice(at + 1, end), ...(rest > 0 ? [{...list[end], run: rest, opens: false}] : [])];
-    emphasise(inside, 0, Infinity, node, depth + 1);
-    at = end;
-  }
-}
-
-// A link [words](address), and where it ends.
-function linkAt(text, from, find, depth) {
-  const stop = find("](", from + 1);
-  if (stop < 0 || stop - from > 500) return null;
-  const words = text.slice(from + 1, stop);
-  if (/[[\]]/.test(words)) return null;
-  let open = 1, end = stop + 2;
-  for (; end < text.length && end - stop < 2000 && text[end] !== "\n"; end += 1) {
-    if (text[end] === "(") open += 1;
-    else if (text[end] === ")") { open -= 1; if (!open) break; }
-  }
-  if (open) return null;
-  const node = linked(text.slice(stop + 2, end).trim().split(/\s/)[0].replace(/^<|>$/g, ""), words, depth);
-  return node && {node, end: end + 1};
-}
-
-// The address that is written at a place, without what ends the sentence.
-function addressAt(text, from) {
-  let end = from;
-  while (end < text.length && end - from < 2000 && !/[\s<>"'`*\]|]/.test(text[end])) end += 1;
-  // A bracket that the address has not opened is the sentence's.
-  let extra = 0;
-  for (let at = from; at < end; at += 1) extra += text[at] === ")" ? 1 : text[at] === "(" ? -1 : 0;
-  for (; end > from; end -= 1) {
-    const last = text[end - 1];
-    if (last === ")" ? extra <= 0 : !/[.,;:!?_]/.test(last)) break;
-    if (last === ")") extra -= 1;
-  }
-  return text.slice(from, end);
-}
-
-// A link leads to the web and nowhere else, and where its words name another place than it leads to, it says so.
-function linked(address, words, depth = DEEPEST_MARKS) {
-  let url;
-  try { url = new URL(address); } catch { return null; }
-  if (url.protocol !== "https:" && url.protocol !== "http:") return null;
-  const node = make("a", {href: url.href, target: "_blank", rel: "noopener noreferrer nofollow", title: url.href});
-  if (address === words) node.append(words); else inline(words || "picture", node, DEEPEST_MARKS);
-  const named = /^(?:https?:\/\/)?([\w-]+(?:\.[\w-]+)+)/i.exec(words.trim())?.[1].toLowerCase();
-  if (named && named.includes(".") && address !== words && named !== url.hostname && `www.${named}` !== url.hostname) node.append(` (${url.hostname})`);
-  return node;
 }
