@@ -3,11 +3,15 @@
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 from msgspec import json
+from twisted.internet.defer import Deferred
 
 from tests.acceptance.case import AcceptanceCase
 from tests.acceptance.program import HOST, Program
+from tests.acceptance.upstream import Call
+from tests.apps.cable import Cable
 
 FOLDER = Path(__file__).parent
 NODE = shutil.which("node")
@@ -29,6 +33,7 @@ HOSTILE = """
 
 class BrowserTests(AcceptanceCase):
     timeout = 180
+    maxDiff = None
     skip = (
         None
         if NODE and BROWSER and (FOLDER / "node_modules").is_dir()
@@ -42,23 +47,22 @@ class BrowserTests(AcceptanceCase):
         self.assertEqual(await program.ended(), 0, program.errors)
         return next(line for line in program.output.decode().splitlines() if line.startswith("http"))
 
+    def scene(self, name: str, *arguments: str) -> Program:
+        """A browser that plays it."""
+        words = (NODE or "node", str(FOLDER / f"{name}.js"), BROWSER or "", *arguments)
+        return Program(words, FOLDER, {"HOME": str(self.home.path), "PATH": "/usr/bin:/bin"})
+
+    async def is_well(self, scene: Program) -> None:
+        """Waits for its end, at which nothing is wrong."""
+        self.assertEqual(await scene.ended(), 0, scene.errors)
+        self.assertEqual(json.decode(scene.output.splitlines()[-1]), {"wrong": []})
+
     async def test_operator_sees_a_phones_turn_and_answers_its_question(self) -> None:
         self.home.door = {"gate_mode": "ask", "llama_host": HOST, "llama_port": self.home.port}
         self.home.plugins = ("plugin_files",)
         await self.serve()
         base = f"http://{HOST}:{self.home.port}"
-        scene = Program(
-            (
-                NODE or "node",
-                str(FOLDER / "operator.js"),
-                BROWSER or "",
-                base,
-                await self.link("console"),
-                await self.link("qr"),
-            ),
-            FOLDER,
-            {"HOME": str(self.home.path), "PATH": "/usr/bin:/bin"},
-        )
+        scene = self.scene("operator", base, await self.link("console"), await self.link("qr"))
         await scene.said("came in")
         await scene.said("paired")
         call = await self.upstream.call()
@@ -74,6 +78,44 @@ class BrowserTests(AcceptanceCase):
         await long.dropped
         (await self.upstream.call()).refuse(500, b'{"error": {"message": "out of order"}}')
         await scene.said("failure seen")
-        self.assertEqual(await scene.ended(), 0, scene.errors)
-        self.assertEqual(json.decode(scene.output.splitlines()[-1]), {"wrong": []})
+        await self.is_well(scene)
         self.assertEqual((self.home.path / "files" / "notes.txt").read_text(), "milk")
+
+    async def test_phone_stops_shows_pictures_and_has_each_answer_once_wherever_the_line_breaks(self) -> None:
+        self.home.door = {"llama_host": HOST, "llama_port": self.home.port}
+        self.home.models = {"m": self.upstream.entry(vision=True)}
+        await self.serve()
+        cable = Cable(self.home.port)
+        far = await cable.lay()
+        self.addCleanup(lambda: Deferred.fromCoroutine(cable.take_away()))
+        scene = self.scene("phone", f"http://{HOST}:{self.home.port}", f"http://{HOST}:{far}")
+        story = await self.upstream.call()
+        story.say("Once upon a time")
+        await scene.said("stopped")
+        await story.dropped
+        # The model hears of the answer that was stopped, as far as it was heard, and gets the pictures.
+        asked = await self.upstream.call()
+        self.assertIn(("user", "a long story"), asked.history)
+        self.assertTrue(any(text.startswith("Once upon a time") for _, text in asked.history), asked.history)
+        parts: Any = asked.question
+        self.assertEqual([part["type"] for part in parts].count("image_url"), 3)
+        asked.answer("A photo.")
+        await scene.said("pictures sent")
+
+        await self.half("first half")
+        await scene.said("cut")
+        cable.pull()
+        (await self.upstream.call()).answer("whole")
+        await self.half("another half")
+        await scene.said("loaded anew")
+        (await self.upstream.call()).answer("another whole")
+        sleeper = await self.half("drowsy")
+        await scene.said("slept")
+        sleeper.answer(", awake")
+        await self.is_well(scene)
+
+    async def half(self, text: str) -> Call:
+        """The next call, answered in part."""
+        call = await self.upstream.call()
+        call.say(text)
+        return call

@@ -14,8 +14,8 @@ function directed(text, node) {
 }
 
 // Marks within a text. First it is taken apart, as code and links hold marks that are none; then emphasis is found.
-function inline(text, parent, depth = 0) {
-  emphasise(tokens(text, depth), parent, depth);
+function inline(text, parent, links = true) {
+  emphasise(tokens(text, links), parent, 0);
 }
 
 // Where something is next, from a place on; as places only grow, a text is searched once for each thing.
@@ -37,7 +37,7 @@ function runAt(text, at) {
   return end - at;
 }
 
-function tokens(text, depth) {
+function tokens(text, links) {
   const found = [], find = finder(text);
   let plain = "";
   const put = (token) => { if (plain) found.push({text: plain}); plain = ""; found.push(token); };
@@ -71,11 +71,11 @@ function tokens(text, depth) {
       at = (end > 0 ? end : at) + mark.length;
       continue;
     }
-    if (depth < DEEPEST_MARKS && (sign === "[" || (sign === "!" && next === "["))) {
-      const link = linkAt(text, sign === "!" ? at + 1 : at, find, depth);
+    if (links && (sign === "[" || (sign === "!" && next === "["))) {
+      const link = linkAt(text, sign === "!" ? at + 1 : at, find);
       if (link) { put({node: link.node}); at = link.end; continue; }
     }
-    if (depth < DEEPEST_MARKS && (sign === "h" || sign === "<") && !/\w/.test(text[at - 1] ?? "")) {
+    if (links && (sign === "h" || sign === "<") && !/\w/.test(text[at - 1] ?? "")) {
       const begin = sign === "<" ? at + 1 : at;
       const address = /^https?:\/\//.test(text.slice(begin, begin + 8)) ? addressAt(text, begin) : "";
       const link = address ? linked(address, address) : null;
@@ -123,7 +123,7 @@ function emphasise(list, parent, depth) {
 }
 
 // A link [words](address), and where it ends.
-function linkAt(text, from, find, depth) {
+function linkAt(text, from, find) {
   const stop = find("](", from + 1);
   if (stop < 0 || stop - from > 500) return null;
   const words = text.slice(from + 1, stop);
@@ -134,7 +134,7 @@ function linkAt(text, from, find, depth) {
     else if (text[end] === ")") { open -= 1; if (!open) break; }
   }
   if (open) return null;
-  const node = linked(text.slice(stop + 2, end).trim().split(/\s/)[0].replace(/^<|>$/g, ""), words, depth);
+  const node = linked(text.slice(stop + 2, end).trim().split(/\s/)[0].replace(/^<|>$/g, ""), words);
   return node && {node, end: end + 1};
 }
 
@@ -154,12 +154,12 @@ function addressAt(text, from) {
 }
 
 // A link leads to the web and nowhere else, and where its words name another place than it leads to, it says so.
-function linked(address, words, depth = DEEPEST_MARKS) {
+function linked(address, words) {
   let url;
   try { url = new URL(address); } catch { return null; }
   if (url.protocol !== "https:" && url.protocol !== "http:") return null;
   const node = make("a", {href: url.href, target: "_blank", rel: "noopener noreferrer nofollow", title: url.href});
-  if (address === words) node.append(words); else inline(words || "picture", node, DEEPEST_MARKS);
+  if (address === words) node.append(words); else inline(words || "picture", node, false);
   const named = /^(?:https?:\/\/)?([\w-]+(?:\.[\w-]+)+)/i.exec(words.trim())?.[1].toLowerCase();
   if (named && named.includes(".") && address !== words && named !== url.hostname && `www.${named}` !== url.hostname) node.append(` (${url.hostname})`);
   return node;

@@ -204,7 +204,7 @@ async function seek(like) {
 }
 
 function drawModels() {
-  const act = (key, to, words) => make("button", {type: "button", class: "small", "data-key": to, "aria-label": `${words}: ${key}`, onclick: () => change("model", {key, to}).then((ok) => ok && tell(`${key}: ${words.toLowerCase()}.`))}, words);
+  const act = (key, to, words) => make("button", {type: "button", class: "small", "data-key": to, "aria-label": `${words}: ${key}`, onclick: () => change("model", {key, to}).then((ok) => ok && tell(`${key} is ${{on: "on", off: "off", default: "the default"}[to]}.`))}, words);
   const row = (m) => make("li", {"data-key": m.key},
     make("div", {class: "row"}, named(m.key), m.is_well ? badge(m.asked ? "well" : m.loaded ? "ready" : "not asked yet", m.asked ? "good" : "") : badge("fails", "bad"), m.key === written.default ? badge("default") : null, m.embedding ? badge("embeddings") : null, m.vision ? badge("sees") : null,
       make("span", {class: "grow"}), make("span", {class: "sides"}, m.key === written.default || m.embedding ? null : act(m.key, "default", "Make default"), m.key === written.default ? null : act(m.key, "off", "Switch off"))),
