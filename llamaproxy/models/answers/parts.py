@@ -25,6 +25,8 @@ def deltas_of(content: Any) -> Iterator[Text | Reasoning]:
 
 def words_of(part: Any) -> str:
     """The words in a part, however deep they lie; empty if there are none."""
+    if part is None:
+        return ""
     if isinstance(part, str):
         return part
     if isinstance(part, list):
