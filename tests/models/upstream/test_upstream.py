@@ -263,6 +263,17 @@ class TimeoutTests(UpstreamTestCase):
         self.assertIn("did not begin its reply within 30 seconds", str(self.error_of(call, ModelTimeout)))
         self.assertTrue(connection.closed)
 
+    def test_one_timer_serves_a_call_however_long_its_limits(self) -> None:
+        call, connection = self.call(first_token_timeout=200, idle_timeout=90, llm_call_timeout=1000)
+        timers = self.network.clock.getDelayedCalls()
+        connection.begin()
+        connection.send(event("one"))
+        self.assertEqual(self.network.clock.getDelayedCalls(), timers)
+        self.network.clock.pump([10] * 8 + [9])
+        self.assertNoResult(call.done)
+        self.network.clock.advance(1)
+        self.assertIn("fell silent for 90 seconds", str(self.error_of(call, ModelTimeout)))
+
     def test_comments_do_not_count_as_a_first_delta(self) -> None:
         call, connection = self.call(first_token_timeout=30)
         connection.begin()
