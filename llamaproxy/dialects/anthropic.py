@@ -20,7 +20,7 @@ from .brought import Brought
 from .fields import CommonFields, identity_of, ignored_of, is_there
 from .options import stop_texts
 from .outline import Outline
-from .parsing import WireMessage, has_system, last_user_turn, size_of
+from .parsing import WireMessage, last_user_turn, size_of
 from .schemas import checked
 
 JSON_TYPE = b"application/json"
@@ -99,12 +99,13 @@ def parse(body: bytes) -> ChatRequest:
         think=_think(asked),
     )
     messages = _messages(asked)
+    outline = Outline(messages, system=asked.system, tools=is_there(asked.tools))
     return ChatRequest(
         turn=last_user_turn(messages, options),
         model=_model(asked),
         stream=bool(asked.stream),
-        outline=Outline(messages, system=asked.system, tools=is_there(asked.tools)),
-        ignored=ignored_of(asked, ("system", is_there(asked.system) or has_system(messages))),
+        outline=outline,
+        ignored=ignored_of(asked, ("system", is_there(asked.system) or outline.has_system)),
         brought=Brought(asked, messages, asked.system),
         identity=identity_of(asked),
     )

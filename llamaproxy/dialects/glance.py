@@ -21,7 +21,7 @@ class _Part(Struct):
 _content: Decoder[str | list[_Part] | None] = Decoder(str | Entries[_Part] | None)
 
 
-def texts_of(content: Raw, *, without: Collection[str] = ()) -> list[str]:
+def texts_of(content: Raw | bytes, *, without: Collection[str] = ()) -> list[str]:
     """The texts that a content consists of, but for parts of the types in `without`; pictures are skipped over.
 
     Raises one of `UNREADABLE` if it makes no sense.
@@ -32,7 +32,7 @@ def texts_of(content: Raw, *, without: Collection[str] = ()) -> list[str]:
     return [] if said is None else [said]
 
 
-def text_of(content: Raw, *, without: Collection[str] = ()) -> str:
+def text_of(content: Raw | bytes, *, without: Collection[str] = ()) -> str:
     """The same as one text; that of a content that makes no sense is empty."""
     try:
         return "\n".join(texts_of(content, without=without))

@@ -21,7 +21,7 @@ from .fields import CommonFields, identity_of, ignored_of, is_there
 from .ollama_models import rfc3339
 from .options import stop_texts, token_limit
 from .outline import Outline
-from .parsing import WireMessage, has_system, turn_of, turn_or_results
+from .parsing import WireMessage, turn_of, turn_or_results
 from .pictures import pictures
 from .schemas import checked
 
@@ -81,7 +81,7 @@ def parse_chat(body: bytes) -> ChatRequest:
     turn, problem = turn_or_results(chat.messages, _options(chat)) if chat.messages else (None, None)
     outline = Outline(chat.messages, tools=is_there(chat.tools))
     brought = Brought(chat, chat.messages, problem=problem)
-    return _request(chat, turn, outline, has_system(chat.messages), brought)
+    return _request(chat, turn, outline, outline.has_system, brought)
 
 
 def parse_generate(body: bytes) -> ChatRequest:

@@ -22,7 +22,7 @@ from .brought import Brought
 from .fields import CommonFields, identity_of, ignored_of, is_there
 from .options import Format, Reasoning, read_options
 from .outline import Outline
-from .parsing import WireMessage, has_system, turn_or_results
+from .parsing import WireMessage, turn_or_results
 
 JSON_TYPE = b"application/json"
 
@@ -68,14 +68,15 @@ def parse_chat(body: bytes) -> ChatRequest:
         effort=chat.reasoning_effort or (chat.reasoning.effort if chat.reasoning else None),
     )
     turn, problem = turn_or_results(chat.messages, options)
+    outline = Outline(chat.messages, tools=is_there(chat.tools))
     return ChatRequest(
         turn=turn,
         model=chat.model or "",
         stream=bool(chat.stream),
         include_usage=bool(chat.stream_options and chat.stream_options.include_usage),
-        outline=Outline(chat.messages, tools=is_there(chat.tools)),
+        outline=outline,
         brought=Brought(chat, chat.messages, problem=problem),
-        ignored=ignored_of(chat, ("system", has_system(chat.messages))),
+        ignored=ignored_of(chat, ("system", outline.has_system)),
         identity=identity_of(chat),
     )
 

@@ -22,7 +22,7 @@ from .fields import CommonFields, identity_of, ignored_of, is_there
 from .options import Format, read_options
 from .options import Reasoning as ReasoningOptions
 from .outline import Outline
-from .parsing import WireMessage, has_system, last_user_turn, turn_of
+from .parsing import WireMessage, last_user_turn, turn_of
 
 
 class _TextOptions(Struct):
@@ -99,14 +99,15 @@ def parse(body: bytes) -> ResponseRequest:
         if asked.previous_response_id:
             # What was said before is here, and not in the input.
             turn = replace(turn, trail=(), shown=())
+    outline = Outline(messages, prompt=prompt, system=asked.instructions, tools=is_there(asked.tools))
     return ResponseRequest(
         turn=turn,
         model=asked.model or "",
         stream=bool(asked.stream),
-        outline=Outline(messages, prompt=prompt, system=asked.instructions, tools=is_there(asked.tools)),
+        outline=outline,
         brought=Brought(asked, shown, asked.instructions, problem),
         ignored=ignored_of(
-            asked, ("instructions", is_there(asked.instructions)), ("system", has_system(messages))
+            asked, ("instructions", is_there(asked.instructions)), ("system", outline.has_system)
         ),
         identity=identity_of(asked),
         echo={

@@ -21,7 +21,7 @@ class Outline:
 
     `prompt` is for endpoints that take a text instead of messages. `text` is the last message of the user and `system`
     the app's system prompt, wherever it stands, all of their text as it came: they are read here and now, where it may
-    take a moment; the chat before them only when it is asked for.
+    take a moment; the chat before them only when it is asked for. It `has_system` if that is one of the messages.
     """
 
     def __init__(
@@ -33,14 +33,22 @@ class Outline:
         tools: bool = False,
     ) -> None:
         self._messages = messages
-        self._users = [message for message in messages if message.role.lower() == "user"]
+        self._users: list[WireMessage] = []
+        self.answers = 0
+        given = [system if isinstance(system, str) else text_of(system)]
+        for message in messages:
+            role = message.role.lower()
+            if role == "user":
+                self._users.append(message)
+            elif role == "assistant":
+                self.answers += 1
+            elif role in _SYSTEM:
+                given.append(text_of(message.content))
         self.questions = len(self._users) if messages else 1
-        self.answers = sum(message.role.lower() == "assistant" for message in messages)
         self.tools = tools
         self.text = _ends(text_of(self._users[-1].content) if self._users else prompt)
-        given = system if isinstance(system, str) else text_of(system)
-        beside = [text_of(message.content) for message in messages if message.role.lower() in _SYSTEM]
-        self.system = _ends("\n".join(filter(None, [given, *beside])))
+        self.has_system = len(given) > 1
+        self.system = _ends("\n".join(filter(None, given)))
 
     @cached_property
     def first_words(self) -> str:

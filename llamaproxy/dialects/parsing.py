@@ -168,11 +168,6 @@ def texts_of(given: str | Sequence[Any] | None, at: str) -> list[str]:
     return texts
 
 
-def has_system(messages: Sequence[WireMessage]) -> bool:
-    """Whether any of the messages is a system prompt."""
-    return any(message.role.lower() in ("system", "developer") for message in messages)
-
-
 def turn_of(text: str, options: Options, images: tuple[Image, ...] = ()) -> ChatTurn:
     """The turn that a bare prompt is."""
     own, material = provenance.sort([text])

@@ -1,8 +1,9 @@
 """The shape of an app's own history: where its user's messages stand in it, and how the answers begin that it shows."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 from hashlib import blake2b
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from msgspec import Raw, Struct
 from msgspec.json import encode
@@ -13,8 +14,15 @@ from .provenance import apart, own_words
 
 # Of an app's history, how many places back an edit is followed.
 MAX_TRAIL = 64
+# An app shows the same messages again with each new one. What the last ones say is remembered, of those up to so many
+# bytes; it is a few megabytes at most.
+SHORT = 2048
+MOST_KNOWN = 2048
 # The parts of an answer that are not said.
 _THOUGHTS = ("thinking", "reasoning")
+
+
+T = TypeVar("T")
 
 
 class Said(Protocol):
@@ -67,15 +75,32 @@ def read_trail(messages: Sequence[Said]) -> Trail:
     return Trail(tuple(places[-MAX_TRAIL:]), tuple(map(_opening, answers[-MAX_TRAIL:])), tuple(steps))
 
 
+def _remembered(read: Callable[[bytes], T]) -> Callable[[Raw], T]:
+    """`read`, whose results for short contents are remembered."""
+    known = lru_cache(maxsize=MOST_KNOWN)(read)
+
+    def look(content: Raw) -> T:
+        data = bytes(content)
+        return known(data) if len(data) <= SHORT else read(data)
+
+    return look
+
+
+@_remembered
+def _opening_of(content: bytes) -> str:
+    return opening_of(text_of(content, without=_THOUGHTS))
+
+
 def _opening(pieces: Sequence[Raw]) -> str | None:
     if not pieces:
         return None
     if len(pieces) == 1:
-        return opening_of(text_of(pieces[0], without=_THOUGHTS))
+        return _opening_of(pieces[0])
     return opening_of("\n".join(text_of(piece, without=_THOUGHTS) for piece in pieces))
 
 
-def _texts_as_json(content: Raw) -> list[bytes]:
+@_remembered
+def _texts_as_json(content: bytes) -> tuple[bytes, ...]:
     """The person's words as JSON, which says itself where it ends; several where a note of the app parts them.
 
     Pictures are skipped over, a history may be full of them. So is what an app wraps around its newest message only.
@@ -83,8 +108,8 @@ def _texts_as_json(content: Raw) -> list[bytes]:
     try:
         pieces = texts_of(content)
     except UNREADABLE:
-        return [bytes(content)]
+        return (content,)
     # As nearly all are.
     if len(pieces) == 1:
-        return [encode(own_words(pieces[0]))]
-    return [*map(encode, apart(own_words(piece) or None for piece in pieces) or [""])]
+        return (encode(own_words(pieces[0])),)
+    return tuple(map(encode, apart(own_words(piece) or None for piece in pieces) or [""]))
