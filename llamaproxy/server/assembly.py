@@ -28,6 +28,7 @@ from ..models.registry import build_embedders, build_models, model_context
 from ..recorder.recorder import Recorder
 from ..seams.errors import AgentError
 from ..seams.interfaces import IBackEnd, IEmbedder, IModel, INotifier, IPeers, IRecorder
+from ..sockets.descriptors import available
 from ..sockets.stalls import StallDetector
 from ..tools.registry import Workshop, load_tools
 from ..tools.strangers import strangers
@@ -49,6 +50,8 @@ from .storage import Storage, storage
 
 log = Logger()
 
+# Of all descriptors this part is for clients' connections; the rest is for those to models, files and tools.
+FOR_CLIENTS = 0.6
 # New objects between two looks for garbage among them. Python's 700 are a handful of requests; many more would no
 # longer fit the processor's cache.
 GARBAGE = 10_000
@@ -137,7 +140,8 @@ def assemble(
         health=health,
     )
     cors = new_cors(door, environ)
-    site = FrontSite(routes, guard, reactor, door.max_body_bytes, door.request_timeout, cors)
+    most = int(available() * FOR_CLIENTS)
+    site = FrontSite(routes, guard, reactor, door.max_body_bytes, door.request_timeout, cors, most)
     front = Front(home, site, routes, recorder, notifier)
     reloader = Reloader(home, config, default, environ, agent, context, back_ends, tools, toolbox, front)
     own_pages: Overlook | None = None

@@ -1,6 +1,7 @@
 """The wire side of HTTP: limits on what comes in, the guard at the door, paths made plain before they are routed."""
 
 import re
+import sys
 from collections.abc import Awaitable, Callable, Collection
 from typing import Any, BinaryIO
 from urllib.parse import unquote_to_bytes as unquote
@@ -20,6 +21,7 @@ from ..sockets.polling import breaks
 from . import beginnings, errors
 from .beginnings import HeadTooLarge, SlowRequest
 from .cors import Cors
+from .crowd import Crowd
 from .guard import Guard
 from .hosts import is_readable
 from .inflate import Inflater, inflater
@@ -225,6 +227,15 @@ class FrontChannel(EagerChannel):
         super().connectionLost(reason)
         self.site.disconnected(self)
 
+    @property
+    def stage(self) -> int:
+        """See `crowd.Guest`."""
+        return 2 if self._handlingRequest or self._lingering else 1 if self.requests or self._arriving else 0
+
+    def hang_up(self) -> None:
+        """See `crowd.Guest`."""
+        self.transport.abortConnection()
+
     def close(self) -> None:
         """Takes no more requests, and closes the connection behind the reply under way, if there is one."""
         self.persistent = False
@@ -326,8 +337,8 @@ class FrontChannel(EagerChannel):
 class FrontSite(Site):
     """The factory of the front door's connections.
 
-    `connections` are the open ones, `meters` counts what happens on them. HTTP/2 stays off: its streams do not tell a
-    producer when the client leaves.
+    `connections` are the open ones, at most `most_connections`; `meters` counts what happens on them. HTTP/2 stays off:
+    its streams do not tell a producer when the client leaves.
     """
 
     noisy = False
@@ -343,6 +354,7 @@ class FrontSite(Site):
         max_body_bytes: int = 32 * 1024 * 1024,
         request_timeout: float = 60.0,
         cors: Cors | None = None,
+        most_connections: int = sys.maxsize,
     ) -> None:
         # A body is JSON, whatever its type says; Twisted would take it for a form.
         super().__init__(
@@ -355,7 +367,7 @@ class FrontSite(Site):
         self.guard = guard
         self.cors = cors or Cors()
         self.max_body_bytes = max_body_bytes
-        self.connections: set[FrontChannel] = set()
+        self.connections: Crowd[FrontChannel] = Crowd(reactor, most_connections)
         self.meters = Meters(reactor)
         # The address that it listens on, "" for all.
         self.bound = ""
@@ -383,7 +395,7 @@ class FrontSite(Site):
     def hang_up(self) -> None:
         """Drops every connection, unsent bytes and all."""
         for connection in list(self.connections):
-            connection.transport.abortConnection()
+            connection.hang_up()
 
     def disconnected(self, connection: FrontChannel) -> None:
         """A connection is gone."""

@@ -101,7 +101,9 @@ class ToolRunner:
     async def _run(self, call: ToolCall, approved: bool, use: ToolUse) -> ToolAnswer:
         tool = self._tools.get(call.name)
         if tool is None:
-            raise BadArguments(f"there is no tool '{call.name}'; there are: {', '.join(self._tools)}")
+            raise BadArguments(
+                f"there is no tool '{call.name[:LONGEST_NAME]}'; there are: {', '.join(self._tools)}"
+            )
         arguments = self._bench.toolbox.arguments(tool, call.arguments)
         way = Way.APPROVED if approved else Way.MODEL
         try:
