@@ -9,7 +9,7 @@ from functools import partial
 from itertools import count
 from pathlib import Path
 from threading import Thread
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 from uuid import uuid4
 
 from twisted.internet.defer import Deferred
@@ -28,21 +28,48 @@ from tests.stores import Gate, Tree
 from tests.support import UNIX_TIME, Reactor
 
 try:
-    from llamaproxy.store.postgres import line, threads
+    from llamaproxy.store.postgres import database, line, threads
     from llamaproxy.store.postgres.connection import Connection
     from llamaproxy.store.postgres.nodes import Nodes
     from llamaproxy.store.postgres.pulse import Pulse
     from llamaproxy.store.postgres.store import PostgresSessionStore
     from llamaproxy.store.postgres.turns import enter
 except ImportError:
-    Nodes = PostgresSessionStore = Pulse = object  # type: ignore[assignment,misc]
+    Connection = Nodes = PostgresSessionStore = Pulse = object  # type: ignore[assignment,misc]
 
 T = TypeVar("T")
 EVERYTHING = 10**6
-TABLES = ["sessions", "branches", "messages", "nodes", "turns", "waiting", "memos", "answers", "rulings"]
+# Empties all tables but those that say what they are.
+EMPTY = """
+    DO $$ DECLARE name text; BEGIN
+        FOR name IN SELECT tablename FROM pg_tables
+            WHERE schemaname = 'public' AND tablename NOT IN ('schema_version', 'store')
+        LOOP EXECUTE 'DELETE FROM ' || quote_ident(name); END LOOP;
+    END $$
+"""
 
 # Databases that no test has at the moment: it takes a while to make one.
 _free: list[dict[str, Any]] = []
+
+
+class _Kept(Connection):
+    """Takes a while to make, for which a process has to be made: a closed one is another's."""
+
+    idle: ClassVar[dict[str, list["_Kept"]]] = {}
+    mine: list["_Kept"]
+
+    @classmethod
+    def made(cls, arguments: dict[str, Any]) -> "_Kept":
+        """One that nobody has."""
+        idle = cls.idle.setdefault(arguments["dbname"], [])
+        connection = idle.pop() if idle else cls(arguments)
+        connection.mine = idle
+        return connection
+
+    def close(self) -> None:
+        if not self.broken:
+            self.raw.execute("SELECT pg_advisory_unlock_all(); UNLISTEN *; RESET ALL")
+            self.mine.append(self)
 
 
 class _NoThread(OneThread):
@@ -65,6 +92,7 @@ def without_threads(patch: Callable[[Any, str, Any], Any]) -> None:
     patch(sqlite, "OneThread", _NoThread)
     if INSTALLED:
         patch(threads, "OneThread", _NoThread)
+        patch(database, "Connection", _Kept.made)
         # By the clock of the machine, which a test does not wait for.
         patch(line, "GRACE", 0.0)
 
@@ -179,15 +207,16 @@ class _Pulse(Pulse):
     connection: Any = None
 
     def start(self) -> None:
-        self.connection = Connection(self._arguments)
+        self.connection = _Kept.made(self._arguments)
         self._entered(enter(self.connection, self._name, self._version, self._now()))
 
     def renew(self) -> None:
         """Nothing breaks here."""
 
     def stop(self) -> None:
-        if self.connection is not None:
-            self.connection.close()
+        connection, self.connection = self.connection, None
+        if connection is not None:
+            connection.close()
 
 
 class _Postgres(_Watched, PostgresSessionStore):
@@ -257,9 +286,8 @@ class PostgresPlace:
             return
         self._left = True
         self.end()
-        connection = Connection(self._arguments)
-        for table in TABLES:
-            connection.execute(f"DELETE FROM {table}")
+        connection = _Kept.made(self._arguments)
+        connection.raw.execute(EMPTY)
         connection.close()
         _free.append(self._arguments)
 
