@@ -1,7 +1,7 @@
 """The real stores on the reactor's own thread, each over a place that outlives the processes which have it open.
 
 All of it is as it is: statements, batches, turns between nodes. Only the threads are gone, so that a test need not wait
-for them, and with them what nobody waits for here: notifications.
+for them: what a node tells is heard before anything else goes on.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -75,6 +75,9 @@ class _Kept(Connection):
 class _NoThread(OneThread):
     """Does it here and now."""
 
+    def heard(self) -> None:
+        """Before anybody is told what came of it."""
+
     def start(self) -> None:
         self._thread = Thread()
 
@@ -84,7 +87,9 @@ class _NoThread(OneThread):
     def _send(self) -> None:
         batch, self._queue = self._queue, []
         self._busy = True
-        self._tell(self._results(batch), batch)
+        results = self._results(batch)
+        self.heard()
+        self._tell(results, batch)
 
 
 def without_threads(patch: Callable[[Any, str, Any], Any]) -> None:
@@ -205,9 +210,11 @@ class _Pulse(Pulse):
     """Without its thread: alive as long as its connection."""
 
     connection: Any = None
+    told: list[str]
 
     def start(self) -> None:
         self.connection = _Kept.made(self._arguments)
+        self.connection.raw.add_notify_handler(self._notified)
         self._entered(enter(self.connection, self._name, self._version, self._now()))
 
     def renew(self) -> None:
@@ -216,7 +223,21 @@ class _Pulse(Pulse):
     def stop(self) -> None:
         connection, self.connection = self.connection, None
         if connection is not None:
+            connection.raw.remove_notify_handler(self._notified)
             connection.close()
+
+    def listen(self) -> None:
+        """Has all said that was told until now."""
+        if self.connection is None:
+            return
+        # The database has what it tells in its answer.
+        self.connection.execute("SELECT 1")
+        told, self.told = self.told, []
+        for payload in told:
+            self._heard(payload)
+
+    def _notified(self, notification: Any) -> None:
+        self.told.append(notification.payload)
 
 
 class _Postgres(_Watched, PostgresSessionStore):
@@ -226,6 +247,10 @@ class _Postgres(_Watched, PostgresSessionStore):
             self, arguments, "db", clock, "node", lambda: UNIX_TIME + clock.seconds()
         )
         self._pulse.__class__ = _Pulse
+        pulse: Any = self._pulse
+        pulse.told = []
+        writes: Any = self.threads._writes
+        writes.heard = pulse.listen
 
     def append(
         self, session_id: str, messages: Sequence[Message], after: Spot | None = None
@@ -252,7 +277,7 @@ class PostgresPlace:
 
     def __init__(self, clock: Reactor) -> None:
         self._clock = clock
-        self._arguments = _free.pop() if _free else fresh_database()
+        self._arguments = _free.pop() if _free else _made()
         self._left = False
         self.store: Any = None
         self.peers: Any = None
@@ -290,6 +315,15 @@ class PostgresPlace:
         connection.raw.execute(EMPTY)
         connection.close()
         _free.append(self._arguments)
+
+
+def _made() -> dict[str, Any]:
+    arguments = fresh_database()
+    writing = database.Database(arguments, lambda: 0.0)
+    # No time but the test's.
+    writing.connection.execute("ALTER TABLE users ALTER COLUMN at SET DEFAULT 0")
+    writing.connection.close()
+    return arguments
 
 
 def _now(fired: "Deferred[T]") -> T:
