@@ -1,6 +1,7 @@
 """The agent as its operator looks after it: what runs, who talks, what is asked, and which gates stand open."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from heapq import nlargest
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.python.failure import Failure
@@ -56,8 +57,9 @@ class Oversight:
 
     def sessions(self, most: int, like: str = "") -> Sequence[Conversing]:
         """See `IOversight`."""
-        wanted = (each for each in self._sessions if like.casefold() in each.session_id.casefold())
-        found = sorted(wanted, key=lambda session: session.last_active, reverse=True)[:most]
+        part = like.casefold()
+        wanted = (each for each in self._sessions if not part or part in each.session_id.casefold())
+        found = nlargest(most, wanted, key=lambda session: session.last_active)
         return [
             Conversing(
                 session_id=session.session_id,

@@ -32,7 +32,7 @@ HOSTILE = """
 
 
 class BrowserTests(AcceptanceCase):
-    timeout = 180
+    timeout = 300
     maxDiff = None
     skip = (
         None

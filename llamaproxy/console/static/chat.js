@@ -66,18 +66,18 @@ function rename(each) {
   renaming = each;
   list();
   const field = $("#naming");
-  const done = (takes) => {
+  const done = (takes, moves) => {
     if (renaming !== each) return;
     renaming = null;
     if (takes && field.value.trim()) { each.title = field.value.trim(); keepNow(each); }
     list();
-    $(`#chats [data-key="${each.id}"] button[aria-label^="Rename"]`)?.focus();
+    if (moves) $(`#chats [data-key="${each.id}"] button[aria-label^="Rename"]`)?.focus();
   };
   field.onkeydown = (event) => {
-    if (event.key === "Enter" && !event.isComposing) { event.preventDefault(); done(true); }
-    if (event.key === "Escape") { event.stopPropagation(); done(false); }
+    if (event.key === "Enter" && !event.isComposing) { event.preventDefault(); done(true, true); }
+    if (event.key === "Escape") { event.stopPropagation(); done(false, true); }
   };
-  field.onblur = () => done(true);
+  field.onblur = () => done(true, false);
   field.focus();
   field.select();
 }
@@ -268,7 +268,11 @@ $("#earlier").addEventListener("click", () => {
 });
 $("#down").addEventListener("click", () => { toEnd(); $("#text").focus(); });
 $("#file").addEventListener("change", (event) => { attach([...event.target.files]); event.target.value = ""; $("#text").focus(); });
-$("#text").addEventListener("paste", (event) => { if (event.clipboardData.files.length) { event.preventDefault(); attach([...event.clipboardData.files]); } });
+$("#text").addEventListener("paste", (event) => {
+  // Some programs put a picture of the text beside it.
+  const {files, types} = event.clipboardData;
+  if (files.length && !types.includes("text/plain")) { event.preventDefault(); attach([...files]); }
+});
 const bringsFiles = (event) => event.dataTransfer?.types.includes("Files");
 addEventListener("dragover", (event) => { if (bringsFiles(event)) { event.preventDefault(); document.body.classList.add("over"); } });
 addEventListener("dragleave", (event) => { if (!event.relatedTarget) document.body.classList.remove("over"); });
@@ -292,7 +296,13 @@ addEventListener("storage", (event) => {
   if (running.has(id)) return;
   const known = chats.find((each) => each.id === id);
   if (fresh && known) Object.assign(known, fresh); else if (fresh) chats.unshift(fresh); else chats = chats.filter((each) => each !== known);
-  if (chat.id === id && fresh) open(known || fresh); else list();
+  if (chat.id === id && fresh) {
+    const stayed = stays;
+    chat = known || fresh;
+    drawTalk(chat);
+    if (stayed) toEnd();
+  }
+  list();
 });
 // A keyboard on the screen leaves less of the page.
 visualViewport?.addEventListener("resize", () => {
