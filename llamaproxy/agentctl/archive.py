@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 from ..config import Home
-from ..store.schema import MIGRATIONS
+from ..store.schema import AT_REST, MIGRATIONS
 
 # What SQLite keeps beside a database, and is in a copy of it.
 _LOGS = ("-wal", "-shm", "-journal")
@@ -72,6 +72,7 @@ def copy_database(source: Path, target: Path) -> None:
         present.backup(copy, pages=_PAGES)
         # One file is all of it, without another beside it.
         copy.execute("PRAGMA journal_mode=DELETE")
+        copy.execute(f"PRAGMA application_id = {AT_REST}")
 
 
 def is_database(path: Path) -> bool:

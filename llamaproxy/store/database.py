@@ -3,16 +3,20 @@
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+
+from twisted.logger import Logger
 
 from ..seams.errors import PLACE, StoreError
 from .reading import Connection, Reading
-from .schema import MIGRATIONS
+from .schema import AT_REST, MIGRATIONS, OPEN
 from .writing import Writing
 
 # How long SQLite itself waits for another process's write, a worker's or a backup's.
 BUSY_MILLISECONDS = 100
+
+log = Logger()
 
 
 class Moved(Exception):
@@ -46,6 +50,7 @@ class Database(Writing):
         self._path = path
         self._file: tuple[int, int] | None = None
         self.write_ahead_log: tuple[int, int] | None = None
+        is_whole = file_at(self._log_file) is not None
         # Whether what is written belongs to a transaction that others write in as well.
         self._shared = False
         # SQLite would make the file with the umask's mode; its -wal and -shm files take after this one.
@@ -58,6 +63,7 @@ class Database(Writing):
             # it; only a power cut may take the last turns, and never the file's integrity.
             self.connection.execute(f"PRAGMA synchronous = {'FULL' if power else 'NORMAL'}")
             self._migrate(path)
+            self._mark_open(is_whole)
             [(self.identity,)] = self.connection.execute("SELECT id FROM store").fetchall()
             self._file = file_at(path)
             # From here on who waits is told so, and tries again.
@@ -68,6 +74,9 @@ class Database(Writing):
 
     def close(self) -> None:
         """Ends the connection, which also folds the write-ahead log into the file."""
+        # Where another program holds the file, it stays as it is.
+        with suppress(sqlite3.Error):
+            self.connection.execute(f"PRAGMA application_id = {AT_REST}")
         self.connection.close()
 
     def copy_to(self, path: Path) -> None:
@@ -75,6 +84,28 @@ class Database(Writing):
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
         with closing(sqlite3.connect(path)) as target:
             self.connection.backup(target)
+            target.execute(f"PRAGMA application_id = {AT_REST}")
+
+    @property
+    def _log_file(self) -> Path:
+        return self._path.with_name(f"{self._path.name}-wal")
+
+    def _mark_open(self, is_whole: bool) -> None:
+        """Notes in the file itself that somebody has it; `is_whole` says whether a write-ahead log lay beside it.
+
+        A server that ends leaves no such mark, and one that is killed leaves its log.
+        """
+        [(mark,)] = self.connection.execute("PRAGMA application_id").fetchall()
+        if mark != OPEN:
+            self.connection.execute(f"PRAGMA application_id = {OPEN}")
+            # In the file, and not beside it.
+            self.connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        elif not is_whole:
+            log.warn(
+                "the session database {path} was copied while a server had it open, and its -wal file was not: "
+                "the newest turns may be missing; agentctl backup copies all of them",
+                path=str(self._path),
+            )
 
     def _migrate(self, path: Path) -> None:
         # Under the write lock, so that of two processes only one migrates, and a read-only file is found at once.
@@ -113,7 +144,7 @@ class Database(Writing):
             if self._file is not None and file_at(self._path) != self._file:
                 raise Moved
             if self.write_ahead_log is None:
-                self.write_ahead_log = file_at(self._path.with_name(f"{self._path.name}-wal"))
+                self.write_ahead_log = file_at(self._log_file)
             yield self.connection
 
 

@@ -5,6 +5,9 @@ messages before that are those of its `parent`. So an append is one row a messag
 the newest messages are one read from there, or a few where branches are short.
 """
 
+# In the file's header (`application_id`) while a server has it: its newest turns may stand beside it then, in its -wal.
+OPEN, AT_REST = 0x6C6C616D, 0
+
 # Each entry leads from the schema version that is its index to the next.
 #
 # `seq` is a message's position in the conversation, counted from its root; the next one's is the branch's `length`, so
