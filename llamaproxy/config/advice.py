@@ -13,7 +13,7 @@ from .files import JsonFile
 from .home import Home, is_assignment
 from .load import OF_PLUGINS
 from .schema import PLUGIN, DepthLimits, FrontDoor, GateDefaults, ModelEntry, RateLimit, Settings
-from .tools import PREFIX, settings_of
+from .tools import PREFIX, McpServer, settings_of
 from .variables import is_key_like, is_name, shown_name
 
 _BESIDE_PLUGINS = {
@@ -54,6 +54,12 @@ def _of_plugins(home: Home) -> Iterator[str]:
             blocks[name] = (*shape.__struct_fields__, "enabled")
     for name, known in blocks.items():
         for line in _unknown(plugin_block(content, file, name), set(known), f"plugin_config.{name}"):
+            yield f"{file}: {line}"
+    block = plugin_block(content, file, f"{PREFIX}mcp") if f"{PREFIX}mcp" in blocks else {}
+    for name, server in (block.get("servers") or {}).items():
+        for line in _unknown(
+            server, set(McpServer.__struct_fields__), f"plugin_config.{PREFIX}mcp.servers.{name}"
+        ):
             yield f"{file}: {line}"
     for category, limit in content.get("rate_limits", {}).items():
         for line in _unknown(limit, set(RateLimit.__struct_fields__), f"rate_limits.{category}"):

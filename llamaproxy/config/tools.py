@@ -4,15 +4,17 @@ A tool loads when its plugin is in `enabled_plugins` and its block does not say 
 sizes bytes.
 """
 
+import re
 from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta, Struct, field
 
-from .checks import as_struct, plugin_block
+from .checks import CORRECT, as_struct, is_web_address, nearest, plugin_block, shown
 from .errors import ConfigError
 from .files import JsonFile
 from .home import Home
+from .variables import is_key_like, is_name
 
 PREFIX = "plugin_"
 
@@ -64,6 +66,10 @@ class Files(Struct, frozen=True, kw_only=True):
     max_write_bytes: Count = 1024 * 1024
 
 
+# Of an MCP server.
+SERVER_NAME = r"^[a-z0-9_]{1,20}$"
+
+
 class McpServer(Struct, frozen=True, kw_only=True):
     """One entry of `plugin_mcp.servers`: a program with `command`, or an address with `url`, never both.
 
@@ -87,7 +93,7 @@ class McpServer(Struct, frozen=True, kw_only=True):
 class Mcp(Struct, frozen=True, kw_only=True):
     """`plugin_mcp`: the servers by name: small letters, digits and `_`, since their tools' names begin with it."""
 
-    servers: dict[Annotated[str, Meta(pattern=r"^[a-z0-9_]{1,20}$")], McpServer] = field(default_factory=dict)
+    servers: dict[Annotated[str, Meta(pattern=SERVER_NAME)], McpServer] = field(default_factory=dict)
 
 
 class ToolSettings(Struct, frozen=True, kw_only=True):
@@ -133,9 +139,13 @@ def load_tool_settings(home: Home) -> ToolSettings:
 
 def load_tool(home: Home, name: str, block: dict[str, object]) -> Any:
     """The settings of one tool that has some, from its block. Raises `ConfigError`."""
+    if name == "mcp":
+        _check_names(block.get("servers"), home)
     settings = as_struct(_SHAPES[name], block, home.plugins_file, f"plugin_config.{PREFIX}{name}")
     if isinstance(settings, Mcp):
-        _check_servers(settings, home)
+        _check_servers(settings, block.get("servers"), home)
+    if isinstance(settings, DbQuery):
+        _check_variable(settings.password_env, f"plugin_config.{PREFIX}{name}.password_env", home)
     return settings
 
 
@@ -168,10 +178,32 @@ def _listed(content: dict[str, object], home: Home) -> list[str]:
     return [name for name in listed if name.startswith(PREFIX)]
 
 
-def _check_servers(mcp: Mcp, home: Home) -> None:
-    for name, server in mcp.servers.items():
-        if bool(server.command) == bool(server.url):
+def _check_names(servers: object, home: Home) -> None:
+    for name in servers if isinstance(servers, dict) else ():
+        if not re.fullmatch(SERVER_NAME, name):
             where = f"plugin_config.{PREFIX}mcp.servers.{name}"
-            raise ConfigError(
-                home.plugins_file, where, "expected either a command or a url", "Give one of the two."
-            )
+            problem = "expected a name of small letters, digits and _, at most 20"
+            raise ConfigError(home.plugins_file, where, problem, "Rename it; its tools are called by it.")
+
+
+def _check_servers(mcp: Mcp, raw: Any, home: Home) -> None:
+    for name, server in mcp.servers.items():
+        where = f"plugin_config.{PREFIX}mcp.servers.{name}"
+        if bool(server.command) == bool(server.url):
+            strange = [key for key in raw[name] if key not in McpServer.__struct_fields__]
+            meant = [(key, near) for key in strange if (near := nearest(key, ("command", "url")))]
+            hint = "".join(f" ({key} stands there; did you mean {near}?)" for key, near in meant)
+            problem = f"expected either a command or a url{hint}"
+            raise ConfigError(home.plugins_file, where, problem, "Give one of the two.")
+        if server.url and not is_web_address(server.url):
+            problem = f"expected an http or https URL, got {shown(server.url)}"
+            raise ConfigError(home.plugins_file, f"{where}.url", problem, CORRECT)
+        _check_variable(server.token_env, f"{where}.token_env", home)
+
+
+def _check_variable(name: str | None, where: str, home: Home) -> None:
+    """What may be the secret itself is not repeated."""
+    if name and (not is_name(name) or is_key_like(name)):
+        problem = "expected the NAME of an environment variable"
+        remedy = f"Put the secret into {home.env_file}, as NAME=secret, and the name here."
+        raise ConfigError(home.plugins_file, where, problem, remedy)

@@ -20,6 +20,7 @@ from ..seams.errors import AgentError
 from ..seams.interfaces import IBackEnd, IEmbedder, IModel
 from ..seams.oversight import Reloaded
 from ..tools.registry import Tools, Workshop, load_tools
+from ..tools.strangers import strangers
 from .front import AT_START, Front
 from .limits import limits_of
 from .retired import Retired
@@ -30,12 +31,16 @@ MISTAKES = (ConfigError, AgentError, OSError, ValueError)
 
 
 class Fresh(Struct, frozen=True, kw_only=True):
-    """What is made of the files before anything is taken over; `front` takes the web room's part over."""
+    """What is made of the files before anything is taken over; `front` takes the web room's part over.
+
+    `troubles` are what is wrong with tools, each in a line.
+    """
 
     config: Configuration
     default: str
     back_ends: dict[str, IBackEnd]
     tools: Tools
+    troubles: tuple[str, ...]
     front: Callable[[], None]
 
 
@@ -103,6 +108,7 @@ class Reloader:
             return Reloaded(taken=False, lines=(str(error),))
         lines = [f"model '{key}': {problem}" for key, problem in fresh.config.registry.broken.items()]
         lines += [f"model '{key}' cannot be used: {problem}" for key, problem in broken.items()]
+        lines += fresh.troubles
         kept = self._kept(fresh, broken)
         for key in kept:
             if key in fresh.back_ends:
@@ -131,11 +137,16 @@ class Reloader:
                 self._home.models_file, "default_model", f"{default} cannot be used", "Correct it."
             )
         workshop = Workshop(reactor=self._context.reactor, environ=self._environ.get, home=self._home.path)
+        troubles: list[str] = []
+        tools = load_tools(
+            config.tools, workshop, lambda line, **fields: troubles.append(line.format(**fields))
+        )
         return Fresh(
             config=config,
             default=default,
             back_ends=back_ends,
-            tools=load_tools(config.tools, workshop),
+            tools=tools,
+            troubles=(*troubles, *strangers(config, self._home, tools.fixed)),
             front=self._front.prepare(config.settings.front_door, self._environ, self._context.reactor),
         )
 

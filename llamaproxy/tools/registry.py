@@ -111,11 +111,11 @@ def _in_a_line(error: BaseException | None) -> str:
     return " ".join(f"{type(error).__name__}: {error}".split())[:300]
 
 
-def load_tools(settings: ToolSettings, workshop: Workshop) -> Tools:
-    """The enabled tools, as listed; one that lacks something is left out, with a warning."""
-    wanted = "mcp" in settings.enabled and _is_complete("mcp", workshop)
+def load_tools(settings: ToolSettings, workshop: Workshop, tell: Callable[..., None] = log.warn) -> Tools:
+    """The enabled tools, as listed; one that lacks something is left out, of which `tell` hears."""
+    wanted = "mcp" in settings.enabled and _is_complete("mcp", workshop, tell)
     servers = McpServers(settings.mcp if wanted else Mcp(), workshop.environ, workshop.reactor)
-    return Tools(list(_loaded(settings, workshop, log.warn)), servers, workshop.reactor)
+    return Tools(list(_loaded(settings, workshop, tell)), servers, workshop.reactor)
 
 
 def troubles(settings: ToolSettings, workshop: Workshop) -> list[str]:

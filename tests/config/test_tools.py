@@ -52,6 +52,26 @@ class ToolSettingsTests(SynchronousTestCase):
             self.put(["plugin_mcp"], plugin_mcp={"servers": {"time": server}})
             self.assertIn("plugin_config.plugin_mcp.servers.time: expected either", self.explain())
 
+    def test_what_is_wrong_about_an_mcp_server_is_told_with_what_was_meant(self) -> None:
+        secret = "A1b2C3d4E5f6G7h8I9j0K1l2M3n4"
+        for server, place, words in (
+            ({"comand": "x"}, "", "comand stands there; did you mean command?"),
+            ({"link": "http://h"}, "", "expected either a command or a url."),
+            ({"url": "nowhere"}, ".url", "expected an http or https URL, got 'nowhere'"),
+            ({"url": "ftp://h/x"}, ".url", "expected an http or https URL"),
+            ({"url": "http://h", "token_env": secret}, ".token_env", "expected the NAME of"),
+            ({"command": "x", "env": {"A": 3}}, ".env.A", "expected text, got a whole number"),
+        ):
+            self.put(["plugin_mcp"], plugin_mcp={"servers": {"time": server}})
+            said = self.explain()
+            self.assertIn(f"plugin_config.plugin_mcp.servers.time{place}: ", said)
+            self.assertIn(words, said)
+            self.assertNotIn(secret, said)
+        self.put(["plugin_db_query"], plugin_db_query={"url": "x.db", "password_env": secret})
+        self.assertNotIn(secret, self.explain())
+        self.put(["plugin_mcp"], plugin_mcp={"servers": {"My time": {"command": "x"}}})
+        self.assertIn("servers.My time: expected a name of small letters", self.explain())
+
     def test_an_mcp_servers_name_can_begin_a_tools_name(self) -> None:
         for name in ("my time", "Time", "x" * 21):
             self.put(["plugin_mcp"], plugin_mcp={"servers": {name: {"command": "x"}}})

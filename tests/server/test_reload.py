@@ -134,6 +134,13 @@ class ReloadTests(ReloadCase):
         self.plugins(callers={"anna": {"key": "k", "color": "red"}})
         self.assertIn("color", (await self.server.reloader.reload()).lines[0])
 
+    async def test_tools_that_cannot_be_had_and_unknown_names_of_them_are_told(self) -> None:
+        self.home.gate_defaults_file.write_bytes(json.encode({"tools": {"serach": {"read": True}}}))
+        self.plugins(enabled_plugins=["plugin_proxy_llama", "plugin_flies"])
+        lines = (await self.server.reloader.reload()).lines
+        self.assertTrue([line for line in lines if "did you mean plugin_files?" in line], lines)
+        self.assertTrue([line for line in lines if "tools.serach" in line and "search" in line], lines)
+
     async def test_model_whose_entry_is_wrong_now_goes_on_as_it_was(self) -> None:
         y = self.parts.backends["y"]
         self.models(x=MODEL, y={**MODEL, "host": "nowhere"}, z={**MODEL, "type": "OPENAY"})
