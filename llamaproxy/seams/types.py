@@ -420,11 +420,13 @@ class Taken(Struct, frozen=True, kw_only=True):
     """That this node has a session's turn now.
 
     `current` says whether all that was written of the session is known here, or another node has written since. A `new`
-    one was never written, as far as this node knows. It `waited` if another turn was under way. `memo` is what was left
-    when the turn was given back last.
+    one was never written, as far as this node knows. It `waited` if another turn was under way, which is `answered` if
+    its answer may have come meanwhile, and not before the wait began. `memo` is what was left when the turn was given
+    back last.
     """
 
     current: bool
     new: bool = False
     waited: bool = False
+    answered: bool = False
     memo: str = ""

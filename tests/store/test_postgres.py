@@ -122,6 +122,28 @@ class TurnTests(NodeCase):
         self.other.give_back("s")
         self.assertFalse((await self.one.take("s")).current)
 
+    async def test_who_waits_learns_whether_the_answer_came_meanwhile(self) -> None:
+        for written_before in (False, True):
+            await self.one.take("s")
+            if written_before:
+                await self.one.append("s", turn(1))
+            waiting = self.other.take("s")
+            while not await self.in_line():
+                pass
+            if not written_before:
+                await self.one.append("s", turn(1))
+            self.one.give_back("s")
+            taken = await waiting
+            self.assertEqual((taken.waited, taken.answered), (True, not written_before))
+            self.other.give_back("s")
+        # Of a dead node's nobody may have heard it.
+        await self.one.take("s")
+        await self.one.append("s", turn(2))
+        waiting = self.other.take("s")
+        self.one._pulse.stop()
+        self.one.threads.trust()
+        self.assertTrue((await waiting).answered)
+
     async def test_who_waits_no_more_is_not_given_the_turn(self) -> None:
         third = await self.node()
         await self.one.take("s")

@@ -83,7 +83,7 @@ class Claims:
         if taken is None or taken.current or not session.messages:
             return None
         age = self._wall() - session.stored_at
-        if not (taken.waited or (turn.attempt and age < MEMORY)) or not turn.is_told_apart:
+        if not (taken.answered or (turn.attempt and age < MEMORY)) or not turn.is_told_apart:
             return None
         question = next((each for each in reversed(session.messages) if each.role == "user"), None)
         answer = session.messages[-1]

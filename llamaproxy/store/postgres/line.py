@@ -22,10 +22,16 @@ GRACE = 0.4
 
 
 class _Waiter:
-    """One turn of this node that waits for another node's."""
+    """One turn of this node that waits for another node's.
 
-    def __init__(self, ticket: int, done: Deferred[Taken]) -> None:
+    The session had that `version` when it got in line. A turn `of_the_dead` may have been answered before that, and
+    nobody heard it.
+    """
+
+    def __init__(self, ticket: int, version: int, done: Deferred[Taken]) -> None:
         self.ticket = ticket
+        self.version = version
+        self.of_the_dead = False
         self.done = done
         self.asking = False
 
@@ -71,10 +77,11 @@ class Line:
             question = partial(_give_back, session_id=session_id, ticket=ticket, new_memo=new)
             self._threads.ask_quietly(session_id, question)
 
-    def try_again(self, session_id: str) -> None:
-        """The turn may be free."""
+    def try_again(self, session_id: str, is_dead: bool = False) -> None:
+        """The turn may be free; it was a node's that `is_dead`."""
         node = self.node
         for waiter in self._waiters.get(session_id, ())[:1]:
+            waiter.of_the_dead |= is_dead
             if waiter.asking or node is None:
                 return
             waiter.asking = True
@@ -101,10 +108,10 @@ class Line:
     ) -> None:
         ticket, place, version, memo = outcome
         if ticket is not None:
-            self._has(session_id, ticket, done, version, memo, waited=False)
+            self._has(session_id, ticket, done, version, memo)
             return
         assert place is not None
-        waiter = _Waiter(place, done)
+        waiter = _Waiter(place, version, done)
         self._waiters.setdefault(session_id, []).append(waiter)
         if done.called:
             self._waits_no_more(session_id, done)
@@ -116,17 +123,30 @@ class Line:
         self.try_again(session_id)
 
     def _has(
-        self, session_id: str, ticket: int, done: Deferred[Taken], version: int, memo: str, waited: bool
+        self,
+        session_id: str,
+        ticket: int,
+        done: Deferred[Taken],
+        version: int,
+        memo: str,
+        waited: bool = False,
+        answered: bool = False,
     ) -> None:
         self._held[session_id] = ticket, memo
         if done.called:
             self.give_back(session_id, memo)
             return
         known = self._version_known(session_id)
-        taken = Taken(current=known == version, new=known is None and not version, waited=waited, memo=memo)
+        taken = Taken(
+            current=known == version,
+            new=known is None and not version,
+            waited=waited,
+            answered=answered,
+            memo=memo,
+        )
         done.callback(taken)
 
-    def _tried(self, session_id: str, waiter: _Waiter, outcome: tuple[int, str] | None) -> None:
+    def _tried(self, session_id: str, waiter: _Waiter, outcome: tuple[int, str, bool] | None) -> None:
         waiter.asking = False
         if waiter not in self._waiters.get(session_id, ()):
             # This node has another number by now, and what it took is a dead node's.
@@ -136,7 +156,9 @@ class Line:
                 self._waits_no_more(session_id, waiter.done)
             return
         self._forget(session_id, waiter)
-        self._has(session_id, waiter.ticket, waiter.done, *outcome, waited=True)
+        version, memo, has_buried = outcome
+        answered = has_buried or waiter.of_the_dead or version != waiter.version
+        self._has(session_id, waiter.ticket, waiter.done, version, memo, waited=True, answered=answered)
 
     def _not_tried(self, session_id: str, waiter: _Waiter, failure: Failure) -> None:
         waiter.asking = False
@@ -168,19 +190,19 @@ class Line:
 
     def _take_or_bury(
         self, database: Database, session_id: str, node: int, ticket: int
-    ) -> tuple[int, str] | None:
-        """Version and memo of the session if the turn is ours now."""
-        connection = database.connection
+    ) -> tuple[int, str, bool] | None:
+        """Version and memo of the session if the turn is ours now, and whether a node was buried for that."""
+        connection, has_buried = database.connection, False
         taken = turns.take_next(connection, session_id, node, ticket)
         if not taken:
             others = turns.holders(connection, session_id) - {node}
             buried = [self._bury(database, each) for each in others]
-            if any(buried):
+            if has_buried := any(buried):
                 taken = turns.take_next(connection, session_id, node, ticket)
         if not taken:
             return None
         [(version, memo)] = turns.ask_state(connection, session_id)
-        return version, memo
+        return version, memo, has_buried
 
     def _bury(self, database: Database, node: int) -> bool:
         """Buries a node that has been dead for a moment; whether it did."""

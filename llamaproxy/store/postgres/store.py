@@ -205,7 +205,7 @@ class PostgresSessionStore:
         except (DecodeError, ValidationError):
             return
         if "turn" in what:
-            self.line.try_again(str(what["turn"]))
+            self.line.try_again(str(what["turn"]), is_dead=bool(what.get("dead")))
         else:
             self.heard(what)
 

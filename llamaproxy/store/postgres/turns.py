@@ -147,7 +147,7 @@ def bury(connection: Connection, node: int) -> bool:
             """
             WITH freed AS (DELETE FROM turns WHERE node = ? RETURNING session_id),
             left_line AS (DELETE FROM waiting WHERE node = ? RETURNING session_id)
-            SELECT pg_notify(?, json_build_object('turn', session_id)::text)
+            SELECT pg_notify(?, json_build_object('turn', session_id, 'dead', true)::text)
             FROM (SELECT session_id FROM freed UNION SELECT session_id FROM left_line) AS moved
             """,
             (node, node, CHANNEL),
