@@ -8,7 +8,7 @@ from functools import lru_cache
 from time import time
 from typing import Any, cast
 
-from twisted.internet.interfaces import ITransport
+from twisted.internet.interfaces import IAddress, ITransport
 from twisted.web import server
 from twisted.web.http import HTTPChannel, datetimeToString
 from twisted.web.http_headers import Headers
@@ -99,6 +99,7 @@ class EagerChannel(HTTPChannel):
         "_command",
         "_dataBuffer",
         "_handlingRequest",
+        "_host",
         "_path",
         "_transferDecoder",
         "_version",
@@ -112,6 +113,11 @@ class EagerChannel(HTTPChannel):
         # Above this the transport holds the reply: what a slow client has not taken is the kernel's to keep.
         cast(Any, self.transport).bufferSize = OWN_BUFFER
         self.sender = AnswerSender(cast(ITransport, self.transport))
+        self._host = super().getHost()
+
+    def getHost(self) -> IAddress:
+        """The address of this end. Twisted asks the kernel for it with each request."""
+        return self._host
 
     def allContentReceived(self) -> None:
         """A request is complete: whatever is answered from in here leaves together."""
