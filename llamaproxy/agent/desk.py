@@ -19,6 +19,7 @@ from .sessions.session import Session, Sessions
 from .sessions.turn import Turn
 from .turns.approvals import is_open, parked_turn, reminder
 from .turns.conversation import Conversation
+from .turns.exchange import Exchange
 from .turns.inquiries import Inquiries
 from .turns.toolloop import Means
 
@@ -116,7 +117,8 @@ class Desk:
             taken = await self._begun(session, running)
             running.record.queued = running.since_start()
             try:
-                await self._noted(session, running, script, turn, taken)
+                if await self._is_to_run(session, running, script, turn, taken):
+                    await self._to_its_end(session, running, script, turn)
             finally:
                 self._claims.end(session)
         finally:
@@ -132,10 +134,12 @@ class Desk:
                 await self._meanwhile.over(session, running)
             raise
 
-    async def _noted(
+    async def _is_to_run(
         self, session: Session, running: Turn, script: Script, turn: ChatTurn, taken: Taken | None
-    ) -> None:
-        """Runs the turn that has the session to itself; what is to outlive its connection is written down."""
+    ) -> bool:
+        """Whether the turn that has the session to itself is not answered yet; if it is to outlive its connection, it
+        is written down.
+        """
         await self._load(session, running)
         told = None if running.again else self._claims.told_elsewhere(session, running, taken)
         if told is not None:
@@ -144,15 +148,15 @@ class Desk:
                 running.reply.say(told.content)
             running.reply.finish()
             await self._meanwhile.over(session, running)
-            return
+            return False
         for job in await self._meanwhile.left_behind(session, running):
             await self._catch_up(session, running, job)
         if running.again and not await self._meanwhile.take_over(session, running):
             running.reply.finish()
-            return
+            return False
         if script.prompt or turn.images or turn.app.is_answer:
             await self._meanwhile.begin(session, running, turn)
-        await self._to_its_end(session, running, script, turn)
+        return True
 
     async def _catch_up(self, session: Session, running: Turn, job: Job) -> None:
         """Goes on with the turn of a process that has gone, in the place of one that came after it."""
@@ -177,7 +181,9 @@ class Desk:
 
     async def _to_its_end(self, session: Session, running: Turn, script: Script, turn: ChatTurn) -> None:
         try:
-            await self._locked(session, running, script, turn)
+            exchange = await self._exchange(session, running, script, turn)
+            if exchange is not None:
+                await self._conversation.answer(session, exchange, running)
         except (AgentError, CancelledError) as error:
             await self._meanwhile.over(session, running, str(error))
             raise
@@ -201,16 +207,19 @@ class Desk:
                     f"[model '{gone}' is not available any more, using '{backends.default}']\n\n"
                 )
 
-    async def _locked(self, session: Session, running: Turn, script: Script, turn: ChatTurn) -> None:
+    async def _exchange(
+        self, session: Session, running: Turn, script: Script, turn: ChatTurn
+    ) -> Exchange | None:
+        """What the turn begins with a model; None if it is over without one."""
         await self._sessions.refill(session, self._limits.history_max_ctx)
         reply = running.reply
         if script.prompt and await self._meanwhile.tell(session, running, turn):
             reply.finish()
-            return
+            return None
         if turn.app.results:
             await self._conversation.take_results(session, turn, running)
             if turn.app.is_answer:
-                return
+                return None
         if script.commands and not (
             running.again and retry_point(session.kept, turn, script.prompt) is not None
         ):
@@ -220,16 +229,16 @@ class Desk:
                 if script.prompt:
                     reply.say("[the text beside the command is not passed on; send it again afterwards]\n\n")
                 await running.then()
-                return
+                return None
             if not script.prompt:
                 reply.finish()
-                return
+                return None
             reply.say("\n\n")
         if (parked := parked_turn(session)) is not None:
             if parked.code and is_open(session, parked, self._clock.seconds(), self._wall()):
                 reply.say(reminder(parked))
                 reply.finish()
-                return
+                return None
             await self._conversation.give_up(session)
         key = script.model or session.model
         running.gates_open = script.model is not None and running.caller.owner
@@ -244,9 +253,8 @@ class Desk:
             reply.finish()
         else:
             asked = self._without_commands(turn)
-            exchange = await self._conversation.begin(session, key, script.prompt, asked, running)
-            if exchange is not None:
-                await self._conversation.answer(session, exchange, running)
+            return await self._conversation.begin(session, key, script.prompt, asked, running)
+        return None
 
     def _without_commands(self, turn: ChatTurn) -> ChatTurn:
         """The message without unanswered ones that were commands, and so are nothing for a model."""

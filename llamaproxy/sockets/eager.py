@@ -68,6 +68,13 @@ def _last_call(transport: Connection, call: Callable[[], None], reason: Failure)
     transport.connectionLost(reason)
 
 
+def forget_connecting(transport: ITransport) -> None:
+    """Lets go of what it took to connect, which an endpoint keeps for as long as the connection lasts."""
+    factory: Any = getattr(getattr(transport, "connector", None), "factory", None)
+    if hasattr(factory, "_onConnection"):
+        factory._onConnection = None
+
+
 def release(transport: ITransport) -> None:
     """Ends a TCP transport, but not its connection: another process has the socket, too, and goes on with it."""
     assert isinstance(transport, Connection)

@@ -20,6 +20,27 @@ from ..sockets.sending import Sender, together
 OWN_BUFFER = 8 * 1024
 
 NO_HEADERS = Headers()
+_NO_STEPS: list[bytes] = []
+_NOTHING: dict[Any, Any] = {}
+
+# What Twisted's parser sets on a connection only once it reads. Python keeps the names of attributes once for all
+# objects of a class, as long as it meets them with the first; each later one would get a dictionary of its own.
+_SET_LATE = (
+    "_HTTPChannel__first_line",
+    "_HTTPChannel__header",
+    "_TimeoutMixin__timeoutCall",
+    "_buffer",
+    "_busyReceiving",
+    "_receivedHeaderCount",
+    "_receivedHeaderSize",
+    "_requestProducer",
+    "_requestProducerStreaming",
+    "_savedTimeOut",
+    "length",
+    "line_mode",
+    "persistent",
+)
+_AT_FIRST = [(name, getattr(HTTPChannel, name)) for name in _SET_LATE]
 _SERVER = b"Server: " + server.version
 
 
@@ -74,11 +95,17 @@ class EagerRequest(Request):
         """Does what `write` does, at less cost, for a stream of pieces; until `finish`."""
         if not self.chunked:
             return self.write
-        # The rest may take long, and asks for nothing of this.
+        self.forget()
+        return self.channel.sender.write_chunk
+
+    def forget(self) -> None:
+        """Lets go of what was asked: the rest may take long, and needs nothing of it."""
         self.requestHeaders = self.responseHeaders = NO_HEADERS
+        self.args = self.received_cookies = _NOTHING
+        self.cookies = self.prepath = self.postpath = _NO_STEPS
         if self.content is not None:
             self.content.close()
-        return self.channel.sender.write_chunk
+            self.content = None
 
     def finish(self) -> None:
         """The body is complete."""
@@ -105,7 +132,13 @@ class EagerChannel(HTTPChannel):
         "_version",
         "requests",
         "sender",
+        *_SET_LATE,
     )
+
+    def __init__(self) -> None:
+        for name, value in _AT_FIRST:
+            setattr(self, name, value)
+        super().__init__()
 
     def connectionMade(self) -> None:
         """Somebody called."""

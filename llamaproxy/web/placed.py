@@ -31,6 +31,11 @@ class PlacedRequest(EagerRequest):
             self._head = {name.lower(): values[-1] for name, values in self.requestHeaders.getAllRawHeaders()}
         return self._head.get(key.lower())
 
+    def forget(self) -> None:
+        """See `EagerRequest.forget`."""
+        super().forget()
+        self._head = None
+
     def name(self) -> None:
         """Gives it its id: the one it came with, if that is well formed, or a new one. Its answer has it as well."""
         if not self.request_id:

@@ -134,7 +134,11 @@ class ToolLoop:
             # Before the next question, so that a crash costs no more than the round under way.
             if exchange.rounds:
                 await self._keep(self._session, self._exchange, self._turn)
-            result = await self._ask()
+            request = await self._request()
+            try:
+                result = await self._complete(request)
+            except ContextTooLong as refusal:
+                result = await self._complete(self._shortened(request, refusal))
             # An answer that was stopped makes no calls.
             stopped = result.finish_reason in ("content_filter", "refusal")
             exchange.extra, calls = result.extra, () if stopped else result.tool_calls
@@ -256,9 +260,9 @@ class ToolLoop:
     def _context_length(self) -> int:
         return self._model.info().context_length
 
-    async def _ask(self) -> ModelResult:
-        """One answer of the model; if it refuses the prompt for its length, once more with a shorter one."""
-        request = ModelRequest(
+    async def _request(self) -> ModelRequest:
+        """What the model is asked next."""
+        return ModelRequest(
             messages=await self._prompt(),
             tools=[] if self._is_last else self._definitions,
             options=self._exchange.options,
@@ -268,23 +272,23 @@ class ToolLoop:
             must_call=self._must_call and not self._is_last,
             request_id=self._turn.record.request_id,
         )
-        try:
-            return await self._complete(request)
-        except ContextTooLong as refusal:
-            shorter = _shorter(request.messages, refusal)
-            fewer = _fewer(request, refusal.context_length)
-            if self._turn.reply.begun or (shorter == request.messages and len(fewer) == len(request.tools)):
-                raise
-            self.log.info(
-                "turn {id} {session}: the prompt was too long for {model}, "
-                "trying with {count} messages and {tools} tools",
-                id=self._turn.record.request_id,
-                session=self._session.session_id,
-                model=self._exchange.key,
-                count=len(shorter),
-                tools=len(fewer),
-            )
-            return await self._complete(replace(request, messages=shorter, tools=fewer))
+
+    def _shortened(self, request: ModelRequest, refusal: ContextTooLong) -> ModelRequest:
+        """The request with a shorter prompt; raises `refusal`, which was for its length, if it cannot be asked so."""
+        shorter = _shorter(request.messages, refusal)
+        fewer = _fewer(request, refusal.context_length)
+        if self._turn.reply.begun or (shorter == request.messages and len(fewer) == len(request.tools)):
+            raise refusal
+        self.log.info(
+            "turn {id} {session}: the prompt was too long for {model}, "
+            "trying with {count} messages and {tools} tools",
+            id=self._turn.record.request_id,
+            session=self._session.session_id,
+            model=self._exchange.key,
+            count=len(shorter),
+            tools=len(fewer),
+        )
+        return replace(request, messages=shorter, tools=fewer)
 
     async def _prompt(self) -> list[Message]:
         key, length = self._exchange.key, self._context_length

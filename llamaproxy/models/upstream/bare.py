@@ -13,6 +13,7 @@ from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.interfaces import IAddress, IStreamClientEndpoint
 from twisted.internet.protocol import Factory, Protocol
 
+from ...sockets.eager import forget_connecting
 from ...sockets.polling import Poll
 from .bare_connection import MAX_REST, Connection
 from .client import Address, Place, Response
@@ -25,7 +26,7 @@ class BareClient:
         self._clock = reactor
         self._endpoint = lru_cache(maxsize=256)(endpoint)
         self._poll = Poll(reactor)
-        self._idle: dict[Place, list[Connection]] = {}
+        self._factories: dict[Place, _Factory] = {}
 
     def request(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> Deferred[Response]:
         """See `client.Http`."""
@@ -36,23 +37,26 @@ class BareClient:
             b"Content-Length: %d\r\n\r\n" % len(body),
         ]
         whole = b"\r\n".join(lines) + body
-        idle = self._idle.setdefault(place, [])
-        while idle:
-            connection = idle.pop()
+        factory = self._factories.get(place)
+        if factory is None:
+            factory = self._factories[place] = _Factory(self._poll, self._clock.seconds)
+        while factory.idle:
+            connection = factory.idle.pop()
             if self._clock.seconds() - connection.rested_since < MAX_REST:
                 return connection.send(whole)
             connection.stopProducing()
-        factory = _Factory(self._poll, self._clock.seconds, idle)
         connecting = cast(Deferred[Connection], self._endpoint(place).connect(factory))
         return connecting.addCallback(_send, whole)
 
     def close(self) -> Deferred[None]:
         """See `client.Http`."""
-        resting = [connection for idle in self._idle.values() for connection in idle]
+        resting = [connection for factory in self._factories.values() for connection in factory.idle]
         return gatherResults([connection.close() for connection in resting]).addCallback(lambda _: None)
 
 
 def _send(connection: Connection, request: bytes) -> Deferred[Response]:
+    """Sends the first request on a connection."""
+    forget_connecting(connection.transport)
     return connection.send(request)
 
 
@@ -66,12 +70,14 @@ def _parse(url: str) -> tuple[Place, bytes]:
 
 
 class _Factory(Factory):
+    """Makes the connections to one server, and knows those that are `idle`."""
+
     noisy = False
 
-    def __init__(self, poll: Poll, seconds: Callable[[], float], idle: list[Connection]) -> None:
+    def __init__(self, poll: Poll, seconds: Callable[[], float]) -> None:
         self._poll = poll
         self._seconds = seconds
-        self._idle = idle
+        self.idle: list[Connection] = []
 
     def buildProtocol(self, addr: IAddress | None) -> Protocol:
-        return Connection(self._poll, self._seconds, self._idle)
+        return Connection(self._poll, self._seconds, self.idle)

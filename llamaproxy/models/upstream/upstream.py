@@ -1,6 +1,6 @@
 """One call over HTTP: asks a model's server, reads its refusals, takes in its answer, retries once."""
 
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from functools import partial
 from time import time
 from typing import Any, TypeVar
@@ -157,10 +157,11 @@ class Upstream:
         request: ModelRequest | None,
     ) -> T:
         watch = Watch(self._clock, self.time_limit(request))
-        answer = partial(self._answer, method, path, body, watch, _passed_on(request))
         try:
             try:
-                return await watch.over(take_in(await answer(), watch))
+                return await watch.over(
+                    take_in(await self._answer(method, path, body, request, watch), watch)
+                )
             except ModelUnavailable as error:
                 pause = max(RETRY_PAUSE, error.retry_after or 0)
                 if pause > MAX_PAUSE:
@@ -169,7 +170,7 @@ class Upstream:
                 hide(error, self._key)
                 self._note(error, request, "; trying once more")
             await watch.over(deferLater(self._clock, pause))
-            return await watch.over(take_in(await answer(), watch))
+            return await watch.over(take_in(await self._answer(method, path, body, request, watch), watch))
         except CancelledError:
             if watch.verdict:
                 raise ModelTimeout(f"{self.who} {watch.verdict}") from None
@@ -182,7 +183,7 @@ class Upstream:
             watch.stop()
 
     async def _answer(
-        self, method: str, path: str, body: Callable[[], bytes], watch: Watch, passed_on: Mapping[str, str]
+        self, method: str, path: str, body: Callable[[], bytes], request: ModelRequest | None, watch: Watch
     ) -> Response:
         """The head of an answer that is no refusal."""
         patience = self._entry.first_token_timeout
@@ -190,7 +191,7 @@ class Upstream:
         located = self._locate()
         server = located if isinstance(located, Server) else await watch.over(located)
         self._key = server.key
-        headers = {**_COMMON_HEADERS, **passed_on, **self._headers(server.key)}
+        headers = {**_COMMON_HEADERS, **_passed_on(request), **self._headers(server.key)}
         try:
             url = server.url.rstrip("/") + path
             response = await watch.over(self._http.request(method, url, headers, body()))
