@@ -24,6 +24,10 @@ class SlowRequest(AgentError):
     status, code = 408, "request_timeout"
 
 
+class OddFraming(BadRequest):
+    """A proxy on the way may have found another end of the body: no request behind it is believed."""
+
+
 def refusal(line: bytes) -> BadRequest | None:
     """Why a request's first line, of which this much is there, can never be one; None if it can."""
     if _POSSIBLE.fullmatch(line):

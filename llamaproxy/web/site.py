@@ -19,7 +19,7 @@ from ..seams.errors import AgentError, BadRequest, TooLarge
 from ..seams.lines import Lines
 from ..sockets.polling import breaks
 from . import beginnings, errors
-from .beginnings import HeadTooLarge, SlowRequest
+from .beginnings import HeadTooLarge, OddFraming, SlowRequest
 from .cors import Cors
 from .crowd import Crowd
 from .guard import Guard
@@ -74,8 +74,9 @@ class Intake(PlacedRequest):
             self._admit(length or 0)
         except AgentError as refusal:
             self.refusal = refusal
-            if self.requestHeaders.hasHeader(b"expect"):
-                # The client waits for a word before it sends the body: it gets the final one.
+            if self.requestHeaders.hasHeader(b"expect") or isinstance(refusal, OddFraming):
+                # The client waits for a word before it sends the body: it gets the final one. Or nobody can tell where
+                # its body ends.
                 self.requestHeaders.removeHeader(b"expect")
                 self.channel.leave_body()
 
@@ -93,6 +94,10 @@ class Intake(PlacedRequest):
 
     def _admit(self, length: int) -> None:
         site = self.channel.site
+        codings = self.requestHeaders.getRawHeaders(b"transfer-encoding", ())
+        if codings and [coding.strip().lower() for coding in codings] != [b"chunked"]:
+            # Twisted passes over some that others read differently.
+            raise OddFraming("The request's Transfer-Encoding can only be 'chunked', once.")
         hosts = self.requestHeaders.getRawHeaders(b"host", ())
         if len(hosts) > 1:
             raise BadRequest("The request names its host more than once.")

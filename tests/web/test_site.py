@@ -74,6 +74,26 @@ class FramingTests(RawCase):
         wire = self.raw(b"GET http://h/ HTTP/1.1\r\nHost: evil.example\r\n\r\n")
         self.assertEqual(wire.response().code, 200)
 
+    def test_what_stands_behind_an_odd_framing_is_no_request(self) -> None:
+        second = b"GET /api/version HTTP/1.1\r\nHost: h\r\n\r\n"
+        for lines in (
+            [b"Transfer-Encoding: identity"],
+            [b"Transfer-Encoding: identity", b"Content-Length: 2"],
+            [b"Transfer-Encoding: chunked", b"Transfer-Encoding: identity"],
+            [b"Transfer-Encoding: chunked", b"Transfer-Encoding: chunked"],
+            [b"Transfer-Encoding: chunked", b"Content-Length: 2"],
+            [b"Transfer-Encoding: chunked, identity"],
+            [b"Transfer-Encoding: gzip, chunked"],
+            [b"Transfer-Encoding: \x0bchunked"],
+            [b"Content-Length: 2", b"Content-Length: 3"],
+        ):
+            for body in (b"", b"{}", b"2\r\n{}\r\n0\r\n\r\n"):
+                wire = self.raw(self.head(*lines) + body + second)
+                response = wire.response()
+                self.assertEqual(response.code, 400, lines)
+                self.assertNotIn(b"0.33", wire.transport.value(), lines)
+                self.assertEqual(wire.transport.value().count(b"HTTP/1.1 "), 1, lines)
+
     def test_http_1_0_gets_a_plain_stream_that_ends_with_the_connection(self) -> None:
         body = json.encode(ask())
         wire = self.raw(self.head(b"Content-Length: %d" % len(body), version=b"1.0") + body)
