@@ -6,7 +6,8 @@ from typing import Any
 from msgspec import DecodeError, json
 
 from ..config import FrontDoor, Home, load_settings, operator_key
-from ..config.occupancy import holder_of
+from ..config.home import said_for
+from ..config.occupancy import holder_of, is_vacant
 from .command import Refused
 
 _ENDPOINT = re.compile(r"(tcp6?|ssl):(?:port=)?(\d+)")
@@ -22,7 +23,12 @@ def address_here(home: Home) -> str:
 
 
 def ask(home: Home, method: str, path: str, body: Any = None) -> Any:
-    """What the running server answers to its operator. Raises `Refused`."""
+    """What the running server answers to its operator. Raises `Refused`, also where none runs.
+
+    Whoever else has its port then is not shown the operator's key.
+    """
+    if is_vacant(home.lock_file):
+        raise Refused(f"no server runs in {home.path}; {said_for(home, 'run', 'llamaproxy')} starts one")
     from ..doctor.decoders import Fault
     from ..doctor.visit import server_at
 

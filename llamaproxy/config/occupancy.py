@@ -77,6 +77,21 @@ def holder_of(file: Path) -> Holder | None:
     return None
 
 
+def is_vacant(file: Path) -> bool:
+    """Whether no server has the home, beyond doubt: there are file systems where that cannot be told."""
+    try:
+        handle = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return not os.path.lexists(file)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    finally:
+        os.close(handle)
+    return True
+
+
 def _signed(handle: int) -> Holder:
     pid, _, address = os.pread(handle, 1000, 0).decode("ascii", "replace").partition("\n")
     is_one = pid.isdecimal() and len(pid) < 16 and int(pid) > 1

@@ -4,9 +4,10 @@ from typing import Any
 
 from llamaproxy.agentctl import seen
 from llamaproxy.agentctl.command import Refused
-from llamaproxy.config import Home
+from llamaproxy.config import PLUGIN, Home, Occupancy
 
 from .helpers import AgentctlCase
+from .test_setup import Stub, StubCase
 
 
 class LogTests(AgentctlCase):
@@ -61,3 +62,27 @@ class LogTests(AgentctlCase):
         for words in (("-n", "-1"), ("-n", "x"), ("-n",), ("-n", "1.5")):
             self.assertIn("-n", self.refused("log", *words), words)
         self.assertEqual(self.asked, [])
+
+
+class StrangerTests(StubCase):
+    """Another program has the port at which this home's server would be."""
+
+    def test_operators_key_is_shown_to_nobody_where_no_server_of_the_home_runs(self) -> None:
+        heard: list[str | None] = []
+
+        class Listening(Stub):
+            def do_GET(self) -> None:
+                heard.append(self.headers["Authorization"])
+                super().do_GET()
+
+            do_POST = do_GET
+
+        port = self.serve(Listening).rpartition(":")[2]
+        self.met("port-set", PLUGIN, port)
+        # One that has ended leaves its file behind.
+        server = Occupancy(self.home.lock_file)
+        server.take()
+        server.release()
+        for words in (("trace",), ("log",), ("log", "-f"), ("console",)):
+            self.assertIn("no server runs in", self.refused(*words))
+        self.assertEqual(heard, [])
