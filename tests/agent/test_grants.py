@@ -6,7 +6,7 @@ from llamaproxy.agent.sessions.ledger import DAY, HOUR, MOST_SOURCES, Ledger
 from llamaproxy.agent.sessions.peers import Alone
 from llamaproxy.seams.errors import Forbidden, OverLimit
 from llamaproxy.seams.grants import Grants
-from llamaproxy.seams.limits import Rate
+from llamaproxy.seams.limits import Rate, Used
 from llamaproxy.seams.types import Access, Caller, ChatTurn, Usage
 from tests.agent.turns.test_turns import TurnCase
 from tests.support import House, ScriptedModel, ScriptedTool
@@ -179,6 +179,46 @@ class LedgerTests(TurnCase):
         )
         clock.advance(DAY)
         ledger.admit(who)
+
+    def test_what_was_used_elsewhere_counts_from_when_it_was(self) -> None:
+        clock = self.house.clock
+        clock.advance(DAY)
+        ledger = Ledger(clock.seconds, Alone())
+        who = granted(turns=Rate(2, 60), tokens_per_hour=10)
+        source = who.source or who.address
+        ledger.count(Used(source, messages=1, ago=50))
+        ledger.count(Used(source, tokens=9, ago=HOUR - 120))
+        ledger.admit(who)
+        self.assertRaises(OverLimit, ledger.admit, who)
+        clock.advance(11)
+        ledger.admit(who)
+        clock.advance(60)
+        ledger.charge(who, Usage(1, 0))
+        self.assertRaises(OverLimit, ledger.admit, who)
+        clock.advance(180)
+        ledger.admit(who)
+
+    def test_counting_anew_forgets_what_was_counted(self) -> None:
+        ledger = Ledger(self.house.clock.seconds, Alone())
+        who = granted(turns=Rate(2, 60))
+        for _ in range(2):
+            ledger.admit(who)
+        ledger.count_anew([Used(who.source or who.address, messages=1)])
+        ledger.admit(who)
+        self.assertRaises(OverLimit, ledger.admit, who)
+
+    def test_others_hear_what_is_used_here(self) -> None:
+        class Told(Alone):
+            def tell_used(self, used: Used) -> None:
+                told.append(used)
+
+        told: list[Used] = []
+        ledger = Ledger(self.house.clock.seconds, Told())
+        who = granted(turns=Rate(2, 60), tokens_per_day=10)
+        source = who.source or who.address
+        ledger.admit(who)
+        ledger.charge(who, Usage(3, 4))
+        self.assertEqual(told, [Used(source, messages=1), Used(source, tokens=7)])
 
     def test_accounts_are_bounded(self) -> None:
         ledger = Ledger(self.house.clock.seconds, Alone())
