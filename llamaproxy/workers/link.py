@@ -28,7 +28,7 @@ from twisted.python.failure import Failure
 from ..config import Configuration
 from ..seams.elsewhere import Errand, Finding, Log
 from ..seams.errors import AgentError, ModelError
-from ..seams.limits import Ruling
+from ..seams.limits import Ruling, Used
 from ..seams.oversight import Reloaded
 from ..seams.types import SessionCard
 from ..web.metrics import Family
@@ -87,6 +87,12 @@ class Rule(Command):
     """A command has set a limit for all workers; answered once all obey."""
 
     arguments = [(b"ruling", Json(Ruling))]
+
+
+class Use(Command):
+    """A caller with a limit has used something at the worker."""
+
+    arguments = [(b"used", Json(Used))]
 
 
 class OtherCards(Command):
@@ -176,6 +182,18 @@ class Obey(Command):
     """A limit that holds from now on."""
 
     arguments = [(b"ruling", Json(Ruling))]
+
+
+class Count(Command):
+    """A caller with a limit has used something at another worker."""
+
+    arguments = [(b"used", Json(Used))]
+
+
+class CountAnew(Command):
+    """What callers with a limit have used at any worker, oldest first."""
+
+    arguments = [(b"used", Json(list[Used]))]
 
 
 class Ping(Command):

@@ -15,7 +15,7 @@ from ..models.embedded.keeper import Keeper
 from ..models.upstream.upstream import Server
 from ..seams.elsewhere import Errand, Finding, ILog
 from ..seams.errors import ModelError
-from ..seams.limits import Ruling
+from ..seams.limits import Ruling, Used
 from ..seams.oversight import Reloaded
 from ..seams.types import SessionCard
 from .handover import WorkerAway
@@ -24,6 +24,8 @@ from .lent import Lent
 from .link import (
     Answer,
     Cards,
+    Count,
+    CountAnew,
     Everywhere,
     GoBy,
     Hurry,
@@ -43,7 +45,9 @@ from .link import (
     Samples,
     Serve,
     Stop,
+    Use,
 )
+from .uses import Uses
 
 # What came of the files in each worker, by its number; None where no answer came.
 Outcomes = list[tuple[int, Reloaded | None]]
@@ -102,6 +106,12 @@ class Desk(LinkEnd):
         await self._office.rule(ruling)
         return {}
 
+    @Use.responder
+    def use(self, used: Used) -> dict[str, Any]:
+        """See `link`."""
+        self._office.use(self, used)
+        return {}
+
     @OtherCards.responder
     async def other_cards(self) -> dict[str, Any]:
         """See `link`."""
@@ -148,6 +158,7 @@ class Office:
         self._desks: dict[int, Desk] = {}
         self._rulings: dict[tuple[str, str], Ruling] = {}
         self._ledger = Ledger()
+        self._uses = Uses(clock.seconds)
         self.embed(embedded)
 
     def embed(self, keepers: Mapping[str, Keeper]) -> None:
@@ -170,6 +181,8 @@ class Office:
         self._desks[desk.worker] = desk
         for ruling in self._rulings.values():
             self._call(desk, Obey, ruling=ruling)
+        if uses := self._uses.all():
+            self._call(desk, CountAnew, used=uses)
         for key, keeper in self._embedded.items():
             self._call(desk, Loaded, key=key, loaded=keeper.running)
 
@@ -222,6 +235,13 @@ class Office:
         """All workers obey, in the same order as to all other rulings; one that comes later will, too."""
         self._rulings[ruling.what, ruling.key] = ruling
         await DeferredList(self._tell(Obey, ruling=ruling))
+
+    def use(self, by: Desk, used: Used) -> None:
+        """What a caller has used at one worker counts at all of them, and at those that come later."""
+        self._uses.note(used)
+        for desk in list(self._desks.values()):
+            if desk is not by:
+                self._call(desk, Count, used=used)
 
     async def cards(self, but: Desk) -> list[SessionCard]:
         """The sessions of all workers but one."""

@@ -23,6 +23,8 @@ from ..web.metrics import Family
 from .link import (
     Answer,
     Cards,
+    Count,
+    CountAnew,
     Everywhere,
     GoBy,
     Hurry,
@@ -42,6 +44,7 @@ from .link import (
     Samples,
     Serve,
     Stop,
+    Use,
 )
 from .steering import owner_of
 from .tally import Tally
@@ -86,6 +89,16 @@ class Link(LinkEnd):
         self.peer.obey(ruling)
         return {}
 
+    @Count.responder
+    def _count(self, used: Used) -> dict[str, Any]:
+        self.peer.count(used)
+        return {}
+
+    @CountAnew.responder
+    def _count_anew(self, used: list[Used]) -> dict[str, Any]:
+        self.peer.count_anew(used)
+        return {}
+
     @Loaded.responder
     def _loaded(self, key: str, loaded: bool) -> dict[str, Any]:
         self.loaded[key] = loaded
@@ -114,6 +127,10 @@ class Link(LinkEnd):
     @Samples.responder
     def _samples(self) -> dict[str, Any]:
         return {"families": self.samples()}
+
+    def use(self, used: Used) -> None:
+        """Tells what a caller has used; where nobody hears it, the server ends anyway."""
+        self.callRemote(Use, used=used).addErrback(lambda _: None)
 
     def ready(self) -> None:
         """Tells that this worker takes requests."""
@@ -170,7 +187,8 @@ class Peers:
         return None
 
     def tell_used(self, used: Used) -> None:
-        """See `IPeers`."""
+        """See `IPeers`. A key, or an address with several chats, may have sessions at several workers."""
+        self._link.use(used)
 
     def rule(self, ruling: Ruling) -> Deferred[None]:
         """See `IPeers`."""

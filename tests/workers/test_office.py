@@ -6,6 +6,7 @@ from typing import Any, cast
 from unittest import mock
 from zlib import crc32
 
+from msgspec.structs import replace
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
 from twisted.logger import LogLevel
@@ -19,14 +20,16 @@ from llamaproxy.console.loglines import LogLines
 from llamaproxy.models.embedded.keeper import Keeper
 from llamaproxy.models.upstream.upstream import Server
 from llamaproxy.seams.elsewhere import Decide, End, Errand, Find, Finding, KeepWords, See, View
-from llamaproxy.seams.errors import AgentError, ModelError
+from llamaproxy.seams.errors import AgentError, ModelError, OverLimit
+from llamaproxy.seams.grants import Grants
 from llamaproxy.seams.limits import Rate, Ruling
 from llamaproxy.seams.oversight import Reloaded
-from llamaproxy.seams.types import Caller
+from llamaproxy.seams.types import Caller, Usage
 from llamaproxy.workers.office import TIME_TO_ANSWER, Office, is_refused
 from llamaproxy.workers.peers import Colleagues, DistantKeeper, Link, Peers
 from llamaproxy.workers.steering import owner_of
 from llamaproxy.workers.tally import Tally, new_tally
+from llamaproxy.workers.uses import DAY
 from tests.support import House
 
 
@@ -137,6 +140,55 @@ class RulingTests(OfficeCase):
         self.clock.advance(5)
         self.result(ruled)
         self.assertEqual(self.houses[0].agent.parts.bench.limits.max_users, 7)
+
+
+class BudgetTests(OfficeCase):
+    WHO = Caller(
+        session_id="a",
+        address="10.0.0.1",
+        source="10.0.0.1",
+        grants=Grants(turns=Rate(2, 60), tokens_per_day=100),
+    )
+
+    def admit(self, worker: int, who: Caller = WHO) -> bool:
+        try:
+            self.houses[worker].agent.parts.ledger.admit(who)
+        except OverLimit:
+            return False
+        finally:
+            self.flush()
+        return True
+
+    def charge(self, worker: int, tokens: int) -> None:
+        self.houses[worker].agent.parts.ledger.charge(self.WHO, Usage(tokens, 0))
+        self.flush()
+
+    def test_tokens_of_a_day_are_those_of_all_workers(self) -> None:
+        self.charge(0, 60)
+        self.assertTrue(self.admit(1))
+        self.charge(1, 40)
+        self.assertEqual([self.admit(0), self.admit(1)], [False, False])
+
+    def test_messages_are_counted_over_all_workers(self) -> None:
+        self.assertEqual(
+            [self.admit(0), self.admit(1), self.admit(0), self.admit(1)], [True, True, False, False]
+        )
+        self.assertTrue(self.admit(0, replace(self.WHO, source="somebody else")))
+
+    def test_worker_that_comes_later_knows_what_was_used_and_how_long_ago(self) -> None:
+        self.charge(0, 100)
+        self.clock.advance(3600)
+        self.start(1)
+        self.assertFalse(self.admit(1))
+        self.houses[1].clock.advance(22 * 3600)
+        self.assertFalse(self.admit(1))
+        self.houses[1].clock.advance(3600 + 60)
+        self.assertTrue(self.admit(1))
+
+    def test_what_was_used_more_than_a_day_ago_is_forgotten(self) -> None:
+        self.charge(0, 100)
+        self.clock.advance(DAY + 1)
+        self.assertEqual(self.office._uses.all(), [])
 
 
 class SessionTests(OfficeCase):
