@@ -1,6 +1,7 @@
 """The subcommands that copy a home, or its conversations alone, into one file, and bring it back."""
 
 import os
+import shlex
 import shutil
 import sqlite3
 from argparse import Namespace
@@ -9,6 +10,8 @@ from pathlib import Path
 from time import strftime
 
 from ..config import Home, Occupancy
+from ..config.load import load_settings
+from ..store.postgres.address import shown
 from .archive import MOST_BYTES, MOST_TIMES, REPLACED, STAGE, Unusable, copy_database, pack, unpack
 from .command import Refused, UsageError, command, option
 from .printer import Printer
@@ -34,6 +37,12 @@ MOST = option(
 def backup(home: Home, args: Namespace, printer: Printer) -> None:
     """One file with all that was said; a plain copy would lack what is still in `sessions.db-wal`."""
     target = Path(args.file).expanduser()
+    store = load_settings(home).front_door.store
+    if store and not args.whole:
+        raise Refused(
+            f"the conversations are in {shown(store)}, which PostgreSQL's own pg_dump copies\n"
+            f"agentctl store-copy {shlex.quote(store)} FILE writes them to an SQLite file; --whole copies the home"
+        )
     if not args.whole and not home.sessions_db.is_file():
         raise Refused(f"there are no conversations yet: {home.sessions_db} is not there")
     if os.path.lexists(target):
@@ -59,6 +68,8 @@ def backup(home: Home, args: Namespace, printer: Printer) -> None:
         for file in (scratch, copy):
             file.unlink(missing_ok=True)
     printer.done(f"{target} ({target.stat().st_size / 1e6:.1f} MB)")
+    if store:
+        printer.line(f"The conversations are not in it: they are in {shown(store)}, which pg_dump copies.")
 
 
 @command(

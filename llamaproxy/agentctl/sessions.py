@@ -1,4 +1,4 @@
-"""Subcommands about the conversations in the home's own database: those at rest and, as far as said, the live ones."""
+"""Subcommands about the conversations in the store: those at rest and, as far as said, the live ones."""
 
 import os
 from argparse import Namespace
@@ -6,11 +6,14 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from time import localtime, strftime
+from typing import Any
 
 from ..config import Home
+from ..config.load import load_settings
 from ..config.occupancy import holder_of
 from ..seams.types import Message, StoredSession
 from ..store.reading import LARGEST_INTEGER, Reading
+from . import shared
 from .command import AS_JSON, YES, Refused, UsageError, agreed, command, option
 from .printer import Printer
 from .rows import Row
@@ -29,6 +32,12 @@ def sessions(home: Home, args: Namespace, printer: Printer) -> None:
     """`<what>` is list, show, export or delete; all but list take a session's id."""
     if args.what not in SESSION_WORDS:
         raise UsageError(f"{args.what} is none of {', '.join(SESSION_WORDS)}")
+    store = load_settings(home).front_door.store
+    if store:
+        reader = shared.reading(home, store)
+        with closing(reader.connection), shared.explained(store):
+            _answer(home, reader, store, args, printer)
+        return
     if args.what == "list" and not home.sessions_db.exists():
         if args.json:
             printer.json([])
@@ -36,18 +45,24 @@ def sessions(home: Home, args: Namespace, printer: Printer) -> None:
             printer.note("there are no conversations yet")
         return
     with _reading(home, writes=args.what == "delete") as reading:
-        if args.what == "list":
-            _list(reading, args, printer)
-            return
-        stored = reading.load(args.id, LARGEST_INTEGER) if args.id else None
-        if stored is None:
-            raise Refused(f"no session {args.id or 'was named'}; agentctl sessions list shows them")
-        if args.what == "delete":
-            _delete(home, reading, stored, args, printer)
-        elif args.json or (args.what == "export" and args.format == "json"):
-            _out(args, printer, "", stored)
-        else:
-            _out(args, printer, _markdown(stored), stored)
+        _answer(home, reading, store, args, printer)
+
+
+def _answer(home: Home, reading: Reading, store: str, args: Namespace, printer: Printer) -> None:
+    if args.what == "list":
+        _list(reading, args, printer)
+        return
+    stored = reading.load(args.id, LARGEST_INTEGER) if args.id else None
+    if stored is None:
+        raise Refused(f"no session {args.id or 'was named'}; agentctl sessions list shows them")
+    if args.what == "delete" and store:
+        _delete_shared(home, store, stored, args, printer)
+    elif args.what == "delete":
+        _delete(home, reading, stored, args, printer)
+    elif args.json or (args.what == "export" and args.format == "json"):
+        _out(args, printer, "", stored)
+    else:
+        _out(args, printer, _markdown(stored), stored)
 
 
 def _list(reading: Reading, args: Namespace, printer: Printer) -> None:
@@ -105,6 +120,21 @@ def _delete(home: Home, reading: Reading, stored: StoredSession, args: Namespace
     agreed(args, printer, f"Delete {stored.session_id} with {stored.message_count} messages?")
     for table in ("messages", "branches", "sessions"):
         reading.connection.execute(f"DELETE FROM {table} WHERE session_id = ?", (stored.session_id,))
+    printer.done(f"{stored.session_id} deleted")
+
+
+def _delete_shared(home: Home, store: str, stored: StoredSession, args: Namespace, printer: Printer) -> None:
+    """Nodes that have it in memory see at its next turn that it has gone. No turn of it may be under way."""
+    agreed(args, printer, f"Delete {stored.session_id} with {stored.message_count} messages?")
+    database: Any = shared.writing(home, store)
+    from ..store.postgres.turns import holders
+
+    with closing(database.connection) as connection:
+        if holders(connection, stored.session_id):
+            raise Refused(
+                f"a turn of it is under way; have a node delete that: !session {stored.session_id} delete"
+            )
+        database.delete(stored.session_id)
     printer.done(f"{stored.session_id} deleted")
 
 

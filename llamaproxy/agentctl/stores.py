@@ -1,6 +1,5 @@
 """Subcommands about where the conversations are: copying them from one store to another, and who shares one."""
 
-import os
 from argparse import Namespace
 from pathlib import Path
 from time import time
@@ -10,10 +9,11 @@ from ..config import Home
 from ..config.load import load_settings
 from ..seams.errors import StoreError
 from ..store.database import Database as SqliteDatabase
-from ..store.postgres.address import connect_arguments, is_postgres, shown
+from ..store.postgres.address import is_postgres
 from .command import AS_JSON, Refused, command, option
 from .printer import Printer
 from .rows import Row
+from .shared import writing
 
 PASSWORD = option(
     "--password-env",
@@ -62,7 +62,7 @@ def nodes(home: Home, args: Namespace, printer: Printer) -> None:
     door = load_settings(home).front_door
     if not door.store:
         raise Refused("the conversations are in this home's sessions.db, which no other node shares")
-    connection = _opened(home, door.store, "").connection
+    connection = writing(home, door.store).connection
     from ..store.postgres.schema import NODE_LOCK
     from ..store.postgres.turns import LIVING
 
@@ -92,22 +92,10 @@ def nodes(home: Home, args: Namespace, printer: Printer) -> None:
 
 def _opened(home: Home, address: str, password_env: str) -> Any:
     """A store to write to. Raises `Refused`."""
+    if is_postgres(address):
+        return writing(home, address, password_env)
     try:
-        if not is_postgres(address):
-            return SqliteDatabase(Path(address), time)
-        try:
-            import psycopg
-
-            from ..store.postgres.database import Database
-        except ImportError:
-            raise Refused("psycopg is not installed; run: pip install 'llamaproxy[postgres]'") from None
-        environ = {**home.read_env(), **os.environ}
-        name = password_env or load_settings(home).front_door.store_password_env
-        try:
-            return Database(connect_arguments(address, name, environ.get), time)
-        except psycopg.Error as error:
-            reason = str(error).strip().partition("\n")[0]
-            raise Refused(f"the store {shown(address)} cannot be used: {reason}") from None
+        return SqliteDatabase(Path(address), time)
     except (StoreError, OSError) as error:
         raise Refused(str(error)) from None
 
