@@ -6,7 +6,6 @@ is kept once the server has taken the request that was made by it; a wrong guess
 
 import re
 from collections.abc import Awaitable, Callable, Sequence
-from functools import partial
 from typing import Any, Protocol
 
 from msgspec import Struct
@@ -109,7 +108,7 @@ class Pupil:
 
     async def ask(self, request: ModelRequest, post: Post) -> ModelResult:
         """Has `post` send the request as it is made by what is known, and again as long as its refusal teaches more."""
-        attempt = _Attempt(self._rules, self.lessons, partial(self._requests.body, request))
+        attempt = _Attempt(self._rules, self.lessons, self._requests, request)
         for left in range(MOST_REFUSALS, -1, -1):
             try:
                 result = await post(attempt.body)
@@ -141,13 +140,27 @@ class Pupil:
 class _Attempt:
     """One request on its way to a form that is taken; `notes` are those of the `lessons` that it is made by."""
 
-    __slots__ = ("_again", "_before", "_known", "_make", "_place", "_rules", "_said", "lessons", "notes")
+    __slots__ = (
+        "_again",
+        "_before",
+        "_known",
+        "_place",
+        "_request",
+        "_requests",
+        "_rules",
+        "_said",
+        "lessons",
+        "notes",
+    )
 
-    def __init__(self, rules: Sequence[Rule], lessons: Lessons, make: Callable[[Lessons], Body]) -> None:
+    def __init__(
+        self, rules: Sequence[Rule], lessons: Lessons, requests: Requests, request: ModelRequest
+    ) -> None:
         self.lessons = lessons
         self.notes: list[str] = []
         self._rules = rules
-        self._make = make
+        self._requests = requests
+        self._request = request
         self._said: str | None = None
         self._again = True
 
@@ -177,6 +190,9 @@ class _Attempt:
             del self.notes[self._known :]
             self._place += 1
         return False
+
+    def _make(self, lessons: Lessons) -> Body:
+        return self._requests.body(self._request, lessons)
 
 
 def _merged(one: Lessons, other: Lessons) -> Lessons:

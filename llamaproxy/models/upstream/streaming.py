@@ -5,6 +5,7 @@ call of the receiver, and the receiver's `pauseProducing` stops the reading of t
 the model back. `Watch` keeps the time limits of one call with a single timer, whatever the number of segments.
 """
 
+from functools import lru_cache
 from typing import Any, cast
 from typing import Protocol as Shape
 
@@ -307,8 +308,7 @@ class DeltaStream(Protocol):
         return ModelError(f"{self._who} sent what cannot be read: {garbled}")
 
     def _expect_more(self) -> None:
-        complaint = f"fell silent for {self._idle:g} seconds in the middle of its reply (idle_timeout)"
-        self._watch.expect(self._idle, complaint)
+        self._watch.expect(self._idle, _fell_silent(self._idle))
 
     def _finish(self) -> None:
         if self._linger is None:
@@ -340,6 +340,12 @@ class DeltaStream(Protocol):
             ended.errback(outcome)
         elif outcome is not None:
             ended.callback(outcome)
+
+
+@lru_cache(maxsize=64)
+def _fell_silent(seconds: float) -> str:
+    """The complaint, one for all streams of a patience."""
+    return f"fell silent for {seconds:g} seconds in the middle of its reply (idle_timeout)"
 
 
 def _final(outcome: ModelResult | ModelError | None) -> ModelResult | ModelError | None:
