@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from ..config.schema import Housekeeping
@@ -22,10 +23,11 @@ from ..dialects.errands import Task
 from ..dialects.names import matches
 from ..dialects.parsing import from_command_line, without_results
 from ..dialects.vectors import EmbedRequest
-from ..seams.errors import NoEmbedder
+from ..seams.errors import ModelError, NoEmbedder
 from ..seams.interfaces import IAgent, IRecorder
 from ..seams.records import LONGEST_NAME, Record
 from ..seams.spans import Span, span_in
+from ..seams.telling import about
 from ..seams.types import Caller, Embeddings, ModelInfo, ReplyEnd, Text
 from ..seams.unrecorded import Unrecorded
 from . import errors
@@ -52,6 +54,8 @@ class Endpoints:
     `now` gives Unix seconds for the wire, `clock` runs the timers. `heartbeat`, `stall_timeout` and
     `housekeeping` are as in `config.FrontDoor`. `reader` reads large bodies.
     """
+
+    log = Logger()
 
     app: Klein
     dialect: WireDialect
@@ -130,7 +134,15 @@ class Endpoints:
             raise NoEmbedder("None of the models that you may use here makes embeddings.")
         named = [info.key for info in embedders if matches(asked.model, info.key)]
         key = next(iter(named or [info.key for info in embedders]), "")
-        return await self._agent.embed(asked.texts, key, asked.dimensions)
+        try:
+            return await self._agent.embed(asked.texts, key, asked.dimensions)
+        except ModelError as error:
+            self.log.warn(
+                "{turn}embeddings ended with an error: {error}",
+                turn=about(request.request_id),
+                error=str(error),
+            )
+            raise
 
     async def _joined(self, pieces: Iterable[bytes]) -> bytes:
         """The whole of a body; the reactor has its turn between two pieces."""

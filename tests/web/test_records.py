@@ -1,4 +1,5 @@
 from copy import deepcopy
+from pathlib import Path
 
 from twisted.logger import capturedLogs, formatEvent
 
@@ -10,7 +11,7 @@ from llamaproxy.seams.spans import first_span
 from llamaproxy.seams.telling import lines_of
 from llamaproxy.seams.types import Access
 from llamaproxy.web.guard import Guard
-from tests.support import USAGE, Front, ScriptedTool, Wire
+from tests.support import USAGE, CountingEmbedder, Front, House, ScriptedTool, Wire
 
 from .test_housekeeping import TITLE
 from .test_routes import WebCase
@@ -293,6 +294,16 @@ class UnheardTests(WebCase):
         lines = [line for event in events if "nobody there" in (line := formatEvent(event))]
         self.assertTrue(lines)
         self.assertEqual([line for line in lines if "r2" not in line], [])
+
+    def test_embeddings_that_fail_are_told_with_their_request(self) -> None:
+        embedder = CountingEmbedder()
+        embedder.failure = ModelUnavailable("nobody there")
+        front = Front(House(folder=Path(self.mktemp()), embedders=[embedder]))
+        with capturedLogs() as events:
+            for path, body in (("/api/embed", {"input": "a"}), ("/v1/embeddings", {"input": "a"})):
+                front.ask("POST", path, body, X_Request_Id="r9")
+        lines = [line for event in events if "nobody there" in (line := formatEvent(event))]
+        self.assertEqual([line.partition(":")[0] for line in lines], ["turn r9", "turn r9"])
 
 
 class ToolRecordTests(WebCase):
