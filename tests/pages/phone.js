@@ -19,6 +19,22 @@ async function marksUp(page) {
   cases.forEach(([text, html], index) => check(made[index] === html, `${JSON.stringify(text)} becomes ${made[index]}`));
 }
 
+// What has the focus, and what is selected, outlives that a list is brought up to date.
+async function staysInPlace(page) {
+  const found = await page.evaluate(() => {
+    const item = (key, ...words) => make("li", {"data-key": key}, ...words);
+    const list = document.body.appendChild(make("ul", {}, item("gone", "x"), item("a", make("button", {}, "a")), item("b", "one")));
+    const button = list.querySelector("button"), words = list.lastChild.firstChild;
+    button.focus();
+    getSelection().setBaseAndExtent(words, 0, words, 3);
+    fill(list, [item("new", "c"), item("a", make("button", {}, "a")), item("b", "one two")]);
+    const seen = [list.textContent, document.activeElement === button, String(getSelection())];
+    list.remove();
+    return seen.join();
+  });
+  check(found === "caone two,true,one", `a list that is brought up to date has ${found}`);
+}
+
 async function stops(page) {
   await send(page, "a long story");
   await page.waitForFunction(() => document.querySelector("#log .md")?.textContent.includes("Once"));
@@ -124,6 +140,7 @@ async function scene(browser) {
   watch(page, "chat", base);
   await page.goto(`${base}/chat`);
   await marksUp(page);
+  await staysInPlace(page);
   await stops(page);
   await shows(page);
   await keeps(page);

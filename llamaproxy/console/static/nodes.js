@@ -21,7 +21,9 @@ const keyOf = (node) => node.dataset?.key ?? null;
 // Makes a node like a fresh one of the same name. Whether a detail is open is the reader's.
 function patch(node, fresh) {
   if (!(node instanceof Element)) {
-    if (node.data !== fresh.data) node.data = fresh.data;
+    if (node.data === fresh.data) return;
+    // Text that has grown keeps what is selected in it.
+    if (fresh.data.startsWith(node.data)) node.appendData(fresh.data.slice(node.data.length)); else node.data = fresh.data;
     return;
   }
   for (const {name} of [...node.attributes]) if (!fresh.hasAttribute(name) && name !== "open") node.removeAttribute(name);

@@ -10,7 +10,7 @@ async function pictureOf(file) {
   const name = file.name || "The picture";
   let image;
   try {
-    image = await createImageBitmap(file, {imageOrientation: "from-image"});
+    image = await createImageBitmap(file);
   } catch {
     if (HEIC.test(`${file.type} ${name}`)) throw new Error(`${name} is a HEIC picture, which this browser cannot read. Send it as JPEG; an iPhone makes those with Settings, Camera, Formats, Most Compatible.`);
     throw new Error(`${name} is not a picture that this browser can read.`);
