@@ -14,17 +14,20 @@ from zope.interface.verify import verifyObject
 
 from llamaproxy.seams.errors import StoreError, StoreUnavailable
 from llamaproxy.seams.interfaces import ISharedStore
+from llamaproxy.seams.limits import Ruling
 from llamaproxy.seams.types import Taken
 from tests.store import suite
 from tests.store.postgres import fresh_database
 from tests.store.suite import contents, turn
 
 try:
+    import psycopg
     from psycopg import errors
 
-    from llamaproxy.store.postgres import turns
+    from llamaproxy.store.postgres import connection, database, turns
     from llamaproxy.store.postgres.connection import Connection
-    from llamaproxy.store.postgres.database import Superseded
+    from llamaproxy.store.postgres.database import Reader, Superseded
+    from llamaproxy.store.postgres.nodes import Nodes
     from llamaproxy.store.postgres.store import PostgresSessionStore
 except ImportError:
     pass
@@ -207,6 +210,52 @@ class TurnTests(NodeCase):
         while not heard:
             await deferLater(reactor, 0.01)
         self.assertEqual(heard, [{"hello": "there"}])
+
+    async def test_ruling_that_is_too_long_for_a_notification_holds_on_every_node(self) -> None:
+        peers: list[Any] = [Peer(), Peer()]
+        nodes = [Nodes(store, reactor) for store in (self.one, self.other)]
+        for each, peer in zip(nodes, peers, strict=True):
+            each.join(peer)
+        ruling = Ruling("gate", True, "db read " + "\N{LLAMA}" * 3000)
+        await nodes[0].rule(ruling)
+        while not peers[1].obeyed:
+            await deferLater(reactor, 0.01)
+        self.assertEqual((peers[0].obeyed[0], peers[1].obeyed), (ruling, [ruling]))
+
+
+class ConnectingTests(TestCase):
+    """What becomes of a connection that is of no use."""
+
+    timeout = 60
+
+    def test_connection_that_cannot_be_set_up_is_closed(self) -> None:
+        arguments = fresh_database()
+        opened: list[Any] = []
+        connect = psycopg.connect
+
+        def kept(**more: Any) -> Any:
+            opened.append(connect(**more))
+            return opened[-1]
+
+        self.patch(psycopg, "connect", kept)
+        for module, name, make in (
+            (connection, "SETTINGS", lambda: Reader(arguments)),
+            (database, "READ_ONLY", lambda: Reader(arguments)),
+        ):
+            self.patch(module, name, "SET no_such_setting = 1")
+            with self.assertRaises(psycopg.Error):
+                make()
+            self.assertTrue(opened[-1].closed, name)
+
+
+class Peer:
+    """Hears what is to be obeyed."""
+
+    def __init__(self) -> None:
+        self.obeyed: list[Ruling] = []
+
+    def obey(self, ruling: Ruling) -> None:
+        self.obeyed.append(ruling)
 
 
 class TogetherTests(NodeCase):

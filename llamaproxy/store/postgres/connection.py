@@ -26,7 +26,15 @@ class Connection:
 
     def __init__(self, arguments: dict[str, Any]) -> None:
         self.raw = psycopg.connect(autocommit=True, **arguments)
-        self.raw.execute(SETTINGS)
+        self.set_up(SETTINGS)
+
+    def set_up(self, settings: str) -> None:
+        """Makes it what whoever connects wants; closes it where that fails, as nobody has it then."""
+        try:
+            self.raw.execute(settings)
+        except BaseException:
+            self.raw.close()
+            raise
 
     @property
     def broken(self) -> bool:

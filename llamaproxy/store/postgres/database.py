@@ -17,6 +17,7 @@ from .schema import MIGRATION_LOCK, MIGRATIONS
 Settings = tuple[str, str]
 
 
+READ_ONLY = "SET default_transaction_read_only = on"
 # A node that stands still in the middle of a transaction holds nobody up, and nobody waits for long in any case.
 BOUNDS = "SET idle_in_transaction_session_timeout = 5000; SET lock_timeout = 8000"
 
@@ -79,7 +80,7 @@ class Reader(Versions):
 
     def __init__(self, arguments: dict[str, Any]) -> None:
         self.connection = Connection(arguments)
-        self.connection.execute("SET default_transaction_read_only = on")
+        self.connection.set_up(READ_ONLY)
 
 
 class Database(Writing, Versions):

@@ -29,6 +29,8 @@ CENSUS = 2.0
 # Seconds for the others' answers; a node that hangs must not hold anybody up.
 TIME_TO_ANSWER = 2.0
 MOST_DIGITS = 16
+# Bytes that a notification takes.
+LONGEST_TOLD = 7999
 
 
 class _Question(Struct):
@@ -114,23 +116,26 @@ class Nodes:
         self._store.threads.ask_quietly(used.source, lambda database: budgets.ask_use(database, node, used))
 
     def rule(self, ruling: Ruling) -> Deferred[None]:
-        """See `IPeers`. It is written down for nodes to come."""
+        """See `IPeers`. It is written down for nodes to come, and told in the order in which it is."""
         text = json.encode(ruling).decode()
+        told = json.encode({"obey": text})
+        if len(told) > LONGEST_TOLD:
+            told = json.encode({"obey": ""})
 
         def write(database: Database) -> None:
             database.connection.execute(
                 """
-                INSERT INTO rulings (subject, key, ruling) VALUES (?, ?, ?)
-                ON CONFLICT (subject, key) DO UPDATE SET ruling = excluded.ruling
+                WITH kept AS (
+                    INSERT INTO rulings (subject, key, ruling) VALUES (?, ?, ?)
+                    ON CONFLICT (subject, key) DO UPDATE SET ruling = excluded.ruling RETURNING 1
+                )
+                SELECT pg_notify(?, ?) FROM kept
                 """,
-                (ruling.what, ruling.key, text),
+                (ruling.what, ruling.key, text, turns.CHANNEL, told.decode()),
             )
 
-        def written(_: None) -> Deferred[None]:
-            self._peer.obey(ruling)
-            return self._store.tell({"obey": text})
-
-        return self._store.threads.write(write, Phase.AFTER).addCallback(written)
+        written = self._store.threads.write(write, Phase.AFTER)
+        return written.addCallback(lambda _: self._peer.obey(ruling))
 
     def sessions(self) -> Deferred[Sequence[SessionCard]]:
         """See `IPeers`."""
@@ -199,7 +204,7 @@ class Nodes:
         if not self._census.running:
             self._census.start(CENSUS, now=True)
         # What was told while this node did not listen.
-        self._store.threads.read(_rulings).addCallbacks(self._obey_all, self._not_done)
+        self._read_rulings()
         self._store.threads.read(budgets.all_used).addCallbacks(self._peer.count_anew, self._not_done)
 
     async def start(self) -> None:
@@ -213,6 +218,8 @@ class Nodes:
 
     def _hear(self, what: dict[str, Any]) -> None:
         match what:
+            case {"obey": ""}:
+                self._read_rulings()
             case {"obey": str(text)}:
                 self._obey_all([text])
             case {"keep": str(session_id), "message": str(message), "by": int(by)} if by != self._store.node:
@@ -232,6 +239,9 @@ class Nodes:
                 self._answer(question, self._peer.stop_turn(about, int(what.get("job", 0))))
             case {"answered": str(question), "by": int(by)}:
                 self._was_answered(question, by)
+
+    def _read_rulings(self) -> None:
+        self._store.threads.read(_rulings).addCallbacks(self._obey_all, self._not_done)
 
     def _obey_all(self, texts: Sequence[str]) -> None:
         for text in texts:
