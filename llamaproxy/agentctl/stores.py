@@ -8,7 +8,6 @@ from typing import Any
 from ..config import Home
 from ..config.load import load_settings
 from ..seams.errors import StoreError
-from ..store.database import Database as SqliteDatabase
 from ..store.postgres.address import is_postgres
 from .command import AS_JSON, Refused, command, option
 from .printer import Printer
@@ -95,7 +94,10 @@ def _opened(home: Home, address: str, password_env: str) -> Any:
     if is_postgres(address):
         return writing(home, address, password_env)
     try:
-        return SqliteDatabase(Path(address), time)
+        # With a logger, which nothing else needs.
+        from ..store.database import Database
+
+        return Database(Path(address), time)
     except (StoreError, OSError) as error:
         raise Refused(str(error)) from None
 
