@@ -15,6 +15,8 @@ from .fetch import Page, fetch
 from .threads import Workers
 
 _HTML = ("text/html", "application/xhtml+xml")
+# Of a page whose article is looked for, which can take the square of that; of others there is the text alone.
+MOST_TAGS = 40_000
 
 
 @implementer(ITool)
@@ -83,8 +85,9 @@ def _text(page: Page) -> str:
 def _text_of_html(body: bytes | str, url: str) -> str:
     from trafilatura import extract, html2txt
 
+    tags = body.count(b"<") if isinstance(body, bytes) else body.count("<")
     try:
-        text = extract(
+        text = tags <= MOST_TAGS and extract(
             body, url=url or None, output_format="markdown", include_links=True, include_comments=False
         )
         return text or html2txt(body) or "(the page has no text)"

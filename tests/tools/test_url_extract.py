@@ -19,7 +19,7 @@ from zope.interface.verify import verifyObject
 from llamaproxy.config.tools import UrlExtract
 from llamaproxy.seams.errors import ToolError
 from llamaproxy.seams.interfaces import ITool
-from llamaproxy.tools import addresses
+from llamaproxy.tools import addresses, url_extract
 from llamaproxy.tools.addresses import is_public
 from llamaproxy.tools.threads import Workers
 from llamaproxy.tools.url_extract import UrlExtractTool
@@ -145,6 +145,15 @@ class ExtractTests(TestCase):
     async def test_a_page_that_its_reader_chokes_on_is_told(self) -> None:
         with mock.patch("trafilatura.extract", side_effect=ValueError("no tree")):
             self.assertIn("too odd to be read (no tree)", await self.refused("/odd", page(ARTICLE)))
+
+    def test_article_of_a_page_with_endless_tags_is_not_looked_for(self) -> None:
+        article = f"<html><nav>Menu</nav><article><p>{'Some words of an article. ' * 30}</p></article></html>"
+        self.assertNotIn("Menu", url_extract._text_of_html(article, "http://h/"))
+        endless = article + "<b>x</b>" * url_extract.MOST_TAGS
+        for body in (endless, endless.encode()):
+            with mock.patch("trafilatura.extract", side_effect=AssertionError):
+                text = url_extract._text_of_html(body, "http://h/")
+            self.assertIn("Some words of an article.", text)
 
     async def test_a_packing_that_was_not_asked_for_is_told(self) -> None:
         self.assertIn("packed with br", await self.refused("/br", page(b"x", content_encoding=b"br")))
