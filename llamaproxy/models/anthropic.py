@@ -12,7 +12,7 @@ from .requests.anthropic import MessagesRequests
 from .requests.lessons import Pupil
 from .requests.rules import ANTHROPIC
 from .requests.vendors import back_end, first_lessons
-from .upstream.upstream import Upstream
+from .upstream.upstream import Question, Upstream
 
 API_VERSION = "2023-06-01"
 
@@ -30,8 +30,8 @@ class AnthropicChat:
 
     def ask(self, request: ModelRequest, receiver: IDeltaReceiver) -> Coroutine[Any, Any, ModelResult]:
         """One completion, as `IModel.chat` has it."""
-        post = partial(self._upstream.ask, request, self._path, self._decoder, receiver)
-        return self._pupil.ask(request, post)
+        question = Question(self._upstream, request, self._path, self._decoder, receiver)
+        return self._pupil.ask(request, question)
 
 
 def anthropic_headers(key: str) -> dict[str, str]:

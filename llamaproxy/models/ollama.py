@@ -12,7 +12,7 @@ from .requests.lessons import Pupil
 from .requests.ollama import OllamaRequests
 from .requests.rules import OLLAMA
 from .requests.vendors import back_end, first_lessons
-from .upstream.upstream import Upstream
+from .upstream.upstream import Question, Upstream
 
 
 class OllamaChat:
@@ -25,5 +25,5 @@ class OllamaChat:
 
     def ask(self, request: ModelRequest, receiver: IDeltaReceiver) -> Coroutine[Any, Any, ModelResult]:
         """One completion, as `IModel.chat` has it."""
-        post = partial(self._upstream.ask, request, "/api/chat", self._decoder, receiver)
-        return self._pupil.ask(request, post)
+        question = Question(self._upstream, request, "/api/chat", self._decoder, receiver)
+        return self._pupil.ask(request, question)

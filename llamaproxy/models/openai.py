@@ -12,7 +12,7 @@ from .requests.lessons import Pupil
 from .requests.openai import ChatRequests
 from .requests.rules import OPENAI
 from .requests.vendors import back_end, first_lessons
-from .upstream.upstream import Upstream
+from .upstream.upstream import Question, Upstream
 
 
 class OpenAIChat:
@@ -25,5 +25,5 @@ class OpenAIChat:
 
     def ask(self, request: ModelRequest, receiver: IDeltaReceiver) -> Coroutine[Any, Any, ModelResult]:
         """One completion, as `IModel.chat` has it."""
-        post = partial(self._upstream.ask, request, "/chat/completions", self._decoder, receiver)
-        return self._pupil.ask(request, post)
+        question = Question(self._upstream, request, "/chat/completions", self._decoder, receiver)
+        return self._pupil.ask(request, question)

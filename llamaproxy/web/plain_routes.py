@@ -57,17 +57,16 @@ class PlainRoutes(Resource):
         answering = Deferred.fromCoroutine(self._answer(intake, answer))
         if not answering.called:
             intake.answering = answering
-        answering.addErrback(self._note, intake.request_id)
         return NOT_DONE_YET
-
-    def _note(self, failure: Failure, request_id: str) -> None:
-        self.log.failure("while answering {id}", failure, id=request_id)
 
     async def _answer(self, request: Intake, coming: Awaitable[bytes]) -> None:
         try:
-            body = await coming
+            try:
+                body = await coming
+            except Exception:
+                body = failed(self._endpoints, request, Failure())
+            if request.channel is not None:
+                request.write(body)
+                request.finish()
         except Exception:
-            body = failed(self._endpoints, request, Failure())
-        if request.channel is not None:
-            request.write(body)
-            request.finish()
+            self.log.failure("while answering {id}", id=request.request_id)

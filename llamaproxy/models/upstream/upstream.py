@@ -1,7 +1,6 @@
 """One call over HTTP: asks a model's server, reads its refusals, takes in its answer, retries once."""
 
 from collections.abc import Callable, Coroutine
-from functools import partial
 from time import time
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -91,23 +90,6 @@ class Upstream:
         # The one that was shown to the server last, which nothing that is told may hold.
         self._key = ""
 
-    def ask(
-        self,
-        request: ModelRequest,
-        path: str,
-        decoder: Callable[[], Decoder],
-        receiver: IDeltaReceiver,
-        body: Callable[[], bytes],
-    ) -> Coroutine[Any, Any, ModelResult]:
-        """Posts what `body` makes, the JSON text of `request`, to `path` under the base URL; streams the answer to
-        `receiver`. The text is made for each attempt, since it may be long, and the answer takes long.
-
-        Raises `ModelError`, or `CancelledError` if it was cancelled, with the connection closed either way.
-        """
-        return self._twice(
-            "POST", path, body, partial(self._stream, request, decoder, receiver, None), request
-        )
-
     def listen(
         self,
         request: ModelRequest,
@@ -116,16 +98,16 @@ class Upstream:
         receiver: IDeltaReceiver,
         linger: float,
     ) -> Coroutine[Any, Any, ModelResult]:
-        """Streams what is at `path` to `receiver`; for `linger` see `DeltaStream`. Raises as `ask` does."""
-        return self._twice(
-            "GET", path, bytes, partial(self._stream, request, decoder, receiver, linger), request
-        )
+        """Streams what is at `path` to `receiver`; for `linger` see `DeltaStream`. Raises as `Question` does."""
+        question = Question(self, request, path, decoder, receiver, linger)
+        return self.twice("GET", path, bytes, question.take_in, request)
 
     def fetch(
         self, path: str, body: bytes, method: str = "POST", request: ModelRequest | None = None
     ) -> Coroutine[Any, Any, bytes]:
-        """Sends the JSON text `body` to `path` under the base URL; returns the whole answer. Raises as `ask` does."""
-        return self._twice(
+        """Sends the JSON text `body` to `path` under the base URL; returns the whole answer. Raises as `Question`
+        does."""
+        return self.twice(
             method, path, lambda: body, lambda response, _: whole_of(self.who, response, MAX_ANSWER), request
         )
 
@@ -134,21 +116,21 @@ class Upstream:
         asked = request.timeout if request else None
         return self._entry.llm_call_timeout if asked is None else asked
 
-    def _stream(
-        self,
-        request: ModelRequest,
-        decoder: Callable[[], Decoder],
-        receiver: IDeltaReceiver,
-        linger: float | None,
-        response: Response,
-        watch: Watch,
-    ) -> Deferred[ModelResult]:
+    def take_in(self, question: "Question", response: Response, watch: Watch) -> Deferred[ModelResult]:
+        """Streams the answer to a question to its receiver."""
+        patience, decoder = self._entry.idle_timeout, question.decoder()
         deltas = DeltaStream(
-            self.who, decoder(), receiver, watch, self._entry.idle_timeout, linger, request.request_id
+            self.who,
+            decoder,
+            question.receiver,
+            watch,
+            patience,
+            question.linger,
+            question.request.request_id,
         )
         return deltas.deliver(response, self._clock)
 
-    async def _twice(
+    async def twice(
         self,
         method: str,
         path: str,
@@ -156,6 +138,7 @@ class Upstream:
         take_in: TakeIn[T],
         request: ModelRequest | None,
     ) -> T:
+        """What `take_in` makes of an answer; asks again where the first try is no answer. Raises as `Question` does."""
         watch = Watch(self._clock, self.time_limit(request))
         try:
             try:
@@ -234,3 +217,27 @@ class Upstream:
         if len(self._key) >= MIN_SECRET:
             body = body.replace(self._key.encode(), b"***")
         return refusal(self.who, response.code, response.headers, body, time(), self._entry.env_key)
+
+
+class Question(Struct, frozen=True):
+    """Called with what makes the JSON text of `request`, posts it to `path` under the base URL of `upstream`, and
+    streams the answer to `receiver`. The text is made for each attempt: it may be long, and the answer takes long.
+
+    Raises `ModelError`, or `CancelledError` if it was cancelled, with the connection closed either way. For `linger`
+    see `DeltaStream`.
+    """
+
+    upstream: Upstream
+    request: ModelRequest
+    path: str
+    decoder: Callable[[], Decoder]
+    receiver: IDeltaReceiver
+    linger: float | None = None
+
+    def __call__(self, body: Callable[[], bytes]) -> Coroutine[Any, Any, ModelResult]:
+        """Asks it."""
+        return self.upstream.twice("POST", self.path, body, self.take_in, self.request)
+
+    def take_in(self, response: Response, watch: Watch) -> Deferred[ModelResult]:
+        """Streams an answer to the receiver."""
+        return self.upstream.take_in(self, response, watch)
