@@ -2,16 +2,11 @@
 
 from typing import Any
 
-from twisted.trial.unittest import SkipTest, TestCase
+from twisted.trial.unittest import TestCase
 
 from chaos import phones
 from chaos.fleet import new_postgres
-from tests.tools.sql.servers import Missing
-
-try:
-    import psycopg
-except ImportError:
-    psycopg = None  # type: ignore[assignment]
+from tests.store.postgres import or_skip
 
 
 class PhoneTests(TestCase):
@@ -27,11 +22,6 @@ class PhoneTests(TestCase):
         await self.play(2)
 
     async def test_nor_when_one_of_two_servers_on_one_database_is(self) -> None:
-        if psycopg is None:
-            raise SkipTest("psycopg is not installed; with pip: pip install 'llamaproxy[postgres]'")
-        try:
-            postgres = new_postgres()
-        except Missing as missing:
-            raise SkipTest(str(missing)) from None
+        postgres = or_skip(new_postgres)
         self.addCleanup(postgres.end)
         await self.play(1, postgres)

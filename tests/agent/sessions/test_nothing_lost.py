@@ -262,7 +262,8 @@ class NothingLostTests(SynchronousTestCase):
 
     def test_so_it_is_with_a_database_that_nodes_share(self) -> None:
         # A database takes a while to make: one is emptied for each row of steps.
-        database = postgres.Database(fresh_database(), lambda: 0.0)
+        arguments = fresh_database()
+        database = postgres.Database(arguments, lambda: 0.0)
         self.addCleanup(database.connection.close)
 
         @settings(max_examples=15, deadline=None, database=None)
