@@ -26,6 +26,8 @@ T = TypeVar("T")
 
 # Seconds between two looks who lives, and how many users each has.
 CENSUS = 2.0
+# And so many of them between two times when what no budget counts any more is deleted: an hour.
+TIDYING = 1800
 # Seconds for the others' answers; a node that hangs must not hold anybody up.
 TIME_TO_ANSWER = 2.0
 MOST_DIGITS = 16
@@ -60,6 +62,7 @@ class Nodes:
         self._questions: dict[str, _Question] = {}
         # The first number of this process, which its short ids keep.
         self._number = 0
+        self._censuses = 0
         self._census = LoopingCall(self._count)
         self._census.clock = clock
 
@@ -306,12 +309,15 @@ class Nodes:
         if node is None:
             return succeed(None)
         news = self._users.news()
+        is_time_to_tidy = self._censuses % TIDYING == 0
+        self._censuses += 1
 
         def count(database: Database) -> list[tuple[int, int, str]]:
             connection = database.connection
             connection.execute("UPDATE nodes SET users = ? WHERE node = ? AND users <> ?", (live, node, live))
             users.write(database, node, news)
-            budgets.forget_old(database)
+            if is_time_to_tidy:
+                budgets.forget_old(database)
             living = turns.living(connection)
             self._store.line.bury_dead(database, {number for number, *_ in living})
             connection.execute("DELETE FROM answers WHERE at < now() - interval '1 minute'")
