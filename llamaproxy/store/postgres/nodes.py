@@ -3,13 +3,12 @@
 from collections.abc import Collection, Iterator, Sequence
 from itertools import count
 from typing import Any, TypeVar
-from uuid import uuid4
 
-from msgspec import Struct, convert, json
+from msgspec import convert, json
 from twisted.internet.defer import Deferred, fail, succeed
-from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from ...seams.errors import StoreError
@@ -19,6 +18,7 @@ from ...seams.names import FIRST_SHORT_ID, LONGEST_ID
 from ...seams.types import SessionCard
 from . import budgets, turns, users
 from .database import Database, Reader
+from .questions import Questions, answer
 from .store import PostgresSessionStore
 from .threads import Phase
 
@@ -28,19 +28,9 @@ T = TypeVar("T")
 CENSUS = 2.0
 # And so many of them between two times when what no budget counts any more is deleted: an hour.
 TIDYING = 1800
-# Seconds for the others' answers; a node that hangs must not hold anybody up.
-TIME_TO_ANSWER = 2.0
 MOST_DIGITS = 16
 # Bytes that a notification takes.
 LONGEST_TOLD = 7999
-
-
-class _Question(Struct):
-    """One that is open, with the nodes that have not answered yet."""
-
-    missing: set[int]
-    done: Deferred[None]
-    overdue: IDelayedCall
 
 
 @implementer(IPeers)
@@ -51,7 +41,6 @@ class Nodes:
 
     def __init__(self, store: PostgresSessionStore, clock: Any) -> None:
         self._store = store
-        self._clock = clock
         store.heard, store.entered = self._hear, self._entered
         self._peer: IPeer
         # The users here, and of the other nodes that live.
@@ -59,7 +48,7 @@ class Nodes:
         self._others: dict[int, int] = {}
         self.names: Sequence[str] = ()
         self._users = users.Users()
-        self._questions: dict[str, _Question] = {}
+        self._questions = Questions(store, clock)
         # The first number of this process, which its short ids keep.
         self._number = 0
         self._censuses = 0
@@ -194,7 +183,7 @@ class Nodes:
 
     def _entered(self, node: int | None) -> None:
         if node is None:
-            self._end_questions()
+            self._questions.end()
             self._peer.break_off(
                 self._store.threads.away("the connection by which the other nodes see this one broke")
             )
@@ -241,7 +230,7 @@ class Nodes:
             ):
                 self._answer(question, self._peer.stop_turn(about, int(what.get("job", 0))))
             case {"answered": str(question), "by": int(by)}:
-                self._was_answered(question, by)
+                self._questions.was_answered(question, by)
 
     def _read_rulings(self) -> None:
         self._store.threads.read(_rulings).addCallbacks(self._obey_all, self._not_done)
@@ -253,54 +242,6 @@ class Nodes:
             except Exception:
                 # Of a version that rules over something else.
                 self.log.failure("a ruling of another node is not understood")
-
-    # -- questions
-
-    def _ask(self, what: str, about: str, job: int = 0) -> Deferred[list[Any]]:
-        """Asks all other nodes that live; fires with what those say that answer in time."""
-        node = self._store.node
-        if not self._others or node is None or len(about) > LONGEST_ID:
-            return succeed([])
-        name = uuid4().hex
-        done: Deferred[None] = Deferred()
-        overdue = self._clock.callLater(TIME_TO_ANSWER, self._end_question, name)
-        self._questions[name] = _Question(set(self._others), done, overdue)
-        asked = self._store.tell({"ask": what, "about": about, "job": job, "question": name, "by": node})
-        asked.addErrback(lambda failure: self._end_question(name, failure))
-        return done.addCallback(
-            lambda _: self._store.threads.write(lambda db: _collect(db, name), Phase.AFTER)
-        )
-
-    def _answer(self, question: str, answer: Any) -> None:
-        text, node = json.encode(answer).decode(), self._store.node
-
-        def write(database: Database) -> None:
-            database.connection.execute("INSERT INTO answers VALUES (?, ?, ?)", (question, node, text))
-
-        self._store.threads.quietly(write)
-        self._tell({"answered": question, "by": node})
-
-    def _was_answered(self, name: str, node: int) -> None:
-        question = self._questions.get(name)
-        if question is not None:
-            question.missing.discard(node)
-            if not question.missing:
-                self._end_question(name)
-
-    def _end_question(self, name: str, failure: Any = None) -> None:
-        question = self._questions.pop(name, None)
-        if question is None:
-            return
-        if question.overdue.active():
-            question.overdue.cancel()
-        if failure is None:
-            question.done.callback(None)
-        else:
-            question.done.errback(failure)
-
-    def _end_questions(self) -> None:
-        for name in list(self._questions):
-            self._end_question(name)
 
     # -- the census
 
@@ -324,7 +265,7 @@ class Nodes:
             return living
 
         counted = self._store.threads.write(count, Phase.AFTER)
-        return counted.addCallbacks(self._counted, self._not_done)
+        return counted.addCallbacks(self._counted, self._not_counted, errbackArgs=(news,))
 
     def _counted(self, living: Sequence[tuple[int, int, str]]) -> None:
         before, others = self._others, [each for each in living if each[0] != self._store.node]
@@ -332,11 +273,17 @@ class Nodes:
         self.names = tuple(name for *_, name in others)
         if before.keys() - self._others.keys():
             self._peer.take_up()
-        # Of one that is gone there will be no answer.
-        for name, question in list(self._questions.items()):
-            question.missing &= self._others.keys()
-            if not question.missing:
-                self._end_question(name)
+        self._questions.wait_only_for(self._others)
+
+    def _not_counted(self, failure: Failure, news: users.News) -> None:
+        self._users.not_written(news)
+        self._not_done(failure)
+
+    def _ask(self, what: str, about: str, job: int = 0) -> Deferred[list[Any]]:
+        return self._questions.ask(what, about, self._others, job)
+
+    def _answer(self, question: str, said: Any) -> None:
+        answer(self._store, question, said).addErrback(self._not_done)
 
     def _tell(self, what: dict[str, Any]) -> None:
         if all(len(str(each)) <= LONGEST_ID for each in what.values()):
@@ -349,13 +296,6 @@ class Nodes:
 
 def _rulings(reader: Reader) -> list[str]:
     return [text for (text,) in reader.connection.execute("SELECT ruling FROM rulings").fetchall()]
-
-
-def _collect(database: Database, question: str) -> list[Any]:
-    rows = database.connection.execute(
-        "DELETE FROM answers WHERE question = ? RETURNING answer", (question,)
-    ).fetchall()
-    return [json.decode(answer) for (answer,) in rows]
 
 
 def _cards(answers: Sequence[Any]) -> list[SessionCard]:

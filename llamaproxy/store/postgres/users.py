@@ -4,7 +4,7 @@ A session that several nodes have in memory is one user. Who comes in while ther
 came in otherwise, or has left, with the next census.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 
 from msgspec import Struct
 
@@ -46,17 +46,22 @@ class Users:
     def news(self) -> "News":
         """What is to be written with this census."""
         new = {session_id: self._here[session_id] for session_id in self._here.keys() - self._written}
-        news = News(new, list(self._gone))
+        news = News(new, frozenset(self._gone))
         self._written.update(new)
         self._gone.clear()
         return news
+
+    def not_written(self, news: "News") -> None:
+        """That was not written down: it is news with the next census as well."""
+        self._written.difference_update(news.new)
+        self._gone.update(news.gone - self._here.keys())
 
 
 class News(Struct, frozen=True):
     """Who is new at a node, and who has left it."""
 
     new: Mapping[str, str]
-    gone: Collection[str]
+    gone: frozenset[str]
 
 
 def write(database: Database, node: int, news: News) -> None:
