@@ -101,17 +101,17 @@ class Line:
 
     def _taken(
         self,
-        outcome: tuple[int | None, int | None, int, str],
+        outcome: tuple[int | None, int | None, int, int, str],
         session_id: str,
         waits: Callable[[], None],
         done: Deferred[Taken],
     ) -> None:
-        ticket, place, version, memo = outcome
+        ticket, place, before, version, memo = outcome
         if ticket is not None:
             self._has(session_id, ticket, done, version, memo)
             return
         assert place is not None
-        waiter = _Waiter(place, version, done)
+        waiter = _Waiter(place, before, done)
         self._waiters.setdefault(session_id, []).append(waiter)
         if done.called:
             self._waits_no_more(session_id, done)
@@ -237,14 +237,14 @@ def _give_back(database: Database, session_id: str, ticket: int, new_memo: str |
 
 def _take_or_wait(
     database: Database, session_id: str, node: int
-) -> Callable[[], tuple[int | None, int | None, int, str]]:
-    """The ticket if the turn was free, else the place in the line; and the session's version and memo."""
+) -> Callable[[], tuple[int | None, int | None, int, int, str]]:
+    """The ticket if the turn was free, else the place in the line with the version before; version and memo."""
     tickets = turns.take_or_wait(database.connection, session_id, node)
     state = turns.ask_state(database.connection, session_id)
 
-    def answer() -> tuple[int | None, int | None, int, str]:
-        [(ticket, place)], [(version, memo)] = tickets, state
-        return ticket, place, version, memo
+    def answer() -> tuple[int | None, int | None, int, int, str]:
+        [(ticket, place, before)], [(version, memo)] = tickets, state
+        return ticket, place, before, version, memo
 
     return answer
 

@@ -33,7 +33,10 @@ def enter(connection: Connection, name: str, version: str, now: float) -> int:
 
 
 def take_or_wait(connection: Connection, session_id: str, node: int) -> Rows:
-    """Takes the turn of a session that nobody has or waits for, or gets in line; two tickets, one of them None."""
+    """Takes the turn of a session that nobody has or waits for, or gets in line; two tickets, one of them None.
+
+    With a place in the line comes the session's version before that.
+    """
     return connection.execute(
         """
         WITH taken AS (
@@ -45,9 +48,10 @@ def take_or_wait(connection: Connection, session_id: str, node: int) -> Rows:
             INSERT INTO waiting (session_id, node) SELECT ?, ? WHERE NOT EXISTS (SELECT 1 FROM taken)
             RETURNING ticket
         )
-        SELECT (SELECT ticket FROM taken), (SELECT ticket FROM place)
+        SELECT (SELECT ticket FROM taken), (SELECT ticket FROM place),
+            coalesce((SELECT s.version FROM place, sessions s WHERE s.session_id = ?), 0)
         """,
-        (session_id, node, session_id, session_id, node),
+        (session_id, node, session_id, session_id, node, session_id),
     )
 
 
