@@ -29,8 +29,7 @@ ROOMS := $(patsubst tests/%/__init__.py,tests.%,$(filter-out tests/apps/%,$(wild
 
 run: .venv/run.stamp
 	@$(if $(MODEL),,$(BIN)/agentctl $(HOME_FLAG) setup --once || true)
-	@$(BIN)/agentctl $(HOME_FLAG) model-pull smollm2
-	@exec $(BIN)/twistd -n --pidfile= llamaproxy $(HOME_FLAG) $(if $(PORT),--port $(PORT)) $(if $(MODEL),--model $(MODEL))
+	@exec $(BIN)/llamaproxy $(HOME_FLAG) $(if $(PORT),--port $(PORT)) $(if $(MODEL),--model $(MODEL))
 
 test: .venv/dev.stamp $(if $(shell command -v npm),.venv/node.stamp)
 	@$(BIN)/agentctl $(HOME_FLAG) model-pull smollm2
