@@ -11,13 +11,17 @@ _LIKELY = re.compile(r"_?[A-Z][A-Z0-9]{0,15}(_[A-Z0-9]{1,16}){0,8}_?|_?[a-z]{1,1
 # digits.
 _SECRET = re.compile(
     r"(?:Bearer\s+)?(?:(?:sk-|sk_|gsk_|xai-|AIza|hf_|pplx-|r8_|ghp_|tvly-)\S{12,}"
-    r"|(?=\S*?[a-z])(?=\S*?[A-Z])(?=\S*?[0-9])[A-Za-z0-9]{24,})"
+    r"|(?P<run>[A-Za-z0-9]{24,}))"
 )
 
 
 def is_secret(text: str) -> bool:
     """Whether it is a key beyond doubt, wherever it stands."""
-    return _SECRET.fullmatch(text.strip()) is not None and _LIKELY.fullmatch(text) is None
+    found = _SECRET.fullmatch(text.strip())
+    if found is None or _LIKELY.fullmatch(text) is not None:
+        return False
+    run = found["run"]
+    return run is None or all(any(map(kind, run)) for kind in (str.islower, str.isupper, str.isdigit))
 
 
 def is_name(text: str) -> bool:
