@@ -71,6 +71,12 @@ class Reading:
             branch=branch,
         )
 
+    def present(self, session_ids: Sequence[str]) -> set[str]:
+        """Those of them that there are."""
+        marks = ", ".join("?" * len(session_ids))
+        statement = f"SELECT session_id FROM sessions WHERE session_id IN ({marks})"
+        return {session_id for (session_id,) in self.connection.execute(statement, session_ids).fetchall()}
+
     def at_rest(self) -> list[Resting]:
         """All sessions, with the size of their words."""
         rows = self.connection.execute(

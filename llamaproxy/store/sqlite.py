@@ -8,7 +8,7 @@ import json
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from os import PathLike
 from pathlib import Path
 from threading import Event
@@ -26,7 +26,7 @@ from ..seams.types import Branch, Message, Resting, Spot, StoredSession, Trace
 from .database import Database, Moved, Reader
 from .reading import Reading
 from .rescue import found_again
-from .thread import OneThread
+from .thread import OneThread, each_by_itself
 from .writer import Held, Writer
 
 T = TypeVar("T")
@@ -37,6 +37,23 @@ HELD = sqlite3.OperationalError("database is locked")
 LOADS = 16
 # Seconds at the end for what still waits in memory.
 LAST_PATIENCE = 10.0
+
+
+class _Question:
+    """What the reading thread is asked; `loads` is the session that is to be read, "" if it is something else.
+
+    Of one that `is_new` there is nothing to read.
+    """
+
+    __slots__ = ("_ask", "is_new", "loads")
+
+    def __init__(self, ask: Callable[[], Any], loads: str) -> None:
+        self._ask = ask
+        self.loads = loads
+        self.is_new = False
+
+    def __call__(self) -> Any:
+        return None if self.is_new else self._ask()
 
 
 @implementer(ISessionStore)
@@ -57,7 +74,7 @@ class SqliteSessionStore:
     ) -> None:
         self._path, self._now, self._power = Path(path), now, power
         self._reactor = reactor
-        self._reads = OneThread(reactor, "session reads", most=LOADS)
+        self._reads = OneThread(reactor, "session reads", self._read_off, most=LOADS)
         self._writes = OneThread(reactor, "session writes")
         self._writer = Writer(self._writes, reactor, lambda: self._advice(HELD), self._together)
         # Each belongs to its thread.
@@ -80,7 +97,7 @@ class SqliteSessionStore:
 
     def load(self, session_id: str, limit: int) -> Deferred[StoredSession | None]:
         """The session with its newest `limit` messages, or None."""
-        return self._read(session_id, lambda reader: reader.load(session_id, limit))
+        return self._read(session_id, lambda reader: reader.load(session_id, limit), loads=session_id)
 
     def append(
         self, session_id: str, messages: Sequence[Message], after: Spot | None = None
@@ -186,11 +203,29 @@ class SqliteSessionStore:
         if reader is not None:
             reader.close()
 
-    def _read(self, session_id: str, work: Callable[[Reading], T]) -> Deferred[T]:
+    def _read(self, session_id: str, work: Callable[[Reading], T], loads: str = "") -> Deferred[T]:
         if self._writer.waits(session_id):
             # What is still to be written is part of the answer.
             return self._write(session_id, work)
+        if not self._reads.started:
+            return self._closed()
+        return self._reads.run(_Question(lambda: self._answer(work), loads))
 
+    def _read_off(self, batch: list[Callable[[], Any]]) -> list[Any]:
+        """Answers what was asked together; one look finds who of a crowd is new, and nothing is read of those.
+
+        Each statement lets go of the interpreter, which the reactor takes, and has to be waited for to go on.
+        """
+        loads = [each for each in batch if isinstance(each, _Question) and each.loads]
+        if len(loads) > 1:
+            # What is wrong each of them meets again, and tells.
+            with suppress(StoreError):
+                there = self._answer(lambda reader: reader.present([each.loads for each in loads]))
+                for each in loads:
+                    each.is_new = each.loads not in there
+        return each_by_itself(batch)
+
+    def _answer(self, work: Callable[[Reading], T]) -> T:
         def asked() -> T:
             if self._reader_is_stale:
                 self._disconnect_reader()
@@ -200,7 +235,7 @@ class SqliteSessionStore:
                 raise self._not_open()
             return work(self._reader)
 
-        return self._reads.run(lambda: self._explained(asked)) if self._reads.started else self._closed()
+        return self._explained(asked)
 
     def _write(self, session_id: str, work: Callable[[Database], T]) -> Deferred[T]:
         def asked() -> T:

@@ -35,6 +35,26 @@ class StoreTests(suite.StoreSuite):
         await store.open()
         return store
 
+    async def test_crowd_is_read_together_and_everybody_gets_their_own(self) -> None:
+        for name in ("a", "c"):
+            await self.store.append(name, turn(1))
+        statements: list[str] = []
+        await self.store._reads.run(
+            lambda: self.store._reader.connection.set_trace_callback(statements.append)
+        )
+        # The first one goes over by itself.
+        first, *crowd = (self.store.load(name, 9) for name in ("new", *"abcd"))
+        self.assertIsNone(await first)
+        statements.clear()
+        found = [await each for each in crowd]
+        self.assertEqual([each and each.session_id for each in found], ["a", None, "c", None])
+        self.assertEqual([each.message_count for each in found if each], [2, 2])
+        looks = [each for each in statements if " IN ('a', 'b', 'c', 'd')" in each]
+        self.assertEqual(len(looks), 1)
+        self.assertFalse(
+            [each for each in statements if each not in looks and ("'b'" in each or "'d'" in each)]
+        )
+
 
 class FailureTests(TestCase):
     async def refusal(self, asked: Deferred[Any]) -> str:
