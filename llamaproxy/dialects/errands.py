@@ -49,20 +49,21 @@ Place = Literal["text", "system", "last system"]
 
 
 class Errand(Struct, frozen=True):
-    """One prompt of a client's; `words` begin it."""
+    """One prompt of a client's; `words` begin it, and `begins` finds them."""
 
     client: str
     place: Place
-    words: re.Pattern[str]
+    words: str
+    begins: re.Pattern[str]
     task: Task
 
 
 def _row(client: str, place: Place, words: str, task: Task) -> Errand:
-    return Errand(client, place, _beginning(words), task)
+    return Errand(client, place, words, _beginning(words), task)
 
 
-def _beginning(words: str) -> re.Pattern[str]:
-    return re.compile(rf"\s{{0,20}}(?:{words})", re.IGNORECASE)
+def _beginning(*words: str) -> re.Pattern[str]:
+    return re.compile(rf"\s{{0,20}}(?:{'|'.join(words)})", re.IGNORECASE)
 
 
 # What comes without any answer before it: the chat that it is about is quoted, or has only begun.
@@ -214,12 +215,12 @@ _PLACES: tuple[Place, ...] = ("text", "system", "last system")
 
 
 def _any_of(rows: Sequence[Errand]) -> tuple[tuple[Place, re.Pattern[str]], ...]:
-    """What finds out for each place whether any of the rows may apply: a person's message costs one look, not forty."""
+    """What finds out for each place whether any of the rows may apply: one look for each, not forty."""
     found = []
     for place in _PLACES:
-        words = [row.words.pattern for row in rows if row.place == place]
+        words = [row.words for row in rows if row.place == place]
         if words:
-            found.append((place, re.compile("|".join(words), re.IGNORECASE)))
+            found.append((place, _beginning(*words)))
     return tuple(found)
 
 
@@ -229,13 +230,22 @@ _EITHER = (*LONE, *ANYWHERE), _any_of((*LONE, *ANYWHERE))
 # Two prompts that put their instruction behind what they quote: its beginning, and what stands near the end.
 _PAGE_ASSIST = ("Here is the query:", "as a title for the previous query")
 _CHATBOX = ("conversation", "The name is:")
+_ANY_TEXT = _beginning(_PAGE_ASSIST[0], *(row.words for row in (*LONE, *ANYWHERE) if row.place == "text"))
+
+
+def may_be_worded(text: str) -> bool:
+    """Whether the last message of a user, without white space before it, can have the wording of an errand.
+
+    Nearly none can, and that costs one look.
+    """
+    return _ANY_TEXT.match(text) is not None or _CHATBOX[1] in text
 
 
 def by_wording(outline: Outline) -> Task | None:
     """The errand whose wording a request has."""
     rows, signs = _ANYWHERE if outline.answers else _EITHER
     if any(words.match(_place(outline, place)[:HEAD]) for place, words in signs):
-        return next(row.task for row in rows if row.words.match(_place(outline, row.place)[:HEAD]))
+        return next(row.task for row in rows if row.begins.match(_place(outline, row.place)[:HEAD]))
     if outline.answers or outline.questions > 1:
         return None
     text = outline.text.strip()

@@ -12,7 +12,7 @@ from .base import ChatRequest
 from .errands import Task, by_wording
 from .outline import Outline
 from .quotes import first_words, said
-from .shapes import KEYS, by_shape, by_template
+from .shapes import KEYS, by_shape, by_template, is_plain
 
 TITLE_LENGTH = 40
 # A search engine or an image model gets no more than this of what the user wrote.
@@ -32,9 +32,9 @@ def recognise(request: ChatRequest, header: str, agent: str = "") -> Task | None
     turn, outline = request.turn, request.outline
     if turn is None:
         return None
-    if _TASK_NAME.fullmatch(header):
+    if header and _TASK_NAME.fullmatch(header):
         return _named(header)
-    if turn.images:
+    if turn.images or is_plain(outline, turn.options, request.stream, agent):
         return None
     by_words = by_wording(outline) or by_template(outline)
     return by_words or by_shape(outline, turn.options, request.stream, agent)

@@ -8,7 +8,7 @@ import re
 from typing import Any
 
 from ..seams.types import Options
-from .errands import HEAD, Task
+from .errands import HEAD, Task, may_be_worded
 from .outline import Outline
 from .quotes import HISTORY, quoted
 
@@ -39,7 +39,9 @@ _BY_PROPERTY = {"title": Task.TITLE, "tags": Task.TAGS, "followups": Task.FOLLOW
 # What else apps call it.
 _TITLED = ("title", "chatname", "conversationname", "threadname", "sessionname")
 
-_MERGE = re.compile(r"responses from various models to the (?:latest )?user query")
+_MERGED = "responses from various models"
+_MERGE = re.compile(rf"{_MERGED} to the (?:latest )?user query")
+_TEMPLATE = "### Task:"
 # A title of a conversation, and not one of a book.
 _OF_CHAT = re.compile(
     r"\b(?:titles?|headlines?|names?) (?:for|of|to|summari[sz]ing|that summari[sz]es?|that captures?) "
@@ -95,6 +97,26 @@ _ALWAYS_WITH_TOOLS = (
     ("codex", "<environment_context>"),
     ("QwenCode/", "<system-reminder>"),
 )
+_CLIENTS_WITH_TOOLS = tuple(client for client, _ in _ALWAYS_WITH_TOOLS)
+
+
+def is_plain(outline: Outline, options: Options, stream: bool, agent: str) -> bool:
+    """Whether a request has nothing that an errand has to have, neither in its words nor in its shape.
+
+    So it is with nearly all messages of people, for which this one look does in place of those below.
+    """
+    text = outline.text.lstrip()
+    return not (
+        outline.system
+        or options.json_schema
+        or (options.max_tokens is not None and options.max_tokens <= 2 * HANDFUL)
+        or agent.startswith(_CLIENTS_WITH_TOOLS)
+        or may_be_worded(text)
+        or text.startswith(_TEMPLATE)
+        or _MERGED in text[:200]
+        or (outline.answers and _ends_in_instruction(outline.text, stream))
+        or (not stream and _asks_for_title(outline.text))
+    )
 
 
 def by_template(outline: Outline) -> Task | None:
@@ -108,7 +130,7 @@ def by_template(outline: Outline) -> Task | None:
         return Task.TOOLS
     if '"operations"' in system and "memor" in system[:HEAD].lower():
         return Task.MEMORY
-    if not text.startswith("### Task:"):
+    if not text.startswith(_TEMPLATE):
         return None
     head, tag, _ = text.partition(HISTORY)
     if "<context>" in head:
