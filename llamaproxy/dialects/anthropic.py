@@ -99,9 +99,10 @@ def parse(body: bytes) -> ChatRequest:
         think=_think(asked),
     )
     messages = _messages(asked)
+    turn = last_user_turn(messages, options)
     outline = Outline(messages, system=asked.system, tools=is_there(asked.tools))
     return ChatRequest(
-        turn=last_user_turn(messages, options),
+        turn=turn,
         model=_model(asked),
         stream=bool(asked.stream),
         outline=outline,

@@ -31,10 +31,11 @@ Entries = Annotated[list[T], Meta(max_length=MOST_ENTRIES)]
 
 def decode_body(body: bytes, decoder: Decoder[T]) -> T:
     """Decodes a request's body, with or without a byte order mark; raises BadRequest naming the field."""
-    body = body.removeprefix(_BOM)
+    if not body.isascii():
+        body = body.removeprefix(_BOM)
+        _check_utf8(body)
     if not body or body.isspace():
         raise BadRequest("missing request body")
-    _check_utf8(body)
     return decode(body, decoder)
 
 
@@ -55,8 +56,6 @@ def decode(piece: bytes | Raw, decoder: Decoder[T], at: str = "") -> T:
 
 def _check_utf8(body: bytes) -> None:
     """Also of what is skipped over: a piece at a time, as the whole of a large body would be many times as large."""
-    if body.isascii():
-        return
     decoder = getincrementaldecoder("utf-8")()
     try:
         for start in range(0, len(body), PIECE):

@@ -11,7 +11,7 @@ from ..seams.errors import BadRequest
 from ..seams.types import Image, Material
 from .body import Entries, Name, decode
 from .pictures import picture
-from .provenance import RESULT, runs, sort
+from .provenance import RESULT, may_be_wrapped, runs, sort
 
 _NULL = Raw(b"null")
 _TEXTS = ("text", "input_text")
@@ -59,20 +59,26 @@ _content: Decoder[str | list[_Part] | None] = Decoder(str | Entries[_Part] | Non
 
 class Said(Struct, frozen=True, kw_only=True):
     """A message taken apart. `runs` are what a person typed, in `pieces` pieces: more than one run where a note of the
-    app stands between them. `whole` is all text as it came.
+    app stands between them. `whole` is all text as it came. It `is_plain` if there is nothing but one text, and nothing
+    around that.
     """
 
     runs: tuple[str, ...]
     pieces: int
     whole: str
-    material: tuple[Material, ...]
-    images: tuple[Image, ...]
+    material: tuple[Material, ...] = ()
+    images: tuple[Image, ...] = ()
+    is_plain: bool = False
 
 
 def read_said(raw: Raw, at: str) -> Said:
     """Takes a message's `content` apart, which is called `at` in errors. Raises `BadRequest`."""
+    content = decode(raw, _content, at)
+    # As nearly all are.
+    if type(content) is str and content and not (content.isspace() or may_be_wrapped(content)):
+        return Said(runs=(content,), pieces=1, whole=content, is_plain=True)
     reader = _Reader()
-    typed = reader.read(raw, at, 0)
+    typed = reader.take(content, at, 0)
     own, around = sort(typed)
     return Said(
         runs=tuple(runs(typed)) if len(own) > 1 else tuple(own),
@@ -119,7 +125,10 @@ class _Reader:
         """The texts of a content; what else is in it is gathered."""
         if depth > _DEEPEST:
             raise BadRequest(f"{at}: content is nested too deeply")
-        content = decode(raw, _content, at)
+        return self.take(decode(raw, _content, at), at, depth)
+
+    def take(self, content: str | list[_Part] | None, at: str, depth: int) -> list[str]:
+        """The same of one that is decoded."""
         if not isinstance(content, list):
             return [content] if content else []
         texts = []

@@ -37,14 +37,28 @@ def ignored_of(body: CommonFields, *others: tuple[str, bool]) -> tuple[str, ...]
 
     `others` are further ones, and whether they are there.
     """
-    sent = ("tools", body.tools), ("functions", body.functions)
-    chosen = ("tool_choice", body.tool_choice), ("function_call", body.function_call)
-    names = [name for name, raw in (*sent, *chosen) if is_there(raw)]
-    return (*names, *(name for name, there in others if there))
+    names: list[str] = []
+    if not (body.tools is body.functions is body.tool_choice is body.function_call is ABSENT):
+        sent = ("tools", body.tools), ("functions", body.functions)
+        chosen = ("tool_choice", body.tool_choice), ("function_call", body.function_call)
+        names += (name for name, raw in (*sent, *chosen) if is_there(raw))
+    for name, there in others:
+        if there:
+            names.append(name)
+    return tuple(names)
 
 
 def identity_of(body: CommonFields) -> dict[str, Raw]:
     """What the client says of itself, its user and its conversation."""
+    if (
+        body.user
+        is body.safety_identifier
+        is body.prompt_cache_key
+        is body.conversation
+        is body.metadata
+        is ABSENT
+    ):
+        return {}
     each = {
         "user": body.user,
         "safety_identifier": body.safety_identifier,

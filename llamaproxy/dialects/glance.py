@@ -27,14 +27,15 @@ def texts_of(content: Raw | bytes, *, without: Collection[str] = ()) -> list[str
     Raises one of `UNREADABLE` if it makes no sense.
     """
     said = _content.decode(content)
-    if isinstance(said, list):
-        return [part.text for part in said if part.text and part.type not in without]
-    return [] if said is None else [said]
+    if isinstance(said, str):
+        return [said]
+    return [part.text for part in said or () if part.text and part.type not in without]
 
 
 def text_of(content: Raw | bytes, *, without: Collection[str] = ()) -> str:
     """The same as one text; that of a content that makes no sense is empty."""
     try:
-        return "\n".join(texts_of(content, without=without))
+        texts = texts_of(content, without=without)
     except UNREADABLE:
         return ""
+    return texts[0] if len(texts) == 1 else "\n".join(texts)

@@ -19,7 +19,7 @@ from .body import Entries, Name, decode_body
 from .brought import Brought
 from .fields import CommonFields, identity_of, ignored_of, is_there
 from .ollama_models import rfc3339
-from .options import stop_texts, token_limit
+from .options import PLAIN, stop_texts, token_limit
 from .outline import Outline
 from .parsing import WireMessage, turn_of, turn_or_results
 from .pictures import pictures
@@ -115,6 +115,8 @@ def _request(
 
 
 def _options(body: _TurnBody) -> Options:
+    if body.options is None and body.format is None and body.think is None:
+        return PLAIN
     asked = body.options or _OptionsBody()
     return Options(
         max_tokens=token_limit(asked.num_predict),

@@ -146,7 +146,8 @@ def capabilities(info: ModelInfo, takes_tools: bool = False) -> list[str]:
 
 def rfc3339(seconds: float) -> str:
     """A time in Unix seconds, with its zone."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat().replace("+00:00", "Z")
+    # In the place of "+00:00".
+    return datetime.fromtimestamp(seconds, UTC).isoformat()[:-6] + "Z"
 
 
 def _entry(info: ModelInfo, takes_tools: bool) -> dict[str, Any]:

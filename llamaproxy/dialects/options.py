@@ -9,6 +9,9 @@ from ..seams.types import Options
 from .body import Name
 from .schemas import checked
 
+# What a client asks that asks for nothing.
+PLAIN = Options()
+
 
 class JsonSchema(Struct):
     """A schema under its name; chat completions have it inside `json_schema`."""
@@ -38,6 +41,8 @@ def read_options(
     effort: str | None = None,
 ) -> Options:
     """What OpenAI's endpoints have in common; raises BadRequest."""
+    if max_tokens is None and stop is None and form is None and effort is None:
+        return PLAIN
     return Options(
         max_tokens=token_limit(max_tokens),
         stop=stop_texts(stop),

@@ -13,11 +13,11 @@ from .provenance import own_words
 LONGEST_END = 50_000
 # Characters of an app's history that an errand about it is asked with.
 MOST_HISTORY = 48_000
-_SYSTEM = ("system", "developer")
+_SYSTEM = frozenset(("system", "developer"))
 
 
 class Outline:
-    """The messages as the app sent them, its system prompt, and whether it sent tools.
+    """The messages as the app sent them, their roles in lower case, its system prompt, and whether it sent tools.
 
     `prompt` is for endpoints that take a text instead of messages. `text` is the last message of the user and `system`
     the app's system prompt, wherever it stands, all of their text as it came: they are read here and now, where it may
@@ -33,22 +33,18 @@ class Outline:
         tools: bool = False,
     ) -> None:
         self._messages = messages
-        self._users: list[WireMessage] = []
-        self.answers = 0
-        given = [system if isinstance(system, str) else text_of(system)]
-        for message in messages:
-            role = message.role.lower()
-            if role == "user":
-                self._users.append(message)
-            elif role == "assistant":
-                self.answers += 1
-            elif role in _SYSTEM:
-                given.append(text_of(message.content))
+        roles = [message.role for message in messages]
+        self._users = [message for message in messages if message.role == "user"]
         self.questions = len(self._users) if messages else 1
+        self.answers = roles.count("assistant")
         self.tools = tools
         self.text = _ends(text_of(self._users[-1].content) if self._users else prompt)
-        self.has_system = len(given) > 1
-        self.system = _ends("\n".join(filter(None, given)))
+        self.has_system = not _SYSTEM.isdisjoint(roles)
+        self.system = system if isinstance(system, str) else text_of(system)
+        if self.has_system:
+            told = [text_of(message.content) for message in messages if message.role in _SYSTEM]
+            self.system = "\n".join(filter(None, (self.system, *told)))
+        self.system = _ends(self.system)
 
     @cached_property
     def first_words(self) -> str:
@@ -59,22 +55,21 @@ class Outline:
     def last_system(self) -> str:
         """The last message, if it is one of the system's: some apps end with an instruction in its name."""
         last = self._messages[-1] if self._messages else None
-        return text_of(last.content) if last is not None and last.role.lower() in _SYSTEM else ""
+        return text_of(last.content) if last is not None and last.role in _SYSTEM else ""
 
     def conversation(self) -> str:
         """What the app shows of the conversation before its last message, the end of it if it is long."""
         before = list(self._messages)
-        while before and not self.last_system and before.pop() is not self._users[-1]:
+        while before and not self.last_system and before.pop().role != "user":
             pass
         lines: list[str] = []
         left = MOST_HISTORY
         while before and left > 0:
             message = before.pop()
-            role = message.role.lower()
-            if role not in ("user", "assistant"):
+            if message.role not in ("user", "assistant"):
                 continue
-            said = _words(message) if role == "user" else text_of(message.content)
-            lines.append(f"{role.upper()}: {said.strip()[-left:]}")
+            said = _words(message) if message.role == "user" else text_of(message.content)
+            lines.append(f"{message.role.upper()}: {said.strip()[-left:]}")
             left -= len(lines[-1])
         return "\n\n".join(reversed(lines))
 

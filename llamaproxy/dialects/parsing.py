@@ -16,6 +16,7 @@ from ..seams.types import ChatTurn, Image, Material, Message, Options, Unanswere
 from . import provenance
 from .body import Name, decode
 from .content import Said, read_said
+from .options import PLAIN
 from .pictures import pictures
 from .trail import read_trail
 
@@ -25,13 +26,12 @@ _ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "functio
 _GO_ON, _NEAR = b"The connection dropped mid-response.", 200
 
 _NULL = Raw(b"null")
-_PLAIN = Options()
 
 
 class WireMessage(Struct):
     """One entry of `messages`; `content` and `images` (Ollama's) are decoded for the turn's message only.
 
-    The others are those of a tool's result.
+    The others are those of a tool's result. `role` is in lower case once it is known to be one (`know_roles`).
     """
 
     role: Name
@@ -46,48 +46,39 @@ _images: Decoder[list[str] | None] = Decoder(list[str] | None)
 
 
 def last_user_turn(
-    messages: Sequence[WireMessage], options: Options = _PLAIN, field: str = "messages"
+    messages: Sequence[WireMessage], options: Options = PLAIN, field: str = "messages"
 ) -> ChatTurn:
     """What the user says last; an answer may follow it, as when an app has the assistant continue.
 
     Messages without an answer between them belong together: an app whose first message found no server, or that puts
     one of its own before the user's. `field` is what the list is called in errors.
     """
+    know_roles(messages, field)
     if len(messages) > 1 and is_wish_to_go_on(messages[-1]):
         messages = messages[:-1]
-    latest: list[int] = []
-    speaks = False
-    for index, message in enumerate(messages):
-        role = message.role.lower()
-        if role not in _ROLES:
-            raise BadRequest(f"{field}[{index}].role: unknown role '{message.role}'")
-        if role == "user":
-            if not speaks:
-                latest.clear()
-            latest.append(index)
-        speaks = role == "user" or (speaks and role != "assistant")
-    if not latest:
-        raise BadRequest(f"{field}: there is no user message")
     trail = read_trail(messages)
+    if not trail.steps:
+        raise BadRequest(f"{field}: there is no user message")
+    last = trail.steps[-1].index
     typed: list[Unanswered] = []
     pieces = 0
     material: list[Material] = []
     images: list[Image] = []
-    for index, places in zip(latest, trail.steps, strict=True):
+    for step in trail.steps:
         try:
-            said, shown = _said(messages[index], f"{field}[{index}]")
+            said, shown = _said(messages[step.index], f"{field}[{step.index}]")
         except BadRequest:
             # Of an earlier one the app was told when it was sent, and goes on showing it.
-            if index == latest[-1]:
+            if step.index == last:
                 raise
             continue
-        heard = _runs(said, places)
+        heard = [Unanswered(said.whole, step.places[-1])] if said.is_plain else _runs(said, step.places)
         typed += heard
         pieces = said.pieces if heard else pieces
         material += said.material
         images += shown
     if not (typed or images or material):
-        raise BadRequest(f"{field}[{latest[-1]}].content: the message is empty")
+        raise BadRequest(f"{field}[{last}].content: the message is empty")
     return ChatTurn(
         text=typed[-1].text if typed else "",
         material=tuple(material),
@@ -100,9 +91,19 @@ def last_user_turn(
     )
 
 
+def know_roles(messages: Sequence[WireMessage], field: str) -> None:
+    """Has all roles in lower case. Raises `BadRequest` for one that nobody has."""
+    for index, message in enumerate(messages):
+        if message.role not in _ROLES:
+            role = message.role.lower()
+            if role not in _ROLES:
+                raise BadRequest(f"{field}[{index}].role: unknown role '{message.role}'")
+            message.role = role
+
+
 def is_wish_to_go_on(message: WireMessage) -> bool:
     """Whether a message is an app's own, behind an answer that broke off, and wants no more than the rest of it."""
-    if message.role.lower() != "user" or _GO_ON not in bytes(message.content)[:_NEAR]:
+    if message.role != "user" or _GO_ON not in bytes(message.content)[:_NEAR]:
         return False
     try:
         return read_said(message.content, "").whole.startswith(_GO_ON.decode())
@@ -129,14 +130,17 @@ def turn_or_results(
     try:
         return last_user_turn(messages, options, field), None
     except BadRequest as problem:
-        roles = [message.role.lower() for message in messages]
-        if roles[-1:] != ["tool"] or "user" in roles:
+        for message in messages:
+            message.role = message.role.lower()
+        if messages[-1].role != "tool" or any(message.role == "user" for message in messages):
             raise
         return ChatTurn(text="", options=options), problem
 
 
-def _said(message: WireMessage, at: str) -> tuple[Said, list[Image]]:
+def _said(message: WireMessage, at: str) -> tuple[Said, Sequence[Image]]:
     said = read_said(message.content, f"{at}.content")
+    if message.images is _NULL:
+        return said, said.images
     sent = decode(message.images, _images, f"{at}.images") or ()
     return said, [*said.images, *pictures(sent, f"{at}.images")]
 
@@ -150,7 +154,7 @@ def size_of(message: WireMessage, at: str) -> Message:
         said = read_said(message.content, f"{at}.content")
     except BadRequest:
         return Message(role="assistant", content=bytes(message.content).decode())
-    if message.role.lower() == "assistant":
+    if message.role == "assistant":
         return Message(role="assistant", content=bytes(message.content).decode())
     return Message(role="user", content=said.whole, material=said.material, images=said.images)
 

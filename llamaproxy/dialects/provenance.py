@@ -150,6 +150,9 @@ MOST_LAYERS = 16
 
 _OPENINGS = tuple(row.opens for row in TABLE)
 _CLOSINGS = tuple(row.closes for row in TABLE if row.form in ("block", "inmost"))
+# Their first and last characters, and that of a tool's result.
+_FIRST = frozenset(("[", *(opening[0] for opening in _OPENINGS)))
+_LAST = frozenset(closing[-1] for closing in _CLOSINGS)
 _TAIL = re.compile(f"\n(?:{'|'.join(re.escape(row.opens) for row in TABLE if row.form in ('tail', 'rest'))})")
 
 
@@ -183,7 +186,7 @@ def _sort(pieces: Sequence[str]) -> tuple[list[str | None], list[Material]]:
     own: list[str | None] = []
     found: list[Material] = []
     for index, piece in enumerate(pieces):
-        if not _may_be_wrapped(piece):
+        if not may_be_wrapped(piece):
             own.append(piece)
             continue
         words, row = _unwrap(piece, found)
@@ -196,7 +199,7 @@ def _sort(pieces: Sequence[str]) -> tuple[list[str | None], list[Material]]:
 
 def own_words(text: str) -> str:
     """What a person typed of a text; an app may wrap a message today and show it bare in tomorrow's history."""
-    return _unwrap(text, [])[0].strip() if _may_be_wrapped(text) else text
+    return _unwrap(text, [])[0].strip() if may_be_wrapped(text) else text
 
 
 def unquoted(text: str) -> tuple[str, list[Material]]:
@@ -213,14 +216,13 @@ def unpiped(text: str) -> tuple[str, list[Material]]:
     return (words, _material(_OF_PIPE, [piped])) if parted and words.strip() else (text, [])
 
 
-def _may_be_wrapped(piece: str) -> bool:
+def may_be_wrapped(piece: str) -> bool:
     """Whether any row may apply. Most texts are plain, and a long history of them must cost next to nothing."""
     bare = piece.strip()
     return (
-        bare.startswith(_OPENINGS)
-        or bare.endswith(_CLOSINGS)
-        or _TAIL.search(bare) is not None
-        or _RESULT.match(bare) is not None
+        (bare[:1] in _FIRST and (bare.startswith(_OPENINGS) or _RESULT.match(bare) is not None))
+        or (bare[-1:] in _LAST and bare.endswith(_CLOSINGS))
+        or ("\n" in bare and _TAIL.search(bare) is not None)
     )
 
 

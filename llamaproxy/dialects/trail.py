@@ -30,21 +30,28 @@ class Said(Protocol):
 
     @property
     def role(self) -> str:
-        """Whose it is."""
+        """Whose it is, in lower case."""
 
     @property
     def content(self) -> Raw:
         """What it says, as JSON."""
 
 
+class Step(Struct, frozen=True):
+    """A message of the user, by its index, and the places behind it: several if an app put several runs into one."""
+
+    index: int
+    places: list[str]
+
+
 class Trail(Struct, frozen=True):
-    """`places` and `shown` are `ChatTurn.trail` and `ChatTurn.shown`; `steps` are the places behind each of the last
-    messages of the user that have no answer between them, behind each of its runs if an app put several into one.
+    """`places` and `shown` are `ChatTurn.trail` and `ChatTurn.shown`; `steps` are the last messages of the user that
+    have no answer between them.
     """
 
     places: tuple[str, ...]
     shown: tuple[str | None, ...]
-    steps: tuple[tuple[str, ...], ...]
+    steps: list[Step]
 
 
 def read_trail(messages: Sequence[Said]) -> Trail:
@@ -52,27 +59,28 @@ def read_trail(messages: Sequence[Said]) -> Trail:
     digest = blake2b(digest_size=8)
     places = [""]
     answers: list[list[Raw]] = [[]]
-    steps: list[tuple[str, ...]] = []
+    steps: list[Step] = []
     speaks = False
-    for message in messages:
-        role = message.role.lower()
-        if role == "user":
+    for index, message in enumerate(messages):
+        if message.role == "user":
             behind = []
             for words in _texts_as_json(message.content):
                 digest.update(words)
                 behind.append(digest.hexdigest())
+            step = Step(index, behind)
             if speaks:
-                places.pop()
+                places[-1] = behind[-1]
+                steps.append(step)
             else:
+                places.append(behind[-1])
                 answers.append([])
-                steps.clear()
-            places.append(behind[-1])
-            steps.append(tuple(behind))
+                steps = [step]
             speaks = True
-        elif role == "assistant":
+        elif message.role == "assistant":
             answers[-1].append(message.content)
             speaks = False
-    return Trail(tuple(places[-MAX_TRAIL:]), tuple(map(_opening, answers[-MAX_TRAIL:])), tuple(steps))
+    shown = [_opening(pieces) if pieces else None for pieces in answers[-MAX_TRAIL:]]
+    return Trail(tuple(places[-MAX_TRAIL:]), tuple(shown), steps)
 
 
 def _remembered(read: Callable[[bytes], T]) -> Callable[[Raw], T]:
@@ -91,9 +99,7 @@ def _opening_of(content: bytes) -> str:
     return opening_of(text_of(content, without=_THOUGHTS))
 
 
-def _opening(pieces: Sequence[Raw]) -> str | None:
-    if not pieces:
-        return None
+def _opening(pieces: Sequence[Raw]) -> str:
     if len(pieces) == 1:
         return _opening_of(pieces[0])
     return opening_of("\n".join(text_of(piece, without=_THOUGHTS) for piece in pieces))
