@@ -23,7 +23,8 @@ class Claims:
 
     async def begin(self, session: Session, turn: Turn) -> Taken | None:
         """Returns once `turn` has the session to itself; with what the shared store says of it."""
-        await session.lock.acquire()
+        if not session.lock.take():
+            await session.lock.acquire()
         taken = None
         if self._shared is not None:
             try:

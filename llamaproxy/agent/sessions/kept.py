@@ -96,3 +96,7 @@ def _weigh(messages: Sequence[Message]) -> int:
         for image in message.images:
             weight += len(image.data)
     return weight
+
+
+# Of a conversation that has not begun. Nothing is ever added to what is kept but in a copy.
+NOTHING = Kept()

@@ -4,12 +4,13 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet.defer import Deferred, DeferredLock
+from twisted.internet.defer import Deferred
 
 from ...seams.errors import Busy
 from ...seams.interfaces import IPeers, ISessionStore
 from ...seams.types import Caller, ChatTurn, Message, SessionCard, StoredSession
-from .kept import Kept
+from .kept import NOTHING, Kept
+from .lock import Lock
 from .rates import Meter
 from .repeats import Repeats
 from .shelf import Shelf
@@ -36,17 +37,17 @@ class Session:
         self.created_at = self.last_active = seconds()
         self.model = ""
         self.settings: dict[str, Any] = {}
-        self.kept = Kept()
+        self.kept = NOTHING
         self.branch = 1
         self.meter = Meter(seconds)
         self.repeats = Repeats(seconds)
-        self.lock = DeferredLock()
+        self.lock = Lock()
         self.running: Turn | None = None
         self.latest: Turn | None = None
         self.turns: list[Turn] = []
         # When the question for leave expires, in the clock's seconds, if that is known.
         self.question_ends: float | None = None
-        self.loading = DeferredLock()
+        self.loading = Lock()
         self.loaded = False
         # When it was written last, in Unix seconds, as far as it was read.
         self.stored_at = 0.0
@@ -153,7 +154,7 @@ class Session:
 
     def forget(self) -> None:
         """Empties the history."""
-        self.kept, self.branch = Kept(), 1
+        self.kept, self.branch = NOTHING, 1
 
     def begin_anew(self, model: str) -> None:
         """Becomes a session that the store knows nothing of."""
@@ -164,7 +165,7 @@ class Session:
         if self.running is None:
             self.latest = None
 
-    def acquire_next(self) -> Deferred[DeferredLock]:
+    def acquire_next(self) -> Deferred[Lock]:
         """Acquires the lock, before all who wait for it already."""
         acquired = self.lock.acquire()
         if waiting := self.lock.waiting:
@@ -182,7 +183,9 @@ class Sessions:
         self._live: dict[str, Session] = {}
         self._by_short_id: dict[str, Session] = {}
         self._short_ids = peers.short_ids()
+        # How many of them are users', from each source and in all.
         self._users: Counter[str] = Counter()
+        self._all_users = 0
         self._shelf = Shelf()
 
     def __len__(self) -> int:
@@ -215,7 +218,8 @@ class Sessions:
         """Returns once the session holds what the store has of it; one reading serves all who wait."""
         if session.loaded:
             return
-        await session.loading.acquire()
+        if not session.loading.take():
+            await session.loading.acquire()
         try:
             if not session.loaded:
                 stored = await self._store.load(session.session_id, limit)
@@ -259,7 +263,7 @@ class Sessions:
     @property
     def users(self) -> int:
         """How many of them are users'."""
-        return self._users.total()
+        return self._all_users
 
     def users_from(self, source: str) -> int:
         """How many of those came from one address, or with one key."""
@@ -267,6 +271,7 @@ class Sessions:
 
     def _count(self, session: Session, more: int) -> None:
         if more:
+            self._all_users += more
             self._users[session.source] += more
             if not self._users[session.source]:
                 del self._users[session.source]
