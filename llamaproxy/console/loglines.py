@@ -32,14 +32,13 @@ class LogLines:
 
     def __call__(self, event: LogEvent) -> None:
         """See `ILogObserver`."""
-        level = event.get("log_level") or LogLevel.info
+        line = event.get("visible_line")
+        level = LogLevel.info if line else event.get("log_level") or LogLevel.info
         # LogLevel compares by looking all of them up.
         if level is LogLevel.debug:
             return
         self._number += 1
-        # Of each request and each turn there is a line that is nothing but its text.
-        line = event.get("line") if event.get("log_format") == "{line}" else None
-        text = visible((line if isinstance(line, str) else formatEvent(event))[:LONGEST])
+        text = line[:LONGEST] if line else visible(formatEvent(event)[:LONGEST])
         known = LogLine(number=self._number, at=event.get("log_time", 0.0), level=level.name, text=text)
         self._lines.append(known)
         if level is not LogLevel.info:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
+from threading import RLock
 from types import FrameType
 from typing import Any
 
@@ -21,8 +22,28 @@ from ..seams.visible import discreet, visible
 LENGTH, OLD_FILES = 10_000_000, 9
 MODE = 0o600
 
-# What an event that is more than its text has beside it.
-_SPECIAL = {"log_failure", "log_system"}
+
+class Straight:
+    """What lines are written into a log file by: its own lock is one in Python, for each line."""
+
+    def __init__(self, file: LogFile) -> None:
+        self.file = file
+        # What is freed in the middle of a line may log another one.
+        self._lock = RLock()
+
+    def write(self, text: str) -> None:
+        """Writes a line at once."""
+        file = self.file
+        with self._lock:
+            if file.shouldRotate():
+                file.write(text)
+                return
+            data = text.encode()
+            file._file.write(data)
+            file.size += len(data)
+
+    def flush(self) -> None:
+        """Nothing waits to be written."""
 
 
 class LogFiles(Service):
@@ -38,6 +59,8 @@ class LogFiles(Service):
         super().startService()
         for observer in _observers():
             make_harmless(observer)
+            if isinstance(observer._outFile, LogFile):
+                observer._outFile = Straight(observer._outFile)  # type: ignore[assignment]
         for file in log_files():
             bound(file)
         self._reactor.callWhenRunning(self._install)
@@ -88,19 +111,18 @@ def make_harmless(observer: FileLogObserver) -> None:
     form = observer.formatEvent
 
     def formatted(event: LogEvent) -> str | None:
-        if event.get("log_format") == "{line}" and event.get("line") and not _SPECIAL & event.keys():
-            return _line(event)
+        if line := event.get("visible_line"):
+            return _line(event, line)
         text = form(event)
         return None if text is None else discreet(visible(text, lines=True))
 
     observer.formatEvent = formatted
 
 
-def _line(event: LogEvent) -> str:
+def _line(event: LogEvent, line: str) -> str:
     """As Twisted forms it, which takes five times as long; each request and each turn writes such a line."""
-    text = discreet(visible(str(event["line"]), lines=True)).replace("\n", "\n\t")
     where = f"{event['log_namespace']}#{event['log_level'].name}"
-    return f"{_second(int(event['log_time']))} [{where}] {text}\n"
+    return f"{_second(int(event['log_time']))} [{where}] {discreet(line)}\n"
 
 
 @lru_cache(maxsize=1)
@@ -111,9 +133,9 @@ def _second(when: int) -> str:
 def log_files() -> Iterator[LogFile]:
     """The files that are logged into."""
     for observer in _observers():
-        file = getattr(observer, "_outFile", None)
-        if isinstance(file, LogFile):
-            yield file
+        out = getattr(observer, "_outFile", None)
+        if isinstance(out, Straight):
+            yield out.file
 
 
 def _observers() -> list[FileLogObserver]:

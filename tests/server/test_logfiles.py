@@ -5,6 +5,8 @@ import signal
 from pathlib import Path
 from typing import cast
 
+from hypothesis import given
+from hypothesis.strategies import text
 from twisted.logger import (
     ILogObserver,
     LogEvent,
@@ -19,6 +21,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from llamaproxy.config import ConfigError
 from llamaproxy.seams.errors import ModelError
+from llamaproxy.seams.lines import Lines
+from llamaproxy.seams.visible import discreet, visible
 from llamaproxy.server import logfiles
 from llamaproxy.server.logfiles import LogFiles
 from tests.server.test_service import FakeReactor
@@ -118,6 +122,23 @@ class LogFilesTests(SynchronousTestCase):
         expected = "".join(filter(None, map(formatEventAsClassicLogText, events)))
         self.assertEqual(self.path.read_text(), expected)
 
+    @given(text(min_size=1))
+    def test_line_of_a_turn_or_a_request_is_one_as_twisted_writes_it_and_acts_on_no_terminal(
+        self, said: str
+    ) -> None:
+        events: list[LogEvent] = []
+        keep = cast(ILogObserver, events.append)
+        globalLogPublisher.addObserver(keep)
+        before = len(self.path.read_bytes())
+        try:
+            Lines(self).line(said, size=3)
+        finally:
+            globalLogPublisher.removeObserver(keep)
+        events[0]["line"] = discreet(visible(said))
+        self.assertEqual(
+            self.path.read_bytes()[before:].decode(), formatEventAsClassicLogText(events[0]), events[0]
+        )
+
     def test_nobody_else_reads_them_the_older_ones_included(self) -> None:
         for path in (self.path, self.path.with_name(f"{self.path.name}.1")):
             self.assertEqual(self.mode(path), 0o600)
@@ -127,6 +148,8 @@ class LogFilesTests(SynchronousTestCase):
         logfiles.bound(self.file)
         for number in range(40):
             log.info("a line of some length, number {number}", number=number)
+            Lines(self).line(f"a line of some length, number {number}")
         found = list(self.path.parent.glob(f"{self.path.name}*"))
         self.assertEqual(len(found), 1 + logfiles.OLD_FILES)
+        self.assertLess(max(path.stat().st_size for path in found), 300)
         self.assertEqual({self.mode(path) for path in found}, {0o600})
