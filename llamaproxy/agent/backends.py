@@ -17,6 +17,9 @@ class Backends(Mapping[str, IModel]):
     def __getitem__(self, key: str) -> IModel:
         return self._models[key]
 
+    def __contains__(self, key: object) -> bool:
+        return key in self._models
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._models)
 

@@ -54,7 +54,7 @@ class Prompt(Struct, frozen=True, dict=True):
     @property
     def is_current(self) -> bool:
         """Whether its files are as they were."""
-        return all(_stamp(path) == stamp for path, stamp in self.stamps)
+        return [(path, _stamp(path)) for path, _ in self.stamps] == [*self.stamps]
 
 
 class PromptFiles:
@@ -155,11 +155,14 @@ class ModelPrompts:
         """The prompt of the model `key`."""
         return self._files.prompt(self._folders.get(key))
 
+    def known(self, key: str) -> Message | None:
+        """Its system message, if that was read before and its files are as they were."""
+        prompt = self._files.known(self._folders.get(key))
+        return None if prompt is None else Message(role="system", content=prompt.text)
+
     async def message(self, key: str) -> Message:
         """Its system message."""
-        folder = self._folders.get(key)
-        prompt = self._files.known(folder) or await self._files.prompt(folder)
-        return Message(role="system", content=prompt.text)
+        return Message(role="system", content=(await self.prompt(key)).text)
 
     def rewrite(self, key: str, section: str, text: str) -> Deferred[None]:
         """Replaces a section of it; see `PromptFiles.rewrite`."""

@@ -36,8 +36,9 @@ class Hour:
         minute.turns += 1
         minute.failed += record.end == "failed"
         # What a command answers at once says nothing of models.
-        first = record.first if record.attempts else None
-        for values, value in ((minute.firsts, first), (minute.rates, record.rate)):
+        if not record.attempts:
+            return
+        for values, value in ((minute.firsts, record.first), (minute.rates, record.rate)):
             if value is not None and len(values) < MOST_VALUES:
                 values.append(value)
 

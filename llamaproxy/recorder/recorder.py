@@ -82,7 +82,9 @@ class Recorder:
             self.hour.count(record, now)
         self._tally(record, now)
         for attempt in record.attempts:
-            health = self._health.setdefault(attempt.model, Health(model=attempt.model))
+            health = self._health.get(attempt.model)
+            if health is None:
+                health = self._health[attempt.model] = Health(model=attempt.model)
             health.asked += 1
             if attempt.error:
                 health.failed += 1

@@ -17,11 +17,13 @@ OVERHEAD = 400
 class _Kept(Struct, frozen=True):
     session_id: str
     data: bytes
+    # What it costs, about.
+    size: int
 
-    @property
-    def size(self) -> int:
-        """What it costs, about."""
-        return len(self.data) + 4 * len(self.session_id) + OVERHEAD
+
+def _kept(record: Record) -> _Kept:
+    data = json.encode(record)
+    return _Kept(record.session_id, data, len(data) + 4 * len(record.session_id) + OVERHEAD)
 
 
 class Rings:
@@ -39,10 +41,12 @@ class Rings:
     def add(self, record: Record) -> None:
         """Keeps one more."""
         self.newest += 1
-        kept = _Kept(record.session_id, json.encode(record))
+        kept = _kept(record)
         self._kept[self.newest] = kept
         self.size += kept.size
-        own = self._sessions.setdefault(record.session_id, deque())
+        own = self._sessions.get(record.session_id)
+        if own is None:
+            own = self._sessions[record.session_id] = deque()
         own.append(self.newest)
         if len(own) > self._of_a_session:
             self._drop(own[0])
@@ -73,7 +77,7 @@ class Rings:
         if own := self._sessions.get(session_id):
             record = self._record(own[-1])
             record.add_errand(errand)
-            old, new = self._kept[own[-1]], _Kept(session_id, json.encode(record))
+            old, new = self._kept[own[-1]], _kept(record)
             self._kept[own[-1]] = new
             self.size += new.size - old.size
 

@@ -39,9 +39,10 @@ def line_of(record: Record) -> str:
         parts.append(f"first {seconds(record.first)}")
     parts.append(f"total {seconds(record.seconds)}")
     if record.attempts:
-        parts.append("tokens {}+{}".format(*record.tokens))
-    if (rate := record.rate) is not None:
-        parts.append(f"{rate:.1f}/s")
+        prompts, answers = record.tokens
+        parts.append(f"tokens {prompts}+{answers}")
+        if (rate := record.rate) is not None:
+            parts.append(f"{rate:.1f}/s")
     if record.pauses:
         parts.append(f"paused {seconds(record.paused)}")
     if record.tools:

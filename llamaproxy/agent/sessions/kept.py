@@ -28,16 +28,19 @@ class Told(Struct, frozen=True):
     interrupted: bool
 
 
-class Kept:
+class Kept(Struct):
     """The messages from `begins` on, counted in the branch, with their `turns`, and their `weight` in bytes."""
 
-    __slots__ = ("begins", "messages", "turns", "weight")
+    begins: int = 0
+    messages: list[Message] = []
+    turns: list[Told] = []
+    weight: int = 0
 
-    def __init__(self, messages: Sequence[Message] = (), begins: int = 0) -> None:
-        self.begins = begins
-        self.messages = without_old_images(list(messages))
-        self.weight = _weigh(self.messages)
-        self.turns = self._turns_from(begins)
+    @classmethod
+    def of(cls, messages: Sequence[Message], begins: int = 0) -> "Kept":
+        """Works out what is known of messages that come from elsewhere."""
+        known = without_old_images(list(messages))
+        return cls(begins, known, _turns_of(known, begins), _weigh(known))
 
     @property
     def end(self) -> int:
@@ -57,30 +60,29 @@ class Kept:
         together = [*self.messages, *messages]
         over = max(0, len(together) - most) if most else 0
         begins = self.begins + over
-        if over > len(self.messages) or any(message.images for message in messages):
-            return Kept(together[over:], begins)
-        more = Kept(begins=begins)
-        more.messages = together[over:]
-        more.weight = self.weight + _weigh(messages) - _weigh(self.messages[:over])
+        if over > len(self.messages) or [message for message in messages if message.images]:
+            return Kept.of(together[over:], begins)
+        weight, sure = self.weight + _weigh(messages), self.turns[:-1]
+        if over:
+            weight -= _weigh(self.messages[:over])
+            sure = [turn for turn in sure if turn.start >= begins]
         # The last turn may go on in what is new.
-        sure, last = self.turns[:-1], self.turns[-1:]
-        gone = next((index for index, turn in enumerate(sure) if turn.start >= begins), len(sure))
-        more.turns = sure[gone:] + more._turns_from(last[0].start if last else begins)
-        return more
+        last = max(begins, self.turns[-1].start) if self.turns else begins
+        return Kept(begins, together[over:], sure + _turns_of(together[last - self.begins :], last), weight)
 
-    def _turns_from(self, start: int) -> list[Told]:
-        """The turns that begin in the messages from there on."""
-        first = max(0, start - self.begins)
-        starts = [index for index in range(first, len(self.messages)) if self.messages[index].role == "user"]
-        ends = [*starts[1:], len(self.messages)]
-        return [self._told(start, end) for start, end in zip(starts, ends, strict=False)]
 
-    def _told(self, start: int, end: int) -> Told:
-        last, mark = self.messages[end - 1], self.messages[start].mark or _NOWHERE
-        # Before it was written down what the app got, it was the answer's text.
-        given = last.given or Given(place=mark.after, opening=opening_of(last.content) if mark.after else "")
-        interrupted = last.interrupted or is_of_a_round(last)
-        return Told(self.begins + start, self.begins + end, mark, given, interrupted)
+def _turns_of(messages: Sequence[Message], begins: int) -> list[Told]:
+    """The turns in messages that stand from there on in the branch."""
+    starts = [index for index, message in enumerate(messages) if message.role == "user"]
+    ends = [*starts[1:], len(messages)]
+    return [_told(messages, start, end, begins) for start, end in zip(starts, ends, strict=False)]
+
+
+def _told(messages: Sequence[Message], start: int, end: int, begins: int) -> Told:
+    last, mark = messages[end - 1], messages[start].mark or _NOWHERE
+    # Before it was written down what the app got, it was the answer's text.
+    given = last.given or Given(place=mark.after, opening=opening_of(last.content) if mark.after else "")
+    return Told(begins + start, begins + end, mark, given, last.interrupted or is_of_a_round(last))
 
 
 def is_of_a_round(message: Message) -> bool:

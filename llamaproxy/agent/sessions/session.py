@@ -83,7 +83,7 @@ class Session:
 
     def follow(self, stored: StoredSession) -> None:
         """Takes over the active branch as the store has it."""
-        self.kept = Kept(stored.messages, stored.message_count - len(stored.messages))
+        self.kept = Kept.of(stored.messages, stored.message_count - len(stored.messages))
         self.branch = stored.branch
 
     @property
@@ -149,7 +149,7 @@ class Session:
         kept = self.kept
         if length != kept.end:
             before = kept.until(length)
-            kept = Kept(before, length - len(before))
+            kept = Kept.of(before, length - len(before))
         self.branch, self.kept = branch, kept.with_more(messages, ceiling)
 
     def forget(self) -> None:

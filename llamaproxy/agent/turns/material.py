@@ -29,14 +29,14 @@ def shown(message: Message) -> Message:
 
 def with_instructions(system: Message, text: str) -> Message:
     """The agent's system prompt, with the app's own behind it."""
-    if not text:
-        return system
     fenced = _fenced([Material(what="the app's own instructions", text=text)])
     return replace(system, content="\n\n".join([system.content, BEHIND, *fenced]))
 
 
 def kept(message: Message) -> Message:
     """The message as the history has it, without what was about the moment only."""
+    if not message.material:
+        return message
     lasting = tuple(each for each in message.material if not each.passing)
     # A message of nothing is none that every model takes.
     if lasting == message.material or not (message.content or message.images or lasting):

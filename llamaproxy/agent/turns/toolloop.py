@@ -112,7 +112,7 @@ class ToolLoop:
     @cached_property
     def _runner(self) -> ToolRunner:
         """What runs the calls; most turns have none."""
-        limit = _result_limit(self._context_length)
+        limit = _result_limit(self._model.info().context_length)
         bench, depth = self._means.bench, self._exchange.depth
         return ToolRunner(bench, self._session, self._turn, self._tools, limit, depth)
 
@@ -256,20 +256,18 @@ class ToolLoop:
     def _is_last(self) -> bool:
         return self._exchange.last or self._exchange.rounds >= self._limits.depths["max_tool_iterations"]
 
-    @property
-    def _context_length(self) -> int:
-        return self._model.info().context_length
-
     async def _request(self) -> ModelRequest:
         """What the model is asked next."""
+        exchange, prompts, is_last = self._exchange, self._means.prompts, self._is_last
+        system = prompts.known(exchange.key) or await prompts.message(exchange.key)
         return ModelRequest(
-            messages=await self._prompt(),
-            tools=[] if self._is_last else self._definitions,
-            options=self._exchange.options,
+            messages=self._prompt(system),
+            tools=[] if is_last else self._definitions,
+            options=exchange.options,
             session_id=self._session.session_id,
-            depth=self._exchange.depth,
-            timeout=self._means.delegation.time_limit(self._exchange.key),
-            must_call=self._must_call and not self._is_last,
+            depth=exchange.depth,
+            timeout=self._means.delegation.time_limit(exchange.key),
+            must_call=self._must_call and not is_last,
             request_id=self._turn.record.request_id,
         )
 
@@ -290,36 +288,34 @@ class ToolLoop:
         )
         return replace(request, messages=shorter, tools=fewer)
 
-    async def _prompt(self) -> list[Message]:
-        key, length = self._exchange.key, self._context_length
-        system = with_instructions(await self._means.prompts.message(key), self._turn.app.system)
+    def _prompt(self, system: Message) -> list[Message]:
+        info, exchange = self._model.info(), self._exchange
+        if app := self._turn.app.system:
+            system = with_instructions(system, app)
         if self._must_call:
             system = replace(system, content=f"{system.content}\n\n{MUST_CALL}")
-        most = self._limits.messages(key)
+        said = [*self._session.kept.until(exchange.begins), *exchange.messages]
         history = [
             shown(message) if message.material else message
-            for message in window([*self._before(), *self._exchange.messages], most)
+            for message in window(said, self._limits.messages(exchange.key))
         ]
-        if not self._model.info().vision:
+        if not info.vision:
             # Of a picture that was sent to another model, say.
             history = without_images(history)
-        if not length:
+        if not info.context_length:
             return [system, *history]
-        budget = prompt_budget(length) - estimate_tokens(system) - len(json.encode(self._definitions)) // 3
+        tools = len(json.encode(self._definitions)) // 3
+        budget = prompt_budget(info.context_length) - estimate_tokens(system) - tools
         return [
             system,
             *with_short_results(window(history, 0, budget), max(0, budget)),
         ]
 
-    def _before(self) -> list[Message]:
-        """What was said before the turn."""
-        return self._session.kept.until(self._exchange.begins)
-
     @property
     def _length(self) -> int:
         """How many messages the conversation has, with those of this turn."""
         exchange = self._exchange
-        before = self._session.message_count if exchange.after is None else exchange.after.length
+        before = self._session.kept.end if exchange.after is None else exchange.after.length
         return before - exchange.stored + len(exchange.messages)
 
     async def _complete(self, request: ModelRequest) -> ModelResult:

@@ -31,7 +31,7 @@ class KeptTests(SynchronousTestCase):
                 said += new
                 kept = kept.with_more(new, most)
                 begins = max(0, len(said) - most) if most else 0
-                fresh = Kept(kept.messages, begins)
+                fresh = Kept.of(kept.messages, begins)
                 self.assertEqual(
                     [message.role for message in kept.messages], [each.role for each in said[begins:]]
                 )
@@ -41,12 +41,12 @@ class KeptTests(SynchronousTestCase):
                 self.assertEqual(kept.weight, fresh.weight)
 
     def test_only_the_newest_picture_stays(self) -> None:
-        kept = Kept([MESSAGES[2], MESSAGES[5]]).with_more([MESSAGES[2]], 0)
+        kept = Kept.of([MESSAGES[2], MESSAGES[5]]).with_more([MESSAGES[2]], 0)
         self.assertEqual([len(message.images) for message in kept.messages], [0, 0, 1])
         self.assertLess(kept.with_more([MESSAGES[0]], 1).weight, 1000)
 
     def test_turn_goes_on_in_what_is_added(self) -> None:
-        kept = Kept(MESSAGES[3:4]).with_more(MESSAGES[:1], 0)
+        kept = Kept.of(MESSAGES[3:4]).with_more(MESSAGES[:1], 0)
         self.assertEqual([(turn.start, turn.end) for turn in kept.turns], [(1, 2)])
         kept = kept.with_more(MESSAGES[3:5], 0)
         self.assertTrue(kept.turns[-1].interrupted)
@@ -55,7 +55,7 @@ class KeptTests(SynchronousTestCase):
         self.assertFalse(kept.turns[-1].interrupted)
 
     def test_places_are_counted_in_the_branch(self) -> None:
-        kept = Kept(MESSAGES[:1], 100)
+        kept = Kept.of(MESSAGES[:1], 100)
         self.assertEqual(kept.turns[0].start, 100)
         self.assertEqual(kept.until(100), [])
         self.assertEqual(kept.since(100), kept.until(101))
