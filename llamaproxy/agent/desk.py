@@ -62,9 +62,9 @@ class Desk:
             running.reply.say(str(problem))
             running.reply.finish()
             return
-        running.record.commands.extend(
-            entry.name for each in script.commands if (entry := self._commands.find(each.name))
-        )
+        for each in script.commands:
+            if entry := self._commands.find(each.name):
+                running.record.commands.append(entry.name)
         talks = bool(script.prompt or turn.images or not script.commands)
         session = self._sessions.get(caller.session_id)
         is_new = talks and not (session is not None and session.is_user)
@@ -92,7 +92,7 @@ class Desk:
         return self._commands.read(turn.text) if turn.commandable else Script(prompt=turn.text.strip())
 
     async def _answer(self, session: Session, running: Turn, script: Script, turn: ChatTurn) -> None:
-        at_once, later = self._commands.split(script.commands)
+        at_once, later = self._commands.split(script.commands) if script.commands else ((), ())
         if at_once and not later and not script.prompt:
             await self._look(session, running)
             running.reply.say(await self._commands.run(at_once, session, running))
@@ -114,7 +114,8 @@ class Desk:
                 script = replace(script, commands=later)
             session.check_room(self._limits.queue)
             self._meanwhile.tell_running(session, running)
-            taken = await self._begun(session, running)
+            is_first = self._claims.begin_at_once(session, running)
+            taken = None if is_first else await self._begun(session, running)
             running.record.queued = running.since_start()
             try:
                 if await self._is_to_run(session, running, script, turn, taken):
@@ -141,7 +142,7 @@ class Desk:
         is written down.
         """
         await self._load(session, running)
-        told = None if running.again else self._claims.told_elsewhere(session, running, taken)
+        told = self._claims.told_elsewhere(session, running, taken) if taken and not running.again else None
         if told is not None:
             # Who gave that answer may have died before it was heard, with what it told first.
             if not await self._meanwhile.tell(session, running, turn):
@@ -198,7 +199,8 @@ class Desk:
             session.model = session.model or self._backends.default
 
     async def _load(self, session: Session, running: Turn) -> None:
-        await self._sessions.load(session, self._limits.history_max_ctx)
+        if not session.loaded:
+            await self._sessions.load(session, self._limits.history_max_ctx)
         backends = self._backends.open_to(running.caller.grants)
         if session.model not in backends:
             gone, session.model = session.model, backends.default
@@ -243,23 +245,23 @@ class Desk:
         key = script.model or session.model
         running.gates_open = script.model is not None and running.caller.owner
         backends = self._backends.open_to(running.caller.grants)
-        if not backends:
-            raise Forbidden("None of the models that you may use here is available; ask the operator.")
         if key not in backends:
+            if not backends:
+                raise Forbidden("None of the models that you may use here is available; ask the operator.")
             reply.say(f"Unknown model '{key}'. There are: {', '.join(backends)}")
             reply.finish()
         elif not (script.prompt or turn.images or turn.material):
             reply.say(f"Usage: @{key} <text>")
             reply.finish()
         else:
-            asked = self._without_commands(turn)
+            asked = self._without_commands(turn) if turn.unanswered else turn
             return await self._conversation.begin(session, key, script.prompt, asked, running)
         return None
 
     def _without_commands(self, turn: ChatTurn) -> ChatTurn:
         """The message without unanswered ones that were commands, and so are nothing for a model."""
         prompts = [each for each in turn.unanswered if not self._is_command(each.text)]
-        return replace(turn, unanswered=tuple(prompts)) if prompts != [*turn.unanswered] else turn
+        return replace(turn, unanswered=tuple(prompts))
 
     def _is_command(self, text: str) -> bool:
         try:

@@ -387,4 +387,4 @@ def _unnoticed(heard: bool) -> None:
 
 
 def _nanoseconds(seconds: float) -> int:
-    return max(0, int(seconds * 1_000_000_000))
+    return int(seconds * 1_000_000_000) if seconds > 0 else 0

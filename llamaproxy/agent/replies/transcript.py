@@ -37,6 +37,8 @@ class Transcript:
     def text(self) -> str:
         """The text; a cut in the middle is marked with the number of bytes that are missing."""
         head = self._head.decode()
+        if not self._tail:
+            return head
         if not self._dropped:
             return head + self._tail.decode()
         # The cut may have gone through a character.

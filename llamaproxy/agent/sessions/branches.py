@@ -62,10 +62,11 @@ class Branches:
             return self._again(session, start, with_rounds=True)
         separate, follow = self._limits.separate_chats, self._limits.follow_edits
         chosen: dict[str, int] = session.settings.get(CHOSEN, {})
-        shown = since(asked, chosen)
+        shown = since(asked, chosen) if chosen else asked
         here, note = course(session.kept, shown), ""
         if separate or follow:
-            other = await self._elsewhere(session, shown, here, late)
+            proven = here.kind == "back" and not late
+            other = await self._elsewhere(session, shown, here, proven) if here.newer or proven else None
             if other is not None and await self.take_up(session, other):
                 here, note = course(session.kept, shown), OTHER.format(branch=other)
         match here.kind:
@@ -124,14 +125,12 @@ class Branches:
             return Place(after, stored, note=note)
         return Place(after, stored, note=note + AGAIN.format(branch=session.branch))
 
-    async def _elsewhere(self, session: Session, asked: ChatTurn, here: Course, late: bool) -> int | None:
+    async def _elsewhere(self, session: Session, asked: ChatTurn, here: Course, proven: bool) -> int | None:
         """The branch that the message belongs to, if that is not the active one.
 
-        It has the newest of the answers that the app shows and the active branch has not, or the message itself.
+        It has the newest of the answers that the app shows and the active branch has not, or the message itself. The
+        one is `proven` to show this conversation by the other, or was already.
         """
-        proven = here.kind == "back" and not late
-        if not here.newer and not proven:
-            return None
         order = {place: number for number, place in enumerate({**here.newer, asked.trail[-1]: ""})}
         others: list[tuple[int, int]] = []
         for trace in await self._store.find(session.session_id, list(order)):

@@ -21,6 +21,13 @@ class Claims:
         self._backends = backends
         self._wall = wall
 
+    def begin_at_once(self, session: Session, turn: Turn) -> bool:
+        """Whether `turn` has the session to itself already, as nobody else could want it."""
+        if self._shared is not None or not session.lock.take():
+            return False
+        session.begin(turn)
+        return True
+
     async def begin(self, session: Session, turn: Turn) -> Taken | None:
         """Returns once `turn` has the session to itself; with what the shared store says of it."""
         if not session.lock.take():
@@ -43,7 +50,7 @@ class Claims:
 
     async def hold(self, session: Session) -> None:
         """Acquires the session before all who wait for it here already, for no turn."""
-        await session.acquire_next()
+        await session.lock.acquire(first=True)
         if self._shared is not None:
             try:
                 await self._take(self._shared, session, None)
@@ -76,12 +83,12 @@ class Claims:
         if not current and session.running is None:
             session.loaded = False
 
-    def told_elsewhere(self, session: Session, turn: Turn, taken: Taken | None) -> Message | None:
+    def told_elsewhere(self, session: Session, turn: Turn, taken: Taken) -> Message | None:
         """The answer that another process gave to this very message, while it waited or shortly before.
 
         A message that was not sent again may be the same for a second time.
         """
-        if taken is None or taken.current or not session.messages:
+        if taken.current or not session.messages:
             return None
         age = self._wall() - session.stored_at
         if not (taken.answered or (turn.attempt and age < MEMORY)) or not turn.is_told_apart:

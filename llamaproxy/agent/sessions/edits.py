@@ -49,7 +49,7 @@ def retry_point(kept: Kept, asked: ChatTurn, text: str) -> int | None:
     The client says so itself where it counts its tries, or sends along what it got of the answer. For a message that
     shows no other before it, that is sure only if the turn was cut short: programs ask the same question once an hour.
     """
-    last = _last_of(kept)
+    last = kept.turns[-1] if kept.turns else None
     if last is None or not (asked.attempt or _goes_on(asked) or is_unfinished(kept.messages)):
         return None
     if len(asked.trail) < 2:
@@ -79,8 +79,10 @@ def course(kept: Kept, asked: ChatTurn) -> Course:
         if turn.given.place == trail[-1] and agree(turn.given.opening, tail):
             return Course("again", turn.start)
     # The app shows no answer to what it shows last, but there is one here.
-    if turns and any(each.place == turns[-1].mark.after for each in asked.unanswered):
+    if turns and asked.unanswered and any(each.place == turns[-1].mark.after for each in asked.unanswered):
         return Course("on", linked=True)
+    if is_first(asked) and not tail:
+        return Course("unknown")
     places = {place: index for index, place in enumerate(trail[:-1]) if place}
     proven = [
         places[turn.given.place]
@@ -119,8 +121,6 @@ def is_first(asked: ChatTurn) -> bool:
 
 def unheard(messages: Sequence[Message], asked: ChatTurn) -> list[str]:
     """What stands unanswered before the message in the app, and is not part of the conversation yet."""
-    if not asked.unanswered:
-        return []
     places = {message.mark.after for message in messages if message.mark is not None}
     known = max((index for index, each in enumerate(asked.unanswered) if each.place in places), default=-1)
     return [each.text for each in asked.unanswered[known + 1 :]]
@@ -137,8 +137,7 @@ def goes_on_with(kept: Kept, asked: ChatTurn) -> bool:
 
     Apps that send only the end of a long chat show no places that are known here.
     """
-    last = _last_of(kept)
-    return last is not None and last.given.opening == telling_answer(asked)
+    return bool(kept.turns) and kept.turns[-1].given.opening == telling_answer(asked)
 
 
 def telling_answer(asked: ChatTurn) -> str | None:
@@ -163,10 +162,6 @@ def is_unfinished(messages: Sequence[Message]) -> bool:
 def rounds_of(turn: Sequence[Message]) -> list[Message]:
     """The rounds of tools in the messages of a turn."""
     return [message for message in turn if is_of_a_round(message)]
-
-
-def _last_of(kept: Kept) -> Told | None:
-    return kept.turns[-1] if kept.turns else None
 
 
 def _goes_on(asked: ChatTurn) -> bool:

@@ -32,11 +32,13 @@ class Repeats:
         if not asked.trail or asked.attempt:
             return
         now, key = self._seconds(), hash((asked.text, asked.trail[-1], asked.shown))
-        over = max(bisect_right(self._times, now - SECONDS), len(self._times) - KEPT + 1)
-        del self._times[:over], self._keys[:over]
-        self._times.append(now)
-        self._keys.append(key)
-        if self._keys.count(key) >= TIMES:
+        times, keys = self._times, self._keys
+        if times and (times[0] <= now - SECONDS or len(times) == KEPT):
+            over = max(bisect_right(times, now - SECONDS), len(times) - KEPT + 1)
+            del times[:over], keys[:over]
+        times.append(now)
+        keys.append(key)
+        if len(keys) >= TIMES and keys.count(key) >= TIMES:
             raise Repeating(
                 f"This message came {TIMES} times within a minute, with nothing new before it, and was answered "
                 "each time; it looks like a loop, and is not answered again for now."

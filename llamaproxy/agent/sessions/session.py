@@ -4,8 +4,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet.defer import Deferred
-
 from ...seams.errors import Busy
 from ...seams.interfaces import IPeers, ISessionStore
 from ...seams.types import Caller, ChatTurn, Message, SessionCard, StoredSession
@@ -47,7 +45,8 @@ class Session:
         self.turns: list[Turn] = []
         # When the question for leave expires, in the clock's seconds, if that is known.
         self.question_ends: float | None = None
-        self.loading = Lock()
+        # Held by who reads it from the store.
+        self.loading: Lock | None = None
         self.loaded = False
         # When it was written last, in Unix seconds, as far as it was read.
         self.stored_at = 0.0
@@ -79,7 +78,7 @@ class Session:
     @property
     def is_at_rest(self) -> bool:
         """Whether nothing happens in it, and nothing waits to."""
-        return not (self.turns or self.lock.locked or self.loading.locked)
+        return not (self.turns or self.lock.locked or self.loading)
 
     def follow(self, stored: StoredSession) -> None:
         """Takes over the active branch as the store has it."""
@@ -111,7 +110,7 @@ class Session:
         for each in self.turns[::-1]:
             if each.deserted:
                 each.cancel()
-        turn.late = any(not each.cancelled for each in self.turns)
+        turn.late = bool(self.turns) and any(not each.cancelled for each in self.turns)
         self.turns.append(turn)
 
     def check_room(self, queue_limit: int) -> None:
@@ -138,8 +137,10 @@ class Session:
 
     def turn_of(self, caller: Caller, asked: ChatTurn) -> "Turn | None":
         """The turn that answers this very message already, or has just answered it; None for a new message."""
-        turns = [*reversed(self.turns), *([self.latest] if self.latest else ())]
-        return next((turn for turn in turns if turn.is_for(caller, asked)), None)
+        for turn in reversed(self.turns):
+            if turn.is_for(caller, asked):
+                return turn
+        return self.latest if self.latest is not None and self.latest.is_for(caller, asked) else None
 
     def remember(self, messages: list[Message], branch: int, length: int, ceiling: int) -> None:
         """Adds what was committed to a branch, which begins with the first `length` messages of the one in memory.
@@ -165,13 +166,6 @@ class Session:
         if self.running is None:
             self.latest = None
 
-    def acquire_next(self) -> Deferred[Lock]:
-        """Acquires the lock, before all who wait for it already."""
-        acquired = self.lock.acquire()
-        if waiting := self.lock.waiting:
-            waiting.insert(0, waiting.pop())
-        return acquired
-
 
 class Sessions:
     """The live sessions, by full and short id. Those at rest cost no memory. `peers` hear how many users live here."""
@@ -183,9 +177,10 @@ class Sessions:
         self._live: dict[str, Session] = {}
         self._by_short_id: dict[str, Session] = {}
         self._short_ids = peers.short_ids()
-        # How many of them are users', from each source and in all.
+        # How many of them are users', from each source.
         self._users: Counter[str] = Counter()
-        self._all_users = 0
+        # And in all.
+        self.users = 0
         self._shelf = Shelf()
 
     def __len__(self) -> int:
@@ -218,8 +213,8 @@ class Sessions:
         """Returns once the session holds what the store has of it; one reading serves all who wait."""
         if session.loaded:
             return
-        if not session.loading.take():
-            await session.loading.acquire()
+        loading = session.loading = session.loading or Lock()
+        await loading.acquire()
         try:
             if not session.loaded:
                 stored = await self._store.load(session.session_id, limit)
@@ -227,11 +222,14 @@ class Sessions:
                 if not session.loaded:
                     session.restore(stored)
         finally:
-            session.loading.release()
+            loading.release()
+            if not loading.locked:
+                session.loading = None
 
     async def refill(self, session: Session, limit: int) -> None:
         """Reads again what a lower limit kept out of memory; for the turn that has the session to itself."""
-        if len(session.messages) >= min(limit, session.message_count):
+        kept = session.kept
+        if not kept.begins or len(kept.messages) >= limit:
             return
         stored = await self._store.load(session.session_id, limit)
         if stored is not None:
@@ -260,18 +258,13 @@ class Sessions:
         limit = self._seconds() - seconds
         return [session for session in self if session.last_active < limit and session.is_at_rest]
 
-    @property
-    def users(self) -> int:
-        """How many of them are users'."""
-        return self._all_users
-
     def users_from(self, source: str) -> int:
         """How many of those came from one address, or with one key."""
         return self._users[source]
 
     def _count(self, session: Session, more: int) -> None:
         if more:
-            self._all_users += more
+            self.users += more
             self._users[session.source] += more
             if not self._users[session.source]:
                 del self._users[session.source]

@@ -37,9 +37,9 @@ class Shelf:
 
     def use(self, history: History) -> None:
         """It has grown. Makes room if all of them together are too much."""
-        self.forget(history)
+        before = self._weights.pop(history, 0)
         weight = self._weights[history] = history.weight
-        self._total += weight
+        self._total += weight - before
         if self._total > self._most:
             for each in list(self._resting()):
                 each.unload()

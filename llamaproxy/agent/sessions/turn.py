@@ -50,7 +50,7 @@ class Turn:
     ) -> None:
         self.caller = caller
         self.reply = Reply(clock, self._leave)
-        self.record = Record()
+        self.record = asked.record or Record()
         self.stopped = self.cancelled = False
         self.lost: AgentError | None = None
         self.gates_open = self.late = False
@@ -83,7 +83,7 @@ class Turn:
         self._asked = asked
         self._wait_no_more()
         self.alone = False
-        if asked.record is not None:
+        if asked.record is not None and asked.record is not self.record:
             earlier, self.record = self.record, asked.record
             asked.record.take_over(earlier)
             if earlier.alone:

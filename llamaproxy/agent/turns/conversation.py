@@ -14,7 +14,7 @@ from ...seams.types import ChatTurn, Given, Message, ToolCall
 from ..calls.gates import Gates
 from ..calls.runner import DENIED
 from ..sessions.branches import Branches
-from ..sessions.edits import mark_of, unheard, was_answered
+from ..sessions.edits import is_unfinished, mark_of, unheard, was_answered
 from ..sessions.session import Session
 from ..sessions.stored import for_sure, soon
 from ..sessions.turn import Turn
@@ -87,14 +87,14 @@ class Conversation:
             # It lay about in a process that stood still, or on the way, and was sent again meanwhile.
             raise CancelledError
         place = await self._branches.place(session, asked, text, turn.late)
-        if place.after is None:
+        if place.after is None and is_unfinished(session.kept.messages):
             await self._journal.close(session)
         if place.note:
             turn.reply.preface(place.note)
         mark = mark_of(asked, place.linked)
         if place.stored:
             text = place.stored[0].content
-        else:
+        elif asked.unanswered:
             before = session.messages if place.after is None else session.kept.until(place.after.length)
             text = "\n\n".join(filter(None, [*unheard(before, asked), text]))
         user = Message(role="user", content=text, material=asked.material, images=asked.images, mark=mark)
@@ -107,7 +107,7 @@ class Conversation:
             stored=stored,
             taken=stored,
             options=asked.options,
-            rounds=sum(bool(message.tool_calls) for message in place.stored),
+            rounds=len([message for message in place.stored if message.tool_calls]),
             depth=turn.caller.depth,
         )
         take_up(exchange)
@@ -223,6 +223,8 @@ class Conversation:
 
     def _settled(self, exchange: Exchange, turn: Turn) -> bool:
         """Settles the calls that a crash cut off; whether the user is to be asked about them instead."""
+        if not exchange.calls:
+            return False
         calls = exchange.pending()
         tools = self._means.bench.toolbox
         asks = self._means.bench.limits.gate_mode == "ask" and turn.caller.rights == "all"
@@ -245,7 +247,7 @@ class Conversation:
             _note_answer(turn)
             await self._commit(session, exchange, turn, interrupted=True)
             raise
-        if waiting or exchange.handed_over():
+        if waiting or (exchange.calls and exchange.handed_over()):
             turn.seal()
             await self._journal.keep(session, exchange)
             await self._wait(session, exchange, turn, waiting)

@@ -45,4 +45,5 @@ class Inquiries:
 
     def leave(self, session_id: str) -> None:
         """The reply waits no more: nobody has answered, or the user has something else to say."""
-        self.decide(session_id, None)
+        if session_id in self._open:
+            self.decide(session_id, None)

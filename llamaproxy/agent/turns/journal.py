@@ -13,7 +13,6 @@ from ...seams.apps import AppResult
 from ...seams.errors import NotYetStored
 from ...seams.interfaces import ISessionStore
 from ...seams.types import Message
-from ..sessions.edits import is_unfinished
 from ..sessions.history import last_turn_start
 from ..sessions.limits import Limits
 from ..sessions.session import Session
@@ -94,10 +93,8 @@ class Journal:
         return cut
 
     async def close(self, session: Session) -> None:
-        """Ends a turn that a crash cut off, if the history ends with one."""
+        """Ends the turn that a crash cut off, with which the history ends."""
         messages = session.messages
-        if not is_unfinished(messages):
-            return
         cut = Exchange(key="", messages=messages[last_turn_start(messages) :])
         cut.stored = cut.taken = len(cut.messages)
         take_up(cut)

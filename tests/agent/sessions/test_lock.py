@@ -1,21 +1,46 @@
-from twisted.internet.defer import Deferred
+"""Who has something to themselves, and who is next."""
+
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from llamaproxy.agent.sessions.lock import Lock
 
 
 class LockTests(SynchronousTestCase):
-    def test_it_is_taken_at_once_only_by_the_first_to_come(self) -> None:
-        lock = Lock()
-        self.assertTrue(lock.take())
-        self.assertFalse(lock.take())
-        lock.release()
-        self.assertTrue(lock.take())
+    def setUp(self) -> None:
+        self.lock = Lock()
+        self.inside: list[str] = []
 
-    def test_who_waits_gets_it_before_who_comes_later(self) -> None:
-        lock = Lock()
-        lock.take()
-        waiting: Deferred[Lock] = lock.acquire()
-        lock.release()
-        self.successResultOf(waiting)
-        self.assertFalse(lock.take())
+    def come(self, name: str, first: bool = False) -> Deferred[None]:
+        async def enter() -> None:
+            await self.lock.acquire(first)
+            self.inside.append(name)
+
+        return Deferred.fromCoroutine(enter())
+
+    def test_who_finds_it_free_is_in_at_once_and_nobody_else(self) -> None:
+        self.assertTrue(self.lock.take())
+        self.assertFalse(self.lock.take())
+        self.lock.release()
+        self.assertFalse(self.lock.locked)
+        self.successResultOf(self.come("a"))
+        self.assertFalse(self.lock.take())
+
+    def test_others_come_in_one_by_one_in_their_order(self) -> None:
+        waiting = [self.come(name) for name in "abc"]
+        self.come("z", first=True)
+        for expected in ("a", "az", "azb", "azbc"):
+            self.assertEqual("".join(self.inside), expected)
+            self.assertTrue(self.lock.locked)
+            self.lock.release()
+        self.assertFalse(self.lock.locked)
+        for each in waiting:
+            self.successResultOf(each)
+
+    def test_who_gave_up_waiting_is_passed_over(self) -> None:
+        self.come("a")
+        gone, _ = self.come("b"), self.come("c")
+        gone.cancel()
+        self.failureResultOf(gone, CancelledError)
+        self.lock.release()
+        self.assertEqual(self.inside, ["a", "c"])
