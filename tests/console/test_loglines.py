@@ -2,7 +2,7 @@
 
 from typing import cast
 
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis.strategies import text
 from twisted.internet.task import Clock
 from twisted.logger import ILogObserver, Logger
@@ -13,6 +13,7 @@ from llamaproxy.seams.lines import Lines
 
 
 class LogLinesTests(SynchronousTestCase):
+    @settings(deadline=None, suppress_health_check=list(HealthCheck))
     @given(text(min_size=1, max_size=100))
     def test_line_of_a_turn_or_a_request_is_kept_as_any_other(self, said: str) -> None:
         lines = LogLines(Clock())

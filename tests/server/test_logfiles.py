@@ -5,7 +5,7 @@ import signal
 from pathlib import Path
 from typing import cast
 
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis.strategies import text
 from twisted.logger import (
     ILogObserver,
@@ -122,6 +122,7 @@ class LogFilesTests(SynchronousTestCase):
         expected = "".join(filter(None, map(formatEventAsClassicLogText, events)))
         self.assertEqual(self.path.read_text(), expected)
 
+    @settings(deadline=None, suppress_health_check=list(HealthCheck))
     @given(text(min_size=1))
     def test_line_of_a_turn_or_a_request_is_one_as_twisted_writes_it_and_acts_on_no_terminal(
         self, said: str

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis.strategies import builds, integers, just, lists, none, sampled_from, text
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -28,10 +28,12 @@ def fits(messages: Sequence[Message], most: int, tokens: int | None) -> bool:
 
 
 class HistoryTests(SynchronousTestCase):
+    @settings(deadline=None, suppress_health_check=list(HealthCheck))
     @given(HISTORIES)
     def test_prompt_costs_what_its_messages_cost(self, messages: list[Message]) -> None:
         self.assertEqual(estimate_all(messages), sum(estimate_tokens(message) for message in messages))
 
+    @settings(deadline=None, suppress_health_check=list(HealthCheck))
     @given(HISTORIES, integers(0, 13), none() | integers(-5, 200))
     def test_window_is_the_longest_that_fits_and_begins_with_the_user_or_else_the_last_turn(
         self, history: list[Message], most: int, tokens: int | None
