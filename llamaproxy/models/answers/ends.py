@@ -67,8 +67,8 @@ def finish_of(who: str, reason: str) -> Finish:
 
     Raises `ModelError` where it means that the server gave the answer up.
     """
-    if reason in _FINISH:
-        return _FINISH[reason]
+    if reason == "stop" or reason in _FINISH:
+        return _FINISH.get(reason, "stop")
     said = reason.strip().lower()
     # Gemini's compatible endpoint has "content_filter: PROHIBITED_CONTENT", also "function_call_filter: ...".
     words = [said, *(word.strip() for word in reversed(said.split(":", 1)))]

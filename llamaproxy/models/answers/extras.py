@@ -66,6 +66,8 @@ class Extras:
 
     def of_message(self) -> Kept:
         """The message's `extra`."""
+        if not (self._fields or self._thoughts):
+            return {}
         fields = {
             name: _whole(value) if isinstance(value, list) else value for name, value in self._fields.items()
         }

@@ -56,6 +56,10 @@ class _Delta(Struct, frozen=True):
         return bool(self.extra_content or self.reasoning_details or self.thinking_blocks)
 
 
+# What the last chunk's usually is.
+_NOTHING = _Delta()
+
+
 class _Usage(Struct):
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
@@ -218,12 +222,13 @@ class ChunkDecoder:
 
     def _take_choice(self, choice: _Choice, deltas: list[ModelDelta]) -> None:
         before = len(deltas)
-        if choice.delta is not None:
+        if choice.delta is not None and choice.delta != _NOTHING:
             self._take_words(choice.delta, deltas)
         if choice.message is not None and not self._said and len(deltas) == before:
             # Not if there are pieces: with them Perplexity sends all that came before.
             self._take_words(choice.message, deltas)
-        deltas += deltas_of(choice.text)
+        if choice.text is not None:
+            deltas += deltas_of(choice.text)
         self._said = self._said or len(deltas) > before
         if choice.usage is not None:
             self._count(choice.usage)

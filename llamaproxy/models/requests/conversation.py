@@ -22,6 +22,15 @@ def prepared(messages: Sequence[Message], lessons: Lessons) -> list[Message]:
     return made
 
 
+def are_words(messages: Sequence[Message]) -> bool:
+    """Whether nothing but words was exchanged: no pictures, no calls, and nothing that a server added."""
+    return not [
+        message
+        for message in messages
+        if message.images or message.tool_calls or message.extra or message.tool_call_id is not None
+    ]
+
+
 def spoken(messages: Sequence[Message]) -> list[Message]:
     """The messages, with words for an assistant's that neither said nor called anything."""
     return [

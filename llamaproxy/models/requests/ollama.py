@@ -9,7 +9,7 @@ from typing import Any
 from ...config.schema import ModelEntry
 from ...seams.arguments import arguments_object
 from ...seams.types import Message, ModelRequest, ModelResult, Options
-from .conversation import extra_of, prepared, spoken
+from .conversation import are_words, extra_of, prepared, spoken
 from .efforts import COMMON, nearest, wished
 from .fields import lower_limit
 from .lessons import Body, Lessons
@@ -65,6 +65,8 @@ class OllamaRequests:
         return self._offer.named_as_ours(result)
 
     def _messages(self, messages: Sequence[Message], lessons: Lessons) -> list[Body]:
+        if are_words(messages):
+            return [{"role": message.role, "content": message.content} for message in messages]
         # Templates of some models tell a result by its tool's name, of others by its call's id.
         names = {call.id: call.name for message in messages for call in message.tool_calls}
         return [self._message(message, names, lessons) for message in messages]

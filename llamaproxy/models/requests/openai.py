@@ -9,7 +9,7 @@ from typing import Any
 from ...config.schema import ModelEntry
 from ...seams.arguments import arguments_text
 from ...seams.types import Image, Message, ModelRequest, ModelResult, Options
-from .conversation import extra_of, prepared, spoken
+from .conversation import are_words, extra_of, prepared, spoken
 from .efforts import nearest, wished
 from .fields import lower_limit
 from .lessons import Body, Lessons
@@ -74,6 +74,8 @@ class ChatRequests:
         return self._offer.named_as_ours(result)
 
     def _messages(self, messages: Sequence[Message], lessons: Lessons) -> list[Body]:
+        if are_words(messages) and not lessons.reasoning:
+            return [{"role": message.role, "content": message.content} for message in messages]
         made: list[Body] = []
         # Pictures in results, which may hold text only; they follow their round.
         images: list[Image] = []

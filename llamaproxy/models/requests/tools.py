@@ -64,7 +64,7 @@ class Offer:
 
     def named_as_ours(self, result: ModelResult) -> ModelResult:
         """The result with calls under the names that the tools have here."""
-        if not any(call.name in self._renamed for call in result.tool_calls):
+        if not self._renamed or not any(call.name in self._renamed for call in result.tool_calls):
             return result
         calls = [replace(call, name=self._renamed.get(call.name, call.name)) for call in result.tool_calls]
         return replace(result, tool_calls=tuple(calls))

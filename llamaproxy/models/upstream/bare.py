@@ -30,13 +30,8 @@ class BareClient:
 
     def request(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> Deferred[Response]:
         """See `client.Http`."""
-        place, head = _parse(url)
-        lines = [
-            b"%b %b" % (method.encode(), head),
-            *(f"{name.title()}: {' '.join(value.split())}".encode() for name, value in headers.items()),
-            b"Content-Length: %d\r\n\r\n" % len(body),
-        ]
-        whole = b"\r\n".join(lines) + body
+        place, head = _head(method, url, tuple(headers.items()))
+        whole = b"%b%d\r\n\r\n%b" % (head, len(body), body)
         factory = self._factories.get(place)
         if factory is None:
             factory = self._factories[place] = _Factory(self._poll, self._clock.seconds)
@@ -58,6 +53,15 @@ def _send(connection: Connection, request: bytes) -> Deferred[Response]:
     """Sends the first request on a connection."""
     forget_connecting(connection.transport)
     return connection.send(request)
+
+
+# The headers are the same from request to request, but for those of who is traced.
+@lru_cache(maxsize=256)
+def _head(method: str, url: str, headers: tuple[tuple[str, str], ...]) -> tuple[Place, bytes]:
+    """Where it goes, and a request's head up to the length of its body."""
+    place, asked = _parse(url)
+    lines = [f"{name.title()}: {' '.join(value.split())}".encode() for name, value in headers]
+    return place, b"\r\n".join([b"%b %b" % (method.encode(), asked), *lines, b"Content-Length: "])
 
 
 @lru_cache(maxsize=256)

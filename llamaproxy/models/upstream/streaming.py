@@ -81,7 +81,7 @@ class Watch:
         self._held_since: float | None = None
         self._timer: IDelayedCall | None = None
         self._waiting: Deferred[Any] | None = None
-        self._end = self._now() + total
+        self._end = clock.seconds() + total
 
     def over(self, waiting: Deferred[Any]) -> Deferred[Any]:
         """Makes `waiting` what is cancelled when the time is up."""
@@ -91,8 +91,11 @@ class Watch:
     def expect(self, patience: float, complaint: str) -> None:
         """From now on no silence may last longer than `patience` seconds; if one does, `complaint` is why."""
         self._patience, self._complaint = patience, complaint
-        self.heard()
-        self._arm()
+        now = self._clock.seconds()
+        self._heard = now - self._held
+        # A timer that rings no later looks by then, and is armed again.
+        if self._timer is None or self._timer.getTime() > now + patience:
+            self._arm()
 
     def heard(self) -> None:
         """The silence was broken."""
@@ -121,11 +124,10 @@ class Watch:
         return self._clock.seconds() - self._held
 
     def _arm(self) -> None:
-        # No later, so that it need not be set anew for what is expected next, which is to come sooner.
-        left = max(0.0, min(self._end - self._now(), self._heard + self._patience - self._now(), LOOK))
+        now = self._now()
+        # No later than LOOK, so that it need not be set anew for what is expected next, which is to come sooner.
+        left = max(0.0, min(self._end - now, self._heard + self._patience - now, LOOK))
         if self._timer is not None:
-            if self._timer.getTime() <= self._clock.seconds() + left:
-                return  # it looks, and is armed again
             # Not `reset`: the reactor goes through all of its timers to have one of them ring sooner.
             self._timer.cancel()
         self._timer = self._clock.callLater(left, self._look)
