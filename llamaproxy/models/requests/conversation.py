@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from ...seams.types import Message
 from .calls import common_id, paired, short_id
-from .lessons import Lessons
+from .lessons import Body, Lessons
 
 NO_ANSWER = "[no answer]"
 
@@ -22,13 +22,20 @@ def prepared(messages: Sequence[Message], lessons: Lessons) -> list[Message]:
     return made
 
 
-def are_words(messages: Sequence[Message]) -> bool:
-    """Whether nothing but words was exchanged: no pictures, no calls, and nothing that a server added."""
-    return not [
-        message
+def words_alone(messages: Sequence[Message], lessons: Lessons) -> list[Body] | None:
+    """A conversation in which nothing but words was exchanged, as most formats have it; None if there is more to it.
+
+    In it there is nothing to be `prepared`, and all has been `spoken`.
+    """
+    if lessons.no_system or lessons.reasoning:
+        return None
+    made = [
+        {"role": message.role, "content": message.content}
         for message in messages
-        if message.images or message.tool_calls or message.extra or message.tool_call_id is not None
+        if not (message.tool_calls or message.extra or message.images or message.role == "tool")
+        and message.content.strip()
     ]
+    return made if len(made) == len(messages) else None
 
 
 def spoken(messages: Sequence[Message]) -> list[Message]:

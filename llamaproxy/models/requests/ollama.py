@@ -9,7 +9,7 @@ from typing import Any
 from ...config.schema import ModelEntry
 from ...seams.arguments import arguments_object
 from ...seams.types import Message, ModelRequest, ModelResult, Options
-from .conversation import are_words, extra_of, prepared, spoken
+from .conversation import extra_of, prepared, spoken, words_alone
 from .efforts import COMMON, nearest, wished
 from .fields import lower_limit
 from .lessons import Body, Lessons
@@ -50,7 +50,8 @@ class OllamaRequests:
         fields = {"format": form, "think": _think(asked, lessons)}
         body: Body = {
             "model": entry.model_id,
-            "messages": self._messages(spoken(prepared(messages, lessons)), lessons),
+            "messages": words_alone(messages, lessons)
+            or self._messages(spoken(prepared(messages, lessons)), lessons),
             "stream": True,
             "options": {name: value for name, value in options.items() if value is not None},
             **{name: value for name, value in fields.items() if value is not None},
@@ -65,8 +66,6 @@ class OllamaRequests:
         return self._offer.named_as_ours(result)
 
     def _messages(self, messages: Sequence[Message], lessons: Lessons) -> list[Body]:
-        if are_words(messages):
-            return [{"role": message.role, "content": message.content} for message in messages]
         # Templates of some models tell a result by its tool's name, of others by its call's id.
         names = {call.id: call.name for message in messages for call in message.tool_calls}
         return [self._message(message, names, lessons) for message in messages]

@@ -9,7 +9,7 @@ from typing import Any
 from ...config.schema import ModelEntry
 from ...seams.arguments import arguments_text
 from ...seams.types import Image, Message, ModelRequest, ModelResult, Options
-from .conversation import are_words, extra_of, prepared, spoken
+from .conversation import extra_of, prepared, spoken, words_alone
 from .efforts import nearest, wished
 from .fields import lower_limit
 from .lessons import Body, Lessons
@@ -32,6 +32,8 @@ class ChatRequests:
     def __init__(self, entry: ModelEntry, who: str) -> None:
         self._entry = entry
         self._back_end = back_end(entry)
+        sampling = {"temperature": entry.temperature, "top_p": entry.top_p, "top_k": entry.top_k}
+        self._sampling = {name: value for name, value in sampling.items() if value is not None}
         self._offer = Offer(who, LONGEST_DESCRIPTION)
 
     def body(self, request: ModelRequest, lessons: Lessons) -> Body:
@@ -44,22 +46,21 @@ class ChatRequests:
         form, words = _response_format(options.json_schema, messages, lessons)
         if words:
             messages = told(messages, words)
-        fields = {
-            "temperature": entry.temperature,
-            "top_p": entry.top_p,
-            "top_k": entry.top_k,
-            **_limit(lower_limit(options.max_tokens, entry.max_tokens), lessons),
-            "stop": options.stop or None,
-            "response_format": form,
-            "reasoning_effort": _effort(options, lessons),
-        }
         body: Body = {
             "model": entry.model_id,
-            "messages": self._messages(spoken(prepared(messages, lessons)), lessons),
+            "messages": words_alone(messages, lessons)
+            or self._messages(spoken(prepared(messages, lessons)), lessons),
             "stream": True,
             "stream_options": {"include_usage": True},
-            **{name: value for name, value in fields.items() if value is not None},
+            **self._sampling,
+            **_limit(lower_limit(options.max_tokens, entry.max_tokens), lessons),
         }
+        if options.stop:
+            body["stop"] = options.stop
+        if form is not None:
+            body["response_format"] = form
+        if (effort := _effort(options, lessons)) is not None:
+            body["reasoning_effort"] = effort
         if not tools and lessons.stand_ins and (tools := stand_ins(body["messages"])):
             body["tool_choice"] = "none"
         if tools:
@@ -67,15 +68,13 @@ class ChatRequests:
             if request.must_call:
                 body["tool_choice"] = "required"
         body |= entry.extra
-        return {name: value for name, value in body.items() if name not in lessons.without}
+        return {name: body[name] for name in body if name not in lessons.without} if lessons.without else body
 
     def read(self, result: ModelResult) -> ModelResult:
         """The result in our own names."""
         return self._offer.named_as_ours(result)
 
     def _messages(self, messages: Sequence[Message], lessons: Lessons) -> list[Body]:
-        if are_words(messages) and not lessons.reasoning:
-            return [{"role": message.role, "content": message.content} for message in messages]
         made: list[Body] = []
         # Pictures in results, which may hold text only; they follow their round.
         images: list[Image] = []
@@ -148,9 +147,9 @@ def _limit(most: int | None, lessons: Lessons) -> dict[str, int]:
 def _effort(options: Options, lessons: Lessons) -> str | None:
     """An effort only: there is no on and off that every server of this kind takes."""
     effort = wished(options.think)
-    if not isinstance(effort, str) or lessons.efforts is None:
-        return effort if isinstance(effort, str) else None
-    return nearest(effort, lessons.efforts)
+    if not isinstance(effort, str):
+        return None
+    return effort if lessons.efforts is None else nearest(effort, lessons.efforts)
 
 
 def _response_format(
