@@ -14,6 +14,8 @@ OVERHEAD = 64
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 # The bytes of a line that is no part of an event which are kept, to be told should there be no answer.
 _STRAY = 1024
+# What stands around the data of nearly every event.
+_FIELD, _END = b"data: ", b"\n\n"
 
 
 class TooLongError(ValueError):
@@ -130,6 +132,9 @@ class EventSplitter:
 
     def received(self, segment: bytes) -> list[bytes]:
         """The data of the events that `segment` completes. Raises `LineTooLongError`."""
+        if self._may_be_plain(segment) and (plain := _plain_events(segment)):
+            self._beginning = None
+            return plain
         if self._beginning is not None:
             segment = self._begin(self._beginning + segment)
         if self._whole is not None:
@@ -162,6 +167,17 @@ class EventSplitter:
             return _texts(self._whole.taken(b""))
         events = self.received((self._beginning or self._lines.ended()) + b"\n\n")
         return events if self._whole is None else _texts(self._whole.taken(b""))
+
+    def _may_be_plain(self, segment: bytes) -> bool:
+        """Whether a segment may be told at one look, as it begins and ends with an event and nothing came before."""
+        return (
+            segment.startswith(_FIELD)
+            and segment.endswith(_END)
+            and len(segment) + OVERHEAD <= self._limit
+            and not (self._beginning or self._data or self._is_error)
+            and self._whole is None
+            and self._lines.idle
+        )
 
     def _begin(self, beginning: bytes) -> bytes:
         """Looks at how the body begins; what of that is to be read now."""
@@ -201,6 +217,13 @@ class Pieces:
             return b""
         self._pieces, self._size = [], 0
         return pieces[0] if len(pieces) == 1 else between.join(pieces)
+
+
+def _plain_events(segment: bytes) -> list[bytes]:
+    """The data of the events in a segment; empty if one is more than a line of data, or not as most write it."""
+    events = segment[len(_FIELD) : -len(_END)].split(_END + _FIELD)
+    is_plain = segment.count(b"\n") == len(_END) * len(events) and b"\r" not in segment
+    return events if is_plain else []
 
 
 def _as_error(data: bytes) -> bytes:

@@ -1,5 +1,10 @@
+from unittest.mock import patch
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from llamaproxy.models.upstream import sse
 from llamaproxy.models.upstream.sse import EventSplitter, LineSplitter, LineTooLongError
 
 STREAM = (
@@ -56,3 +61,48 @@ class LineSplitterTests(SynchronousTestCase):
     def test_limit_counts_one_line_and_not_the_stream(self) -> None:
         splitter = LineSplitter(limit=10)
         self.assertEqual([splitter.received(b"0123456\n") for _ in range(5)], [[b"0123456"]] * 5)
+
+
+PIECES = st.sampled_from(
+    [
+        b"data: ",
+        b"data:",
+        b"one",
+        b"\n\n",
+        b"\n",
+        b"\r",
+        b"\r\n",
+        b"event: error",
+        b": ",
+        b"{",
+        b"\xef\xbb\xbf",
+        b"two" * 30,
+    ]
+)
+
+
+class PlainEventsTests(SynchronousTestCase):
+    """Segments that are told at one look."""
+
+    @settings(max_examples=500, deadline=None)
+    @given(
+        st.lists(st.one_of(PIECES, st.just(b"data: one\n\n")), max_size=12), st.integers(1, 40), st.booleans()
+    )
+    def test_they_are_told_as_all_others(self, pieces: list[bytes], cut: int, by_piece: bool) -> None:
+        stream = b"".join(pieces)
+        segments = pieces if by_piece else [stream[at : at + cut] for at in range(0, len(stream), cut)]
+        told = [_told(segments)]
+        with patch.object(sse, "_plain_events", return_value=[]):
+            told.append(_told(segments))
+        self.assertEqual(*told)
+
+
+def _told(segments: list[bytes]) -> tuple[list[bytes], bytes, bool, str]:
+    splitter, events = EventSplitter(limit=200), list[bytes]()
+    try:
+        for segment in segments:
+            events += splitter.received(segment)
+        events += splitter.ended()
+    except LineTooLongError as error:
+        return events, splitter.stray, splitter.is_whole, str(error)
+    return events, splitter.stray, splitter.is_whole, ""
