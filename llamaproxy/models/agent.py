@@ -26,6 +26,7 @@ from ..seams.names import SWARM, safe_name
 from ..seams.telling import about
 from ..seams.types import Message, ModelDelta, ModelRequest, ModelResult, Text
 from .remote import RemoteModel
+from .upstream.call import fetch, listen
 from .upstream.refusals import UNREADABLE, error_of, first_line
 from .upstream.sse import NamedEventSplitter
 from .upstream.upstream import Upstream
@@ -127,8 +128,11 @@ class AgentChat:
         # Clients that have to be told what is left of their conversation.
         self._cut_back: set[str] = set()
 
-    async def ask(self, request: ModelRequest, receiver: IDeltaReceiver) -> ModelResult:
+    def ask(self, request: ModelRequest, receiver: IDeltaReceiver) -> Deferred[ModelResult]:
         """One turn, as `IModel.chat` has it."""
+        return Deferred.fromCoroutine(self._ask(request, receiver))
+
+    async def _ask(self, request: ModelRequest, receiver: IDeltaReceiver) -> ModelResult:
         session_id = request.session_id or f"once-{token_hex(4)}"
         client = self._client_id(session_id)
         for errand in list(self._ending.get(client, ())):
@@ -158,13 +162,12 @@ class AgentChat:
         accepted = False
         try:
             submission = self._submission(client, request)
-            answer = await self._upstream.fetch("/api/v1/submit", submission, request=request)
+            answer = await fetch(self._upstream, "/api/v1/submit", submission, request=request)
             accepted = True
             self._cut_back.discard(client)
             path = f"/api/v1/stream/{quote(self._accepted(answer), safe='')}"
-            return await self._upstream.listen(
-                request, path, partial(self._decoder, request), receiver, self._entry.linger
-            )
+            decoder = partial(self._decoder, request)
+            return await listen(self._upstream, path, request, decoder, receiver, self._entry.linger)
         except (CancelledError, ModelError) as error:
             # Over there the turn goes on, whether anybody listens or not.
             if accepted or isinstance(error, CancelledError | ModelTimeout):
@@ -241,9 +244,7 @@ class AgentChat:
     ) -> Deferred[None]:
         """Sends a small request beside the stream; fires when it is done with, and never fails."""
         body = b"" if content is None else json.encode(content)
-        sent = Deferred.fromCoroutine(self._upstream.fetch(path, body, method)).addTimeout(
-            ERRAND, self._clock
-        )
+        sent = fetch(self._upstream, path, body, method).addTimeout(ERRAND, self._clock)
         errand: Deferred[Any] = sent.addErrback(self._not_done, method, path, request_id)
         self._errands.add(errand)
         return errand.addCallback(lambda _: self._errands.discard(errand))

@@ -1,8 +1,8 @@
 """The `ANTHROPIC` type: the Messages API."""
 
-from collections.abc import Coroutine
 from functools import partial
-from typing import Any
+
+from twisted.internet.defer import Deferred
 
 from ..config.schema import ModelEntry
 from ..seams.interfaces import IDeltaReceiver
@@ -12,7 +12,8 @@ from .requests.anthropic import MessagesRequests
 from .requests.lessons import Pupil
 from .requests.rules import ANTHROPIC
 from .requests.vendors import back_end, first_lessons
-from .upstream.upstream import Question, Upstream
+from .upstream import call
+from .upstream.upstream import Upstream
 
 API_VERSION = "2023-06-01"
 
@@ -28,10 +29,10 @@ class AnthropicChat:
             upstream.who, ANTHROPIC, first_lessons(entry), MessagesRequests(entry, upstream.who)
         )
 
-    def ask(self, request: ModelRequest, receiver: IDeltaReceiver) -> Coroutine[Any, Any, ModelResult]:
+    def ask(self, request: ModelRequest, receiver: IDeltaReceiver) -> Deferred[ModelResult]:
         """One completion, as `IModel.chat` has it."""
-        question = Question(self._upstream, request, self._path, self._decoder, receiver)
-        return self._pupil.ask(request, question)
+        asking = self._pupil.asking(request)
+        return call.ask(self._upstream, self._path, asking, request, self._decoder, receiver)
 
 
 def anthropic_headers(key: str) -> dict[str, str]:

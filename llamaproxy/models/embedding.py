@@ -13,6 +13,7 @@ from msgspec import Struct, json
 from ..config.schema import ModelEntry
 from ..seams.errors import ModelError
 from ..seams.types import Embeddings
+from .upstream.call import fetch
 from .upstream.refusals import UNREADABLE
 from .upstream.upstream import Upstream
 from .upstream.wire import encode
@@ -85,7 +86,7 @@ class Embedding:
         if dimensions is not None:
             body["dimensions"] = dimensions
         who = self._upstream.who
-        answer = await self._upstream.fetch(self._path, encode(body | self._entry.extra))
+        answer = await fetch(self._upstream, self._path, encode(body | self._entry.extra))
         try:
             vectors, count = self._read(answer)
         except UNREADABLE as garbled:

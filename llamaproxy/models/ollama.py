@@ -1,8 +1,8 @@
 """The `OLLAMA` type: Ollama's own `/api/chat`."""
 
-from collections.abc import Coroutine
 from functools import partial
-from typing import Any
+
+from twisted.internet.defer import Deferred
 
 from ..config.schema import ModelEntry
 from ..seams.interfaces import IDeltaReceiver
@@ -12,7 +12,8 @@ from .requests.lessons import Pupil
 from .requests.ollama import OllamaRequests
 from .requests.rules import OLLAMA
 from .requests.vendors import back_end, first_lessons
-from .upstream.upstream import Question, Upstream
+from .upstream import call
+from .upstream.upstream import Upstream
 
 
 class OllamaChat:
@@ -23,7 +24,7 @@ class OllamaChat:
         self._decoder = partial(LineDecoder, upstream.who, back_end(entry))
         self._pupil = Pupil(upstream.who, OLLAMA, first_lessons(entry), OllamaRequests(entry, upstream.who))
 
-    def ask(self, request: ModelRequest, receiver: IDeltaReceiver) -> Coroutine[Any, Any, ModelResult]:
+    def ask(self, request: ModelRequest, receiver: IDeltaReceiver) -> Deferred[ModelResult]:
         """One completion, as `IModel.chat` has it."""
-        question = Question(self._upstream, request, "/api/chat", self._decoder, receiver)
-        return self._pupil.ask(request, question)
+        asking = self._pupil.asking(request)
+        return call.ask(self._upstream, "/api/chat", asking, request, self._decoder, receiver)

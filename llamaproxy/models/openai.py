@@ -1,8 +1,8 @@
 """The `OPENAI` type: any server with OpenAI's chat completions."""
 
-from collections.abc import Coroutine
 from functools import partial
-from typing import Any
+
+from twisted.internet.defer import Deferred
 
 from ..config.schema import ModelEntry
 from ..seams.interfaces import IDeltaReceiver
@@ -12,7 +12,8 @@ from .requests.lessons import Pupil
 from .requests.openai import ChatRequests
 from .requests.rules import OPENAI
 from .requests.vendors import back_end, first_lessons
-from .upstream.upstream import Question, Upstream
+from .upstream import call
+from .upstream.upstream import Upstream
 
 
 class OpenAIChat:
@@ -23,7 +24,7 @@ class OpenAIChat:
         self._decoder = partial(ChunkDecoder, upstream.who, back_end(entry))
         self._pupil = Pupil(upstream.who, OPENAI, first_lessons(entry), ChatRequests(entry, upstream.who))
 
-    def ask(self, request: ModelRequest, receiver: IDeltaReceiver) -> Coroutine[Any, Any, ModelResult]:
+    def ask(self, request: ModelRequest, receiver: IDeltaReceiver) -> Deferred[ModelResult]:
         """One completion, as `IModel.chat` has it."""
-        question = Question(self._upstream, request, "/chat/completions", self._decoder, receiver)
-        return self._pupil.ask(request, question)
+        asking = self._pupil.asking(request)
+        return call.ask(self._upstream, "/chat/completions", asking, request, self._decoder, receiver)

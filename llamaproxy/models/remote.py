@@ -1,7 +1,7 @@
 """Models that somebody else runs: an HTTP server with a fixed address, and a key from the environment."""
 
-from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from msgspec.structs import replace
 from twisted.internet.defer import Deferred, succeed
@@ -22,8 +22,8 @@ from .upstream.upstream import Server
 class Chat(Protocol):
     """A wire format's way of asking for a completion; see `IModel.chat`."""
 
-    def ask(self, request: ModelRequest, receiver: IDeltaReceiver) -> Coroutine[Any, Any, ModelResult]:
-        """One completion; raises `ModelError`."""
+    def ask(self, request: ModelRequest, receiver: IDeltaReceiver) -> Deferred[ModelResult]:
+        """One completion; fails with `ModelError`."""
 
 
 class _Remote:
@@ -63,9 +63,7 @@ class RemoteModel(_Remote):
 
     def chat(self, request: ModelRequest, receiver: IDeltaReceiver) -> Deferred[ModelResult]:
         """See `IModel`."""
-        return Deferred.fromCoroutine(self._chat.ask(request, receiver)).addCallbacks(
-            self._answered, self._failed
-        )
+        return self._chat.ask(request, receiver).addCallbacks(self._answered, self._failed)
 
     def _answered(self, result: ModelResult) -> ModelResult:
         self._card = self._cards[True]

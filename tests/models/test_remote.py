@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
 from llamaproxy.config.schema import ModelEntry
@@ -22,10 +23,8 @@ class Scripted:
     def __init__(self) -> None:
         self.error: Callable[[str], ModelError] | None = None
 
-    async def ask(self, request: ModelRequest, receiver: IDeltaReceiver) -> ModelResult:
-        if self.error:
-            raise self.error("it is not there")
-        return ModelResult()
+    def ask(self, request: ModelRequest, receiver: IDeltaReceiver) -> Deferred[ModelResult]:
+        return fail(self.error("it is not there")) if self.error else succeed(ModelResult())
 
 
 class RunningTests(SynchronousTestCase):

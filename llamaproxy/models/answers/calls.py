@@ -61,6 +61,8 @@ class CallCollector:
 
         `extra_of` knows the `extra` of the call that has a number.
         """
+        if not self._calls:
+            return ()
         return tuple(
             ToolCall(
                 id=call.id,

@@ -5,12 +5,11 @@ is kept once the server has taken the request that was made by it; a wrong guess
 """
 
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from msgspec import Struct
 from msgspec.structs import replace
-from twisted.internet.defer import CancelledError
 from twisted.logger import Logger
 
 from ...seams.errors import ContextTooLong, ModelError
@@ -81,8 +80,6 @@ class Learned(Struct, frozen=True):
 
 # What a refusal (all that the server said of it) of a body teaches, if anything.
 Rule = Callable[[str, Body, Lessons], Learned | None]
-# Sends what it is given the maker of.
-Post = Callable[[Callable[[], bytes]], Awaitable[ModelResult]]
 
 
 class Requests(Protocol):
@@ -96,79 +93,79 @@ class Requests(Protocol):
 
 
 class Pupil:
-    """Asks the server of one entry, and learns; `who` names the model."""
+    """Finds the words for the server of one entry, and learns; `who` names the model."""
 
     _log = Logger()
 
     def __init__(self, who: str, rules: Sequence[Rule], lessons: Lessons, requests: Requests) -> None:
         self.lessons = lessons
         self._who = who
-        self._rules = rules
-        self._requests = requests
+        self.rules = rules
+        self.requests = requests
 
-    async def ask(self, request: ModelRequest, post: Post) -> ModelResult:
-        """Has `post` send the request as it is made by what is known, and again as long as its refusal teaches more."""
-        attempt = _Attempt(self._rules, self.lessons, self._requests, request)
-        for left in range(MOST_REFUSALS, -1, -1):
-            try:
-                result = await post(attempt.body)
-            except ModelError as error:
-                if not error.refused or isinstance(error, ContextTooLong):
-                    self._keep(attempt)
-                    raise
-                if not left or not attempt.learn(error.said):
-                    raise
-            except CancelledError:
-                self._keep(attempt)
-                raise
-            else:
-                self._keep(attempt)
-                return self._requests.read(result)
-        raise AssertionError("the last attempt returns or raises")
+    def asking(self, request: ModelRequest) -> "Attempt":
+        """The request as it is made by what is known, and again as long as its refusal teaches more."""
+        return Attempt(self, request)
 
-    def _keep(self, attempt: "_Attempt") -> None:
+    def keep(self, lessons: Lessons, notes: Sequence[str]) -> None:
         """Takes over what was learned, beside what another request may have taught meanwhile."""
-        if not attempt.notes:
-            return
-        known, self.lessons = self.lessons, _merged(self.lessons, attempt.lessons)
+        known, self.lessons = self.lessons, _merged(self.lessons, lessons)
         # Requests at the same time learn the same.
-        if known != self.lessons or attempt.lessons.no_extras or attempt.lessons.no_schema:
-            for note in attempt.notes:
+        if known != self.lessons or lessons.no_extras or lessons.no_schema:
+            for note in notes:
                 self._log.warn("{who}: {note}", who=self._who, note=note)
 
 
-class _Attempt:
-    """One request on its way to a form that is taken; `notes` are those of the `lessons` that it is made by."""
+class Attempt:
+    """The `upstream.call.Asking` of one request, on its way to a form that is taken.
+
+    `_notes` are those of the `_lessons` that it is made by.
+    """
 
     __slots__ = (
         "_again",
         "_before",
         "_known",
+        "_left",
+        "_lessons",
+        "_notes",
         "_place",
+        "_pupil",
         "_request",
-        "_requests",
-        "_rules",
         "_said",
-        "lessons",
-        "notes",
     )
 
-    def __init__(
-        self, rules: Sequence[Rule], lessons: Lessons, requests: Requests, request: ModelRequest
-    ) -> None:
-        self.lessons = lessons
-        self.notes: list[str] = []
-        self._rules = rules
-        self._requests = requests
+    def __init__(self, pupil: Pupil, request: ModelRequest) -> None:
+        self._pupil = pupil
         self._request = request
+        self._lessons = pupil.lessons
+        self._notes: tuple[str, ...] = ()
         self._said: str | None = None
         self._again = True
+        self._left = MOST_REFUSALS
 
     def body(self) -> bytes:
-        """The text of the request by the newest lessons."""
-        return encode(self._make(self.lessons))
+        """See `Asking`: the text of the request by the newest lessons."""
+        return encode(self._make(self._lessons))
 
-    def learn(self, said: str) -> bool:
+    def taken(self, result: ModelResult) -> ModelResult:
+        """See `Asking`."""
+        self._keep()
+        return self._pupil.requests.read(result)
+
+    def failed(self, error: Exception) -> bool:
+        """See `Asking`. What failed otherwise than by a refusal was taken."""
+        if not isinstance(error, ModelError) or not error.refused or isinstance(error, ContextTooLong):
+            self._keep()
+            return False
+        self._left -= 1
+        return self._left >= 0 and self._learn(error.said)
+
+    def _keep(self) -> None:
+        if self._notes:
+            self._pupil.keep(self._lessons, self._notes)
+
+    def _learn(self, said: str) -> bool:
         """Takes the next step against a refusal; whether there is one.
 
         While the refusal stays the same, a rule goes on as far as it can; if that is no help, what it taught is
@@ -178,21 +175,20 @@ class _Attempt:
             again, self._again = self._again, False
             return again
         if said != self._said:
-            self._said, self._before, self._known, self._place = said, self.lessons, len(self.notes), 0
-        while self._place < len(self._rules):
-            body = self._make(self.lessons)
-            learned = self._rules[self._place](said, body, self.lessons)
+            self._said, self._before, self._known, self._place = said, self._lessons, self._notes, 0
+        while self._place < len(self._pupil.rules):
+            body = self._make(self._lessons)
+            learned = self._pupil.rules[self._place](said, body, self._lessons)
             if learned is not None and self._make(learned.lessons) != body:
-                self.lessons = learned.lessons
-                self.notes.append(learned.note)
+                self._lessons = learned.lessons
+                self._notes = (*self._notes, learned.note)
                 return True
-            self.lessons = self._before
-            del self.notes[self._known :]
+            self._lessons, self._notes = self._before, self._known
             self._place += 1
         return False
 
     def _make(self, lessons: Lessons) -> Body:
-        return self._requests.body(self._request, lessons)
+        return self._pupil.requests.body(self._request, lessons)
 
 
 def _merged(one: Lessons, other: Lessons) -> Lessons:

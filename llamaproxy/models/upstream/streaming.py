@@ -6,10 +6,10 @@ the model back. `Watch` keeps the time limits of one call with a single timer, w
 """
 
 from functools import lru_cache
-from typing import Any, cast
 from typing import Protocol as Shape
+from typing import TypeVar, cast
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError
 from twisted.internet.error import ConnectionClosed
 from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTime
 from twisted.internet.protocol import Protocol, connectionDone
@@ -52,6 +52,24 @@ class Decoder(Shape):
         """How the completion ended, or None if the stream has not said that it did."""
 
 
+class Call(Shape):
+    """Who waits for the end of a stream."""
+
+    def ended(self, outcome: ModelResult | Exception) -> None:
+        """Hears how the completion ended: with `ModelUnavailable` if the connection went before the first delta, with
+        another `ModelError` later, with `CancelledError` if it was cancelled."""
+
+
+class Cancellable(Shape):
+    """What can be waited for: a Deferred, or a stream."""
+
+    def cancel(self) -> None:
+        """Ends it, and has it say so."""
+
+
+W = TypeVar("W", bound=Cancellable)
+
+
 class Watch:
     """The time limits of one call, on a clock that stands still while the receiver holds the stream.
 
@@ -80,10 +98,10 @@ class Watch:
         self._held = 0.0
         self._held_since: float | None = None
         self._timer: IDelayedCall | None = None
-        self._waiting: Deferred[Any] | None = None
+        self._waiting: Cancellable | None = None
         self._end = clock.seconds() + total
 
-    def over(self, waiting: Deferred[Any]) -> Deferred[Any]:
+    def over(self, waiting: W) -> W:
         """Makes `waiting` what is cancelled when the time is up."""
         self._waiting = waiting
         return waiting
@@ -114,8 +132,14 @@ class Watch:
             if self._timer is None:
                 self._arm()
 
+    def cancel(self) -> None:
+        """Ends what is waited for."""
+        if self._waiting is not None:
+            self._waiting.cancel()
+
     def stop(self) -> None:
         """No limit holds any more."""
+        self._waiting = None
         timer, self._timer = self._timer, None
         if timer is not None:
             timer.cancel()
@@ -144,8 +168,7 @@ class Watch:
         else:
             self._arm()
             return
-        if self._waiting is not None:
-            self._waiting.cancel()
+        self.cancel()
 
 
 @implementer(IPushProducer)
@@ -158,10 +181,10 @@ class DeltaStream(Protocol):
 
     __slots__ = (
         "_begun",
+        "_call",
         "_clock",
         "_closing",
         "_decoder",
-        "_ended",
         "_held",
         "_idle",
         "_linger",
@@ -183,6 +206,7 @@ class DeltaStream(Protocol):
         receiver: IDeltaReceiver,
         watch: Watch,
         idle: float,
+        call: Call,
         linger: float | None = None,
         request_id: str = "",
     ) -> None:
@@ -195,22 +219,21 @@ class DeltaStream(Protocol):
         self._linger = linger
         self._begun = self._held = self._lingering = self._over = False
         # None once the outcome is known, which is also when the receiver hears no more.
-        self._ended: Deferred[ModelResult] | None = None
+        self._call: Call | None = call
         self._closing: IDelayedCall | None = None
 
-    def deliver(self, response: Response, clock: IReactorTime) -> Deferred[ModelResult]:
-        """Streams the body of `response` (asked for with `unbuffered=True`).
-
-        Fires with how the completion ended. Fails with `ModelUnavailable` if the connection went before the
-        first delta, with another `ModelError` later. Cancelling it closes the connection, held or not.
-        """
-        ended = self._ended = Deferred(self._close)
+    def deliver(self, response: Response, clock: IReactorTime) -> None:
+        """Streams the body of `response` (asked for with `unbuffered=True`)."""
         self._clock = clock
         response.deliverBody(self)
         # deliverBody() ends by letting the socket run. If all of the body was there it is free for the next call.
-        if self._held and self._ended is not None:
+        if self._held and self._call is not None:
             self._socket.pauseProducing()
-        return ended
+
+    def cancel(self) -> None:
+        """Closes the connection, held or not."""
+        if self._call is not None:
+            self._close()
 
     def connectionMade(self) -> None:
         """Takes the socket in hand."""
@@ -218,7 +241,7 @@ class DeltaStream(Protocol):
 
     def dataReceived(self, segment: bytes) -> None:
         """Hands on everything that `segment` holds in one call."""
-        if self._ended is None:
+        if self._call is None:
             return
         deltas: list[ModelDelta] = []
         error: ModelError | None = None
@@ -247,7 +270,7 @@ class DeltaStream(Protocol):
         """The body is over; whether the completion is, the decoder knows."""
         if self._closing is not None and self._closing.active():
             self._closing.cancel()
-        if self._ended is None:
+        if self._call is None:
             return
         if outcome := self._take_last() or self._decoder.result():
             self._settle(outcome)
@@ -264,22 +287,21 @@ class DeltaStream(Protocol):
 
     def pauseProducing(self) -> None:
         """Stops reading the socket; the call's limits wait as well."""
-        if self._ended is not None and not self._over:
+        if self._call is not None and not self._over:
             self._held = True
             self._watch.hold()
             self._socket.pauseProducing()
 
     def resumeProducing(self) -> None:
         """Reads on."""
-        if self._ended is not None and not self._over:
+        if self._call is not None and not self._over:
             self._held = False
             self._watch.release()
             self._socket.resumeProducing()
 
     def stopProducing(self) -> None:
         """Hangs up, as cancelling the call does."""
-        if self._ended is not None:
-            self._ended.cancel()
+        self.cancel()
 
     def _begin(self) -> None:
         self._begun = True
@@ -314,7 +336,7 @@ class DeltaStream(Protocol):
 
     def _finish(self) -> None:
         if self._linger is None:
-            self._settle(self._decoder.result())
+            self._settle(self._outcome())
             # The response's own end is usually right behind, and keeps the connection fit for the next call.
             self._socket.resumeProducing()
             self._closing = self._clock.callLater(LINGER, self._socket.stopProducing)
@@ -325,23 +347,24 @@ class DeltaStream(Protocol):
             self._lingering = True
             self._watch.expect(self._linger, "")
 
-    def _close(self, _: object = None) -> None:
-        self._settle(self._decoder.result() if self._decoder.finished else None)
+    def _close(self) -> None:
+        self._settle(self._outcome())
         # Not loseConnection(): under TLS that would wait for the other side to agree.
         self._socket.stopProducing()
 
-    def _settle(self, outcome: ModelResult | ModelError | None) -> None:
-        """Parts with the receiver and makes `outcome` known; None when the call was cancelled."""
-        ended, self._ended = self._ended, None
-        if ended is None:
+    def _outcome(self) -> ModelResult | CancelledError:
+        """What it is if it ends now, from here."""
+        return (self._decoder.result() if self._decoder.finished else None) or CancelledError()
+
+    def _settle(self, outcome: ModelResult | Exception) -> None:
+        """Parts with the receiver and makes `outcome` known."""
+        call, self._call = self._call, None
+        if call is None:
             return
         if self._begun:
             self._receiver.unregisterProducer()
             outcome = _final(outcome)
-        if isinstance(outcome, ModelError):
-            ended.errback(outcome)
-        elif outcome is not None:
-            ended.callback(outcome)
+        call.ended(outcome)
 
 
 @lru_cache(maxsize=64)
@@ -350,7 +373,7 @@ def _fell_silent(seconds: float) -> str:
     return f"fell silent for {seconds:g} seconds in the middle of its reply (idle_timeout)"
 
 
-def _final(outcome: ModelResult | ModelError | None) -> ModelResult | ModelError | None:
+def _final(outcome: ModelResult | Exception) -> ModelResult | Exception:
     """The outcome as one after which nobody asks again: what has been heard of an answer must not come twice."""
     if isinstance(outcome, ModelUnavailable):
         return ModelError(str(outcome))
