@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from twisted.web.iweb import IRequest
 
 from ..seams.errors import Forbidden
+from .placed import head_of
 
 # As in Ollama's `envconfig/config.go`, and the web views of phone and desktop apps.
 _HOSTS = ("localhost", "*.localhost", "127.0.0.1", "0.0.0.0", "[::1]")
@@ -38,8 +39,8 @@ class Cors:
 
     def refusal(self, request: IRequest) -> Forbidden | None:
         """Why the page behind the request may not come in, or None."""
-        origin = _foreign_origin(request)
-        if origin is None or self._allows(origin):
+        origin = head_of(request).origin
+        if origin is None or self.allows(origin):
             return None
         return Forbidden(
             f"Pages from {origin.decode('latin-1')} may not use this server. The operator can add it to "
@@ -48,34 +49,36 @@ class Cors:
 
     def page_refusal(self, request: IRequest) -> Forbidden | None:
         """The same for the server's own pages, which none but they themselves may use."""
-        if _foreign_origin(request) is None:
+        if head_of(request).origin is None:
             return None
         return Forbidden("Other pages may not use those of this server.")
 
     def mark(self, request: IRequest) -> None:
         """Sets the headers with which the page's browser lets it see the answer, whatever that will be."""
-        origin = _foreign_origin(request)
+        origin = head_of(request).origin
         if origin is not None:
             request.setHeader(b"vary", b"Origin")
-            if self._allows(origin):
+            if self.allows(origin):
                 request.setHeader(b"access-control-allow-origin", origin)
 
     def preflight(self, request: IRequest) -> None:
         """Answers an OPTIONS request, on any path; every header that a browser asks for is granted."""
         request.setResponseCode(204)
-        if request.getHeader(b"access-control-request-method") is None or _foreign_origin(request) is None:
+        head = head_of(request)
+        if head.get(b"access-control-request-method") is None or head.origin is None:
             request.setHeader(b"allow", METHODS)
             return
-        asked = request.getHeader(b"access-control-request-headers")
+        asked = head.get(b"access-control-request-headers")
         request.setHeader(b"access-control-allow-methods", METHODS)
         request.setHeader(b"access-control-allow-headers", asked or HEADERS)
         request.setHeader(b"access-control-max-age", TWELVE_HOURS)
         request.setHeader(b"vary", b"Origin, Access-Control-Request-Method, Access-Control-Request-Headers")
         # A page from the Internet asks for a server in the private network.
-        if request.getHeader(b"access-control-request-private-network") == b"true":
+        if head.get(b"access-control-request-private-network") == b"true":
             request.setHeader(b"access-control-allow-private-network", b"true")
 
-    def _allows(self, origin: bytes) -> bool:
+    def allows(self, origin: bytes) -> bool:
+        """Whether pages from there may come in."""
         return self._allowed.fullmatch(origin.decode("latin-1").lower()) is not None
 
 
@@ -91,12 +94,3 @@ def _pattern(origin: str) -> str:
         return first
     middle = "".join(f"(?>.*?{piece})" for piece in others[:-1])
     return f"{first}{middle}.*{others[-1]}"
-
-
-def _foreign_origin(request: IRequest) -> bytes | None:
-    """The origin that the request names, unless it is the server's own or there is none."""
-    origin = request.getHeader(b"origin")
-    if not origin:
-        return None
-    host = request.getHeader(b"host") or b""
-    return None if origin in (b"http://" + host, b"https://" + host) else origin

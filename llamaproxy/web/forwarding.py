@@ -6,13 +6,13 @@ only what stands last counts, and headers that contradict each other say nothing
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from typing import cast
 
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IRequest
-from twisted.web.server import Request
 
 from .addresses import NOBODY, Address, address_of, canonical
+from .heads import Head
+from .placed import head_of
 
 Trusts = Callable[[Address], bool]
 
@@ -38,10 +38,13 @@ def is_relayed(request: IRequest) -> bool:
     nginx, where it is told nothing but `proxy_pass`, adds no header; but it speaks HTTP/1.0 then, and names a host,
     which programs of that version do not.
     """
-    headers = request.requestHeaders
-    if cast(Request, request).clientproto == b"HTTP/1.0" and headers.hasHeader(b"host"):
+    return head_of(request).once(_has_signs)
+
+
+def _has_signs(head: Head) -> bool:
+    if head.version == b"HTTP/1.0" and head.get(b"host") is not None:
         return True
-    return any(_SIGNS.match(name) for name, _ in headers.getAllRawHeaders())
+    return any(_SIGNS.match(name) for name, _ in head.headers.getAllRawHeaders())
 
 
 def client_behind(request: IRequest, trusts: Trusts) -> Address:

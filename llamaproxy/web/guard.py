@@ -23,14 +23,15 @@ from .allowances import allowance_under
 from .cors import Cors
 from .forwarding import client_behind, is_relayed
 from .guesses import Guesses
+from .heads import Head
 from .hosts import Hosts, is_here
 from .naming import Naming
-from .placed import PlacedRequest
+from .placed import PlacedRequest, head_of
 from .profiles import NOBODY_KNOWN, Known, Profiles, Visit
 
 # With the value `client`, where the operator allows an app to say so.
 TOOLS_HEADER = b"x-llamaproxy-tools"
-_DEPTH = DEPTH_HEADER.encode("ascii")
+_DEPTH = DEPTH_HEADER.lower().encode("ascii")
 # Pages of this machine and the web views of apps, whatever the operator lets in besides.
 _OWN_PAGES = Cors()
 
@@ -66,12 +67,15 @@ class Guard:
         self._hosts = Hosts(hosts)
         self._allowance = allowance
         self._naming = naming or Naming(FrontDoor(api_keys=dict(api_keys), callers=dict(callers)))
+        # What was found of visitors by other terms does not count.
+        self._terms = object()
 
     def adopt(self, other: "Guard") -> None:
         """Decides as another one would from here on; what was guessed of keys is remembered."""
         self._is_allowed, self._is_proxy, self._hosts = other._is_allowed, other._is_proxy, other._hosts
         self._profiles, self._naming = other._profiles, other._naming
         self._commands, self._allowance = other._commands, other._allowance
+        self._terms = object()
 
     def refusal(self, request: IRequest, is_probe: bool) -> AgentError | None:
         """Why this request may not come in, or None.
@@ -80,6 +84,8 @@ class Guard:
         passes wherever a key would let them in.
         """
         visit = self._visit(request)
+        if visit.may_enter:
+            return None
         address, sent, known = visit.address, visit.key, visit.known
         if sent and self._profiles.has_keys:
             wait = self._guesses.wait(address, sha256(sent).digest(), known.by_key)
@@ -88,8 +94,10 @@ class Guard:
         is_near = known is not NOBODY_KNOWN or self._is_near(address, request)
         if not (is_near or (self._profiles.has_keys and is_probe)):
             return self._stranger(address)
-        host = request.getHeader(b"host") or b""
+        host = head_of(request).get(b"host") or b""
         if known.by_key or self._hosts.knows(host) or self._vouched(request):
+            # Keys are looked at each time, by where and how often they are tried.
+            visit.may_enter = is_near and not sent
             return None
         return Forbidden(
             f"'{host.decode('latin-1')}' is not known here as a name of this server. If it is one, the operator "
@@ -104,7 +112,7 @@ class Guard:
         if request.isSecure():
             return True
         peer = _peer(request)
-        is_page = (request.getHeader(b"origin") or b"").startswith(b"http:")
+        is_page = (head_of(request).get(b"origin") or b"").startswith(b"http:")
         return self._is_proxy(peer) and is_relayed(request) and not (peer.is_loopback and is_page)
 
     def _stranger(self, address: Address) -> AgentError:
@@ -140,26 +148,32 @@ class Guard:
         What an agent asks are a model's words, and opening a gate is a person's act.
         """
         visit = self._visit(request)
-        known, address = visit.known, visit.address
+        if fields:
+            return self._caller(request, visit, fields)
+        if visit.caller is None:
+            visit.caller = self._caller(request, visit, {})
+        return visit.caller
+
+    def _caller(self, request: IRequest, visit: Visit, fields: Mapping[str, Raw]) -> Caller:
+        known, address, head = visit.known, visit.address, head_of(request)
         key = known.name if known.by_key else None
         text, profile = str(address), known.profile
-        depth = _depth(request)
+        depth = head.once(_depth)
         rights = profile.commands or self._commands
         if depth and rights == "all":
             rights = "safe"
         at_the_server = address.is_loopback and not is_relayed(request)
         believed = at_the_server or known.by_key or self._is_proxy(_peer(request))
-        headers = request.requestHeaders
         session_id, rung = self._naming.session(
-            text, headers, key, believed, depth, fields or {}, profile.session_by
+            text, head.headers, key, believed, depth, fields, profile.session_by
         )
         is_operator = profile.operator
         if is_operator is None:
             is_operator = (
-                at_the_server and _speaks_for_itself(request) and not self._naming.is_an_apps(headers)
+                at_the_server and head.once(_speaks_for_itself) and not self._naming.is_an_apps(head.headers)
             )
         # What an app passes on for one of its users is that user's, whatever the app itself may do.
-        is_operator = is_operator and not self._naming.names_a_user(headers)
+        is_operator = is_operator and not self._naming.names_a_user(head.headers)
         return Caller(
             session_id=session_id,
             named_by=rung,
@@ -181,7 +195,7 @@ class Guard:
         allowance = allowance_under(known.profile, self._allowance)
         if allowance.client_tools != "header":
             return allowance
-        says_so = (request.getHeader(TOOLS_HEADER) or b"").strip().lower() == b"client"
+        says_so = (head_of(request).get(TOOLS_HEADER) or b"").strip().lower() == b"client"
         return replace(allowance, client_tools="on" if says_so else "off")
 
     def is_operators(self, request: IRequest) -> bool:
@@ -195,15 +209,18 @@ class Guard:
         return self._visit(request).known
 
     def _visit(self, request: IRequest) -> Visit:
-        """Who stands behind the request. Its head does not change, so that is worked out once."""
-        placed = request if isinstance(request, PlacedRequest) else None
-        if placed is not None and (visit := placed.visit) is not None and visit.by is self:
-            return visit
-        address, key = self.address(request), _sent_key(request)
+        """Who stands behind the request. On one connection that is so for all requests with the same head."""
+        head = head_of(request)
+        channel = request.channel if isinstance(request, PlacedRequest) else None
+        if channel is not None:
+            visit = channel.visit
+            if visit is not None and visit.head is head and visit.terms is self._terms:
+                return visit
+        address, key = self.address(request), head.once(_sent_key)
         known = self._profiles.of_key(key, address) or self._profiles.of_network(address) or NOBODY_KNOWN
-        visit = Visit(self, address, key, known)
-        if placed is not None:
-            placed.visit = visit
+        visit = Visit(terms=self._terms, head=head, address=address, key=key, known=known)
+        if channel is not None:
+            channel.visit = visit
         return visit
 
     def address(self, request: IRequest) -> Address:
@@ -228,22 +245,22 @@ def _peer(request: IRequest) -> Address:
     return address_of(request.getClientAddress())
 
 
-def _sent_key(request: IRequest) -> bytes:
+def _sent_key(head: Head) -> bytes:
     """The key of the request, "" for none: a bearer key, or in the header where Anthropic's clients have it."""
-    scheme, _, sent = (request.getHeader(b"authorization") or b"").partition(b" ")
+    scheme, _, sent = (head.get(b"authorization") or b"").partition(b" ")
     if scheme.lower() != b"bearer":
-        sent = request.getHeader(b"x-api-key") or b""
+        sent = head.get(b"x-api-key") or b""
     return sent.strip()
 
 
-def _speaks_for_itself(request: IRequest) -> bool:
+def _speaks_for_itself(head: Head) -> bool:
     """Whether a request from this machine asks for this machine, and is not a page's from elsewhere."""
-    return is_here(request.getHeader(b"host") or b"") and _OWN_PAGES.refusal(request) is None
+    return is_here(head.get(b"host") or b"") and (head.origin is None or _OWN_PAGES.allows(head.origin))
 
 
-def _depth(request: IRequest) -> int:
+def _depth(head: Head) -> int:
     """How many agents have passed the message on; anybody is believed, since it only takes rights away."""
-    text = request.getHeader(_DEPTH)
+    text = head.get(_DEPTH)
     if not text:
         return 0
     if not re.fullmatch(rb"\d{1,4}", text):

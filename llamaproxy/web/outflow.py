@@ -6,11 +6,11 @@ Twisted writes a head line by line and a chunk in four pieces, and asks the reac
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 from time import time
-from typing import Any, cast
+from typing import Any, AnyStr, cast
 
 from twisted.internet.interfaces import IAddress, ITransport
 from twisted.web import server
-from twisted.web.http import HTTPChannel, datetimeToString
+from twisted.web.http import NO_BODY_CODES, HTTPChannel, datetimeToString
 from twisted.web.http_headers import Headers
 from twisted.web.server import Request
 
@@ -19,7 +19,6 @@ from ..sockets.sending import Sender, together
 # Bytes that may wait here for one client before its reply is held.
 OWN_BUFFER = 8 * 1024
 
-NO_HEADERS = Headers()
 _NO_STEPS: list[bytes] = []
 _NOTHING: dict[Any, Any] = {}
 
@@ -44,6 +43,13 @@ _AT_FIRST = [(name, getattr(HTTPChannel, name)) for name in _SET_LATE]
 _SERVER = b"Server: " + server.version
 
 
+@lru_cache(maxsize=256)
+def spelled(name: bytes) -> bytes:
+    """The name of a header as it is sent."""
+    [(known, _)] = Headers({name: [b""]}).getAllRawHeaders()
+    return known
+
+
 class AnswerSender(Sender):
     """Sends the answers on one connection; `size` counts the bytes of the body that is being sent in chunks."""
 
@@ -59,6 +65,27 @@ class AnswerSender(Sender):
         if size := len(data):
             self.size += size
             self.write(b"%x\r\n%b\r\n" % (size, data))
+
+
+class AnswerHeaders(Headers):
+    """The headers of an answer; ours are set with fewer looks at what is known to be well formed."""
+
+    __slots__ = ()
+
+    def put(self, name: bytes, value: bytes) -> None:
+        """Sets the only value of a header; `name` in any case."""
+        if b"\n" in value or b"\r" in value:
+            self.setRawHeaders(name, [value])
+        else:
+            self._rawHeaders[spelled(name)] = [value]
+
+    def has(self, name: bytes) -> bool:
+        """Whether a header is there; its name as it is sent."""
+        return name in self._rawHeaders
+
+
+NO_HEADERS = Headers()
+NO_ANSWER_HEADERS = AnswerHeaders()
 
 
 class EagerRequest(Request):
@@ -77,19 +104,56 @@ class EagerRequest(Request):
     )
 
     channel: "EagerChannel"
+    responseHeaders: AnswerHeaders
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._disconnected = self.streamingProducer = False
         self.chunked = self.finished = self.sentLength = self.startedWriting = 0
         self.producer = None
         super().__init__(*args, **kwargs)
+        self.responseHeaders = AnswerHeaders()
+
+    def setHeader(self, name: AnyStr, value: AnyStr) -> None:
+        """Sets a header of the answer."""
+        if isinstance(name, bytes) and isinstance(value, bytes):
+            self.responseHeaders.put(name, value)
+        else:
+            super().setHeader(name, value)
 
     def write(self, data: bytes) -> None:
         """Sends a piece of the body; the first one takes the head along."""
         if self.chunked and not (self.finished or self._disconnected):
             self.channel.sender.write_chunk(data)
-        else:
+        elif self.startedWriting or not self._is_usual():
             super().write(data)
+        else:
+            self._open()
+            if self.chunked:
+                self.channel.sender.write_chunk(data)
+            else:
+                self.sentLength = len(data)
+                self.channel.write(data)
+
+    def _is_usual(self) -> bool:
+        """Whether the answer, of which nothing is sent yet, has a body, and no headers but those that were set."""
+        return (
+            self.method != b"HEAD"
+            and self.code not in NO_BODY_CODES
+            and self.clientproto == b"HTTP/1.1"
+            and self.responseHeaders.has(b"Content-Type")
+            and not (self.cookies or self.etag or self.lastModified or self._encoder)
+            and not (self.finished or self._disconnected or self._inFakeHead)
+        )
+
+    def _open(self) -> None:
+        """Does what Twisted does with the first piece of a usual answer: prepares the head."""
+        self.startedWriting = 1
+        if not self.responseHeaders.has(b"Content-Length"):
+            self.responseHeaders.put(b"Transfer-Encoding", b"chunked")
+            self.chunked = 1
+        self.channel.writeHeaders(
+            self.clientproto, b"%d" % self.code, self.code_message, self.responseHeaders
+        )
 
     def stream_writer(self) -> Callable[[bytes], None]:
         """Does what `write` does, at less cost, for a stream of pieces; until `finish`."""
@@ -100,7 +164,7 @@ class EagerRequest(Request):
 
     def forget(self) -> None:
         """Lets go of what was asked: the rest may take long, and needs nothing of it."""
-        self.requestHeaders = self.responseHeaders = NO_HEADERS
+        self.requestHeaders, self.responseHeaders = NO_HEADERS, NO_ANSWER_HEADERS
         self.args = self.received_cookies = _NOTHING
         self.cookies = self.prepath = self.postpath = _NO_STEPS
         if self.content is not None:
@@ -128,6 +192,7 @@ class EagerChannel(HTTPChannel):
         "_handlingRequest",
         "_host",
         "_path",
+        "_peer",
         "_transferDecoder",
         "_version",
         "requests",
@@ -146,11 +211,15 @@ class EagerChannel(HTTPChannel):
         # Above this the transport holds the reply: what a slow client has not taken is the kernel's to keep.
         cast(Any, self.transport).bufferSize = OWN_BUFFER
         self.sender = AnswerSender(cast(ITransport, self.transport))
-        self._host = super().getHost()
+        self._host, self._peer = super().getHost(), super().getPeer()
 
     def getHost(self) -> IAddress:
         """The address of this end. Twisted asks the kernel for it with each request."""
         return self._host
+
+    def getPeer(self) -> IAddress:
+        """The address of the other end. Twisted makes it anew for each request."""
+        return self._peer
 
     def allContentReceived(self) -> None:
         """A request is complete: whatever is answered from in here leaves together."""
@@ -163,10 +232,13 @@ class EagerChannel(HTTPChannel):
         lines += [
             b"%b: %b" % (name, value) for name, values in headers.getAllRawHeaders() for value in values
         ]
-        # Twisted itself writes `100 Continue`.
-        self.sender.distrust()
         self.sender.size = 0
         self.sender.hold(b"\r\n".join([*lines, b"", b""]))
+
+    def _send100Continue(self) -> None:
+        super()._send100Continue()
+        # That went past the sender.
+        self.sender.distrust()
 
     def write(self, data: bytes) -> None:
         """Sends a piece of an answer."""

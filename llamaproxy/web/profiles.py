@@ -10,8 +10,9 @@ from ..config.callers import DIGEST
 from ..config.schema import Budget, Profile, StartingGates
 from ..seams.grants import EVERYTHING, Grants
 from ..seams.limits import Rate
-from ..seams.types import Rights
+from ..seams.types import Caller, Rights
 from .addresses import Address, networks
+from .heads import Head
 
 
 class Known(Struct, frozen=True, kw_only=True):
@@ -30,13 +31,20 @@ NOBODY_KNOWN = Known()
 _OPERATOR = Known(profile=Profile(commands="all", operator=True), by_key=True)
 
 
-class Visit(Struct, frozen=True):
-    """Who stands behind a request, as the guard `by` found: their `address`, and the `key` that they sent."""
+class Visit(Struct, kw_only=True):
+    """Who stands behind a request with this `head`, as was found by these `terms`: `address`, and the `key` they sent.
 
-    by: object
+    What else was found is remembered: whether they `may_enter`, which is to be asked anew while it is False, and the
+    `caller`, None while nobody asked.
+    """
+
+    terms: object
+    head: Head
     address: Address
     key: bytes
     known: Known
+    may_enter: bool = False
+    caller: Caller | None = None
 
 
 class Profiles:

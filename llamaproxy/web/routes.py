@@ -15,11 +15,12 @@ from . import metrics
 from .anthropic_routes import AnthropicEndpoints
 from .endpoints import Endpoints
 from .errors import dialect_of
+from .heads import Head
 from .health import LIVES, READY, Health
 from .ollama_routes import OllamaEndpoints
 from .openai_routes import OpenAIEndpoints
 from .plain_routes import PlainRoutes
-from .site import Intake, is_page
+from .site import Intake
 
 
 class Routes(Resource):
@@ -42,11 +43,17 @@ class Routes(Resource):
         """Hands the request on."""
         intake = cast(Intake, request)
         # These only as they are written: a proxy that keeps strangers from them may compare nothing else.
-        path = target_path(intake.uri)
+        head = intake.head
+        assert head is not None
+        path = head.once(_written_path)
         if intake.method == b"GET" and path == b"/metrics":
             return metrics.page(intake)
         if self._health is not None and intake.method in (b"GET", b"HEAD") and path in (LIVES, READY):
             return self._health.page(intake, path)
-        if self.pages is not None and (is_page(intake.plain_path) or intake.plain_path == "/"):
+        if self.pages is not None and (head.is_page or head.path == "/"):
             return self.pages.render(request)
         return self._resources[dialect_of(intake)].render(request)
+
+
+def _written_path(head: Head) -> bytes:
+    return target_path(head.target)

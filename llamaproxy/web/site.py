@@ -3,7 +3,8 @@
 import re
 import sys
 from collections.abc import Awaitable, Callable, Collection
-from typing import Any, BinaryIO
+from io import BytesIO
+from typing import Any, BinaryIO, cast
 from urllib.parse import unquote_to_bytes as unquote
 
 from twisted.internet.defer import Deferred
@@ -14,7 +15,7 @@ from twisted.web.resource import IResource
 from twisted.web.server import Request, Site
 from zope.interface import implementer
 
-from ..dialects.detect import is_utf8, normalise, target_host, target_path
+from ..dialects.detect import is_utf8
 from ..seams.errors import AgentError, BadRequest, TooLarge
 from ..seams.lines import Lines
 from ..sockets.polling import breaks
@@ -23,11 +24,11 @@ from .beginnings import HeadTooLarge, OddFraming, SlowRequest
 from .cors import Cors
 from .crowd import Crowd
 from .guard import Guard
+from .heads import Head, is_page, settle_host, whole
 from .hosts import is_readable
 from .inflate import Inflater, inflater
 from .meters import Meters
-from .outflow import EagerChannel
-from .placed import PlacedRequest
+from .placed import PlacedChannel, PlacedRequest
 
 PROBES = frozenset({"/", "/v1"})
 # What apps ask every few seconds; not worth a line in the log while it goes well.
@@ -40,13 +41,6 @@ PATIENCE = 4
 LINGER_SECONDS = 2.0
 # All browsers call themselves so; what looks in by itself (monitors, crawlers) says that it is compatible.
 _BROWSER = re.compile(rb"Mozilla/5\.0 \((?!compatible\b)")
-# How the paths of the server's own pages begin.
-OWN = ("console", "chat", "pair")
-
-
-def is_page(path: str) -> bool:
-    """Whether a plain path is one of the server's own pages."""
-    return path.startswith(("/console", "/chat", "/pair")) and path.split("/")[1] in OWN
 
 
 class Intake(PlacedRequest):
@@ -68,8 +62,10 @@ class Intake(PlacedRequest):
 
     def gotLength(self, length: int | None) -> None:
         """The head is there: decides who it is, and whether the body may come, before any of it is kept."""
-        super().gotLength(length)
-        self.place()
+        if self.content is None:
+            super().gotLength(length)
+        if self.head is None:
+            self.place()
         try:
             self._admit(length or 0)
         except AgentError as refusal:
@@ -80,39 +76,35 @@ class Intake(PlacedRequest):
                 self.requestHeaders.removeHeader(b"expect")
                 self.channel.leave_body()
 
-    def place(self) -> None:
+    def place(self, head: Head | None = None) -> None:
         """Works out, from as much of the head as there is, which path and host are meant and which page asks."""
-        target = getattr(self.channel, "_path", b"")
-        self.clientproto = getattr(self.channel, "_version", self.clientproto)
-        self.plain_path = normalise(target_path(target))
-        hosts = self.requestHeaders.getRawHeaders(b"host", ())
-        if len(hosts) < 2 and (host := target_host(target)) is not None:
-            self.requestHeaders.setRawHeaders(b"host", [host])
+        channel = self.channel
+        if head is None:
+            # Of a request that breaks off not all is known.
+            method, target = getattr(channel, "_command", b""), getattr(channel, "_path", b"")
+            settle_host(target, self.requestHeaders)
+            head = Head(method, target, getattr(channel, "_version", self.clientproto), self.requestHeaders)
+        self.head, self.clientproto, self.plain_path = head, head.version, head.path
         self.name()
-        if not is_page(self.plain_path):
-            self.channel.site.cors.mark(self)
+        if head.origin is not None and not head.is_page:
+            channel.site.cors.mark(self)
 
     def _admit(self, length: int) -> None:
-        site = self.channel.site
-        codings = self.requestHeaders.getRawHeaders(b"transfer-encoding", ())
-        if codings and [coding.strip().lower() for coding in codings] != [b"chunked"]:
-            # Twisted passes over some that others read differently.
-            raise OddFraming("The request's Transfer-Encoding can only be 'chunked', once.")
-        hosts = self.requestHeaders.getRawHeaders(b"host", ())
-        if len(hosts) > 1:
-            raise BadRequest("The request names its host more than once.")
-        if hosts and not is_readable(hosts[0]):
-            raise BadRequest("The host that the request names cannot be read.")
-        method = self.channel._command
-        is_file = method in (b"GET", b"HEAD") and self.plain_path in site.page_files
-        is_probe = self.plain_path in PROBES or method == b"OPTIONS" or is_file
-        of_page = site.cors.page_refusal if is_page(self.plain_path) else site.cors.refusal
-        if refusal := site.guard.refusal(self, is_probe) or of_page(self):
+        site, head = self.channel.site, self.head
+        assert head is not None
+        if problem := head.once(_problem):
+            raise problem.afresh()
+        is_file = head.method in (b"GET", b"HEAD") and head.path in site.page_files
+        is_probe = head.path in PROBES or head.method == b"OPTIONS" or is_file
+        refusal: AgentError | None = site.guard.refusal(self, is_probe)
+        if refusal is None and head.origin is not None:
+            refusal = site.cors.page_refusal(self) if head.is_page else site.cors.refusal(self)
+        if refusal is not None:
             raise refusal
         if length > site.max_body_bytes:
             raise self._too_large()
-        if self.getHeader(b"content-encoding") is not None:
-            self._inflater = inflater(b", ".join(self.requestHeaders.getRawHeaders(b"content-encoding", ())))
+        if head.get(b"content-encoding") is not None:
+            self._inflater = inflater(b", ".join(head.headers.getRawHeaders(b"content-encoding", ())))
 
     def connectionLost(self, reason: Failure) -> None:
         """The client has left."""
@@ -175,7 +167,8 @@ class Intake(PlacedRequest):
         """What stands against an answer, now that the whole request is there; raises it."""
         if self.refusal is not None:
             raise self.refusal
-        if not is_utf8(self.path):
+        assert self.head is not None
+        if not self.head.once(_is_readable_path):
             raise BadRequest("The path is not UTF-8.")
         if self._inflater is not None:
             self._inflater.end()
@@ -204,8 +197,26 @@ class Intake(PlacedRequest):
         self.finish()
 
 
+def _problem(head: Head) -> AgentError | None:
+    """Why no request with this head is read, or None."""
+    codings = head.headers.getRawHeaders(b"transfer-encoding", ())
+    if codings and [coding.strip().lower() for coding in codings] != [b"chunked"]:
+        # Twisted passes over some that others read differently.
+        return OddFraming("The request's Transfer-Encoding can only be 'chunked', once.")
+    hosts = head.headers.getRawHeaders(b"host", ())
+    if len(hosts) > 1:
+        return BadRequest("The request names its host more than once.")
+    if hosts and not is_readable(hosts[0]):
+        return BadRequest("The host that the request names cannot be read.")
+    return None
+
+
+def _is_readable_path(head: Head) -> bool:
+    return is_utf8(head.target.partition(b"?")[0])
+
+
 @implementer(IHalfCloseableProtocol)
-class FrontChannel(EagerChannel):
+class FrontChannel(PlacedChannel):
     """HTTP/1.1 with a time limit for the whole request, and JSON where Twisted would drop the line or send HTML."""
 
     # A single LF ends a line as well (RFC 9112, 2.2); a CR before it goes in `lineReceived`.
@@ -253,12 +264,33 @@ class FrontChannel(EagerChannel):
             return
         if not (self._arriving or self._handlingRequest):
             self._arriving = True
+            is_free = self.persistent and not (self._buffer or self._busyReceiving)
+            if is_free and (request := whole(data)) is not None:
+                self._take(*request, data)
+                breaks.take()
+                return
             self.setTimeout(self.timeOut)
         super().dataReceived(data)
         # What has ended is a line for `lineReceived`, now or as soon as it may go on.
         if not self._started and self.line_mode and self._buffer and b"\n" not in self._buffer:
             self._check_beginning(self._buffer)
         breaks.take()
+
+    def _take(self, head: Head, body: bytes, data: bytes) -> None:
+        """Does what Twisted's parser does with a request, for one that is here as a whole: its `data` at once."""
+        request = cast(Intake, self.requestFactory(self))
+        self.requests.append(request)
+        request.requestHeaders, request.content = head.headers, BytesIO(body)
+        request.place(head)
+        if self.departs(data):
+            return
+        request.gotLength(len(body))
+        self._command, self._path, self._version = head.method, head.target, head.version
+        self.allContentReceived()
+
+    def departs(self, data: bytes) -> bool:
+        """Whether the newest request, whose head is there, is answered elsewhere, by whoever gets this `data`."""
+        return False
 
     def requestDone(self, request: Request) -> None:
         """An answer is out; the next request may come, or is already here."""
@@ -333,7 +365,8 @@ class FrontChannel(EagerChannel):
             return
         self._lingering = True
         request = self.requests[-1] if self.requests else Intake(self)
-        request.place()
+        if request.head is None:
+            request.place()
         self.transport.write(errors.farewell(request, error))
         self.setTimeout(None)
         self.callLater(LINGER_SECONDS, self.loseConnection)

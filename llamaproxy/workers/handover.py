@@ -170,12 +170,14 @@ class Handover:
         Whatever takes a turn in a session is a POST; what is asked in another way can be answered by any worker.
         """
         channel = request.channel
-        if channel._path.startswith((b"/console", b"/pair")):
+        if request.head is None:
+            request.place()
+        assert request.head is not None
+        if request.head.target.startswith((b"/console", b"/pair")):
             # Who has come in there, and the links, are in one worker.
             return self._outboxes[0] if self._here else None
-        if channel._command != b"POST":
+        if request.head.method != b"POST":
             return None
-        request.place()
         try:
             session_id = channel.site.guard.caller(request).session_id
         except AgentError:
@@ -246,16 +248,24 @@ class MovableChannel(FrontChannel):
     def allHeadersReceived(self) -> None:
         """The head is there, and nothing was said to the client yet, nor any of the body taken."""
         head, self._head = self._head, []
-        if way := self._handover.way_of(self.requests[-1]):
-            self.setTimeout(None)
-            self.sender.flush()
-            # Or this would be told to read on when earlier answers are out, and the body not be with its head.
-            self.transport.unregisterProducer()
-            self.transport.pauseProducing()
-            self._moving = True
-            way.take(self, b"".join(line + b"\r\n" for line in head) + self.clearLineBuffer())
+        if self.departs(b"".join(line + b"\r\n" for line in head) + self._buffer):
+            self.clearLineBuffer()
             raise _Moving
         super().allHeadersReceived()
+
+    def departs(self, data: bytes) -> bool:
+        """See `FrontChannel.departs`; `data` is the request as far as it is there."""
+        way = self._handover.way_of(self.requests[-1])
+        if way is None:
+            return False
+        self.setTimeout(None)
+        self.sender.flush()
+        # Or this would be told to read on when earlier answers are out, and the body not be with its head.
+        self.transport.unregisterProducer()
+        self.transport.pauseProducing()
+        self._moving = True
+        way.take(self, data)
+        return True
 
     def resumeProducing(self) -> None:
         """The client has taken what was sent. That may end an answer, and the request behind it be on its way now."""
