@@ -2,7 +2,10 @@
 
 import re
 
+from ..dialects.detect import is_utf8
 from ..seams.errors import AgentError, BadRequest, TooLarge
+from .heads import Head
+from .hosts import is_readable
 
 # Empty lines before a request that are forgiven (RFC 9112, 2.2).
 BLANK_LINES = 2
@@ -35,3 +38,22 @@ def refusal(line: bytes) -> BadRequest | None:
     if line.startswith(_TLS_HELLO):
         return BadRequest("This port speaks HTTP without TLS; its addresses begin with http://.")
     return BadRequest("This is not an HTTP request that can be understood.")
+
+
+def problem(head: Head) -> BadRequest | None:
+    """Why no request with this head is read, or None."""
+    codings = head.headers.getRawHeaders(b"transfer-encoding", ())
+    if codings and [coding.strip().lower() for coding in codings] != [b"chunked"]:
+        # Twisted passes over some that others read differently.
+        return OddFraming("The request's Transfer-Encoding can only be 'chunked', once.")
+    hosts = head.headers.getRawHeaders(b"host", ())
+    if len(hosts) > 1:
+        return BadRequest("The request names its host more than once.")
+    if hosts and not is_readable(hosts[0]):
+        return BadRequest("The host that the request names cannot be read.")
+    return None
+
+
+def has_readable_path(head: Head) -> bool:
+    """Whether the path is ASCII whose percent-escapes spell UTF-8."""
+    return is_utf8(head.target.partition(b"?")[0])

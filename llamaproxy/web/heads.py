@@ -30,6 +30,9 @@ _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*+([0-9]{1,12})[ \t]*+(?=\r\n)",
 # What a body is read by, and what Twisted's parser goes by itself.
 _FOR_THE_PARSER = (b"content-length", b"content-encoding", b"transfer-encoding", b"expect", b"cookie")
 
+# All browsers call themselves so; what looks in by itself (monitors, crawlers) says that it is compatible.
+_BROWSER = re.compile(rb"Mozilla/5\.0 \((?!compatible\b)")
+
 T = TypeVar("T")
 
 
@@ -83,6 +86,18 @@ class Head:
 def is_page(path: str) -> bool:
     """Whether a plain path is one of the server's own pages."""
     return path.startswith(("/console", "/chat", "/pair")) and path.split("/")[1] in OWN
+
+
+def is_visit(head: Head) -> bool:
+    """Whether a person's browser opens the address, and no program asks whether somebody is there."""
+    if head.path != "/" or head.method != b"GET" or b"text/html" not in (head.get(b"accept") or b""):
+        return False
+    # Told only to servers that are trusted: by https, or on the browser's own machine.
+    mode = head.get(b"sec-fetch-mode")
+    if mode is not None:
+        return mode == b"navigate"
+    upgrades = head.get(b"upgrade-insecure-requests")
+    return upgrades == b"1" or _BROWSER.match(head.get(b"user-agent") or b"") is not None
 
 
 def settle_host(target: bytes, headers: Headers) -> None:

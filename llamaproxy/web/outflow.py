@@ -27,7 +27,6 @@ _NOTHING: dict[Any, Any] = {}
 _SET_LATE = (
     "_HTTPChannel__first_line",
     "_HTTPChannel__header",
-    "_TimeoutMixin__timeoutCall",
     "_buffer",
     "_busyReceiving",
     "_receivedHeaderCount",

@@ -8,7 +8,8 @@ from twisted.web.iweb import IRequest
 from twisted.web.server import Request
 
 from .heads import Head
-from .outflow import EagerChannel, EagerRequest
+from .outflow import EagerRequest
+from .patience import PatientChannel
 from .profiles import Visit
 
 # What a request may call itself: what stands in a log line as it is, and names nothing else.
@@ -17,7 +18,7 @@ _ID = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 _random = Random()
 
 
-class PlacedChannel(EagerChannel):
+class PlacedChannel(PatientChannel):
     """A connection, and who its last request came from, as far as that is known."""
 
     __slots__ = ("visit",)

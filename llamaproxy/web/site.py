@@ -1,6 +1,5 @@
 """The wire side of HTTP: limits on what comes in, the guard at the door, paths made plain before they are routed."""
 
-import re
 import sys
 from collections.abc import Awaitable, Callable, Collection
 from io import BytesIO
@@ -15,17 +14,15 @@ from twisted.web.resource import IResource
 from twisted.web.server import Request, Site
 from zope.interface import implementer
 
-from ..dialects.detect import is_utf8
 from ..seams.errors import AgentError, BadRequest, TooLarge
 from ..seams.lines import Lines
 from ..sockets.polling import breaks
 from . import beginnings, errors
-from .beginnings import HeadTooLarge, OddFraming, SlowRequest
+from .beginnings import HeadTooLarge, OddFraming, SlowRequest, has_readable_path
 from .cors import Cors
 from .crowd import Crowd
 from .guard import Guard
-from .heads import Head, is_page, settle_host, whole
-from .hosts import is_readable
+from .heads import Head, is_page, is_visit, settle_host, whole
 from .inflate import Inflater, inflater
 from .meters import Meters
 from .placed import PlacedChannel, PlacedRequest
@@ -39,8 +36,6 @@ ALIVE = b"Ollama is running"
 # How much of a body that is over the limit is read and thrown away for the sake of a clean answer.
 PATIENCE = 4
 LINGER_SECONDS = 2.0
-# All browsers call themselves so; what looks in by itself (monitors, crawlers) says that it is compatible.
-_BROWSER = re.compile(rb"Mozilla/5\.0 \((?!compatible\b)")
 
 
 class Intake(PlacedRequest):
@@ -92,7 +87,7 @@ class Intake(PlacedRequest):
     def _admit(self, length: int) -> None:
         site, head = self.channel.site, self.head
         assert head is not None
-        if problem := head.once(_problem):
+        if problem := head.once(beginnings.problem):
             raise problem.afresh()
         is_file = head.method in (b"GET", b"HEAD") and head.path in site.page_files
         is_probe = head.path in PROBES or head.method == b"OPTIONS" or is_file
@@ -137,15 +132,17 @@ class Intake(PlacedRequest):
 
     def process(self) -> None:
         """Answers refusals, preflights and probes on the spot, and hands the rest to the routes."""
+        site, head = self.channel.site, self.head
+        assert head is not None
         try:
-            self._check()
+            self._check(head)
         except AgentError as refusal:
             self._reply(errors.answer(self, refusal))
             return
         if self.method == b"OPTIONS":
-            self.channel.site.cors.preflight(self)
+            site.cors.preflight(self)
             self._reply(b"")
-        elif self.plain_path in PROBES and not (self.channel.site.page_files and self._is_visit()):
+        elif self.plain_path in PROBES and not (head.once(is_visit) and site.page_files):
             self.setHeader(b"content-type", b"text/plain; charset=utf-8")
             self.setHeader(b"content-length", b"%d" % len(ALIVE))
             self._reply(ALIVE)
@@ -163,30 +160,16 @@ class Intake(PlacedRequest):
         except Exception:
             self.processingFailed(Failure())
 
-    def _check(self) -> None:
+    def _check(self, head: Head) -> None:
         """What stands against an answer, now that the whole request is there; raises it."""
         if self.refusal is not None:
             raise self.refusal
-        assert self.head is not None
-        if not self.head.once(_is_readable_path):
+        if not head.once(has_readable_path):
             raise BadRequest("The path is not UTF-8.")
         if self._inflater is not None:
             self._inflater.end()
         if self.plain_path in PROBES and self.method not in (b"GET", b"HEAD", b"OPTIONS"):
             raise errors.WrongMethod("Method not allowed; this path takes GET, HEAD.", ["GET", "HEAD"])
-
-    def _is_visit(self) -> bool:
-        """Whether a person's browser opens the address, and no program asks whether somebody is there."""
-        if self.plain_path != "/" or b"text/html" not in (self.getHeader(b"accept") or b""):
-            return False
-        if self.method != b"GET":
-            return False
-        # Told only to servers that are trusted: by https, or on the browser's own machine.
-        mode = self.getHeader(b"sec-fetch-mode")
-        if mode is not None:
-            return mode == b"navigate"
-        upgrades = self.getHeader(b"upgrade-insecure-requests")
-        return upgrades == b"1" or _BROWSER.match(self.getHeader(b"user-agent") or b"") is not None
 
     def getRequestHostname(self) -> bytes:
         """Routing does not depend on the Host header, and must not fail over an odd one."""
@@ -195,24 +178,6 @@ class Intake(PlacedRequest):
     def _reply(self, body: bytes) -> None:
         self.write(body)
         self.finish()
-
-
-def _problem(head: Head) -> AgentError | None:
-    """Why no request with this head is read, or None."""
-    codings = head.headers.getRawHeaders(b"transfer-encoding", ())
-    if codings and [coding.strip().lower() for coding in codings] != [b"chunked"]:
-        # Twisted passes over some that others read differently.
-        return OddFraming("The request's Transfer-Encoding can only be 'chunked', once.")
-    hosts = head.headers.getRawHeaders(b"host", ())
-    if len(hosts) > 1:
-        return BadRequest("The request names its host more than once.")
-    if hosts and not is_readable(hosts[0]):
-        return BadRequest("The host that the request names cannot be read.")
-    return None
-
-
-def _is_readable_path(head: Head) -> bool:
-    return is_utf8(head.target.partition(b"?")[0])
 
 
 @implementer(IHalfCloseableProtocol)
@@ -235,6 +200,7 @@ class FrontChannel(PlacedChannel):
 
     def connectionMade(self) -> None:
         """Somebody called."""
+        self.clock = self.site.clock
         super().connectionMade()
         self.site.connections.add(self)
 
@@ -402,6 +368,7 @@ class FrontSite(Site):
             timeout=request_timeout,
             parsePOSTFormSubmission=False,
         )
+        self.clock = reactor
         self.guard = guard
         self.cors = cors or Cors()
         self.max_body_bytes = max_body_bytes

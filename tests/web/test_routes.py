@@ -232,6 +232,23 @@ class BadRequestTests(WebCase):
         self.house.clock.advance(60)
         self.assertTrue(wire.transport.disconnecting)
 
+    def test_connection_in_use_is_closed_once_it_has_been_idle_for_the_whole_limit(self) -> None:
+        wire = self.front.connect()
+        for _ in range(5):
+            wire.send("GET", "/api/version")
+            self.house.clock.advance(50)
+        self.assertFalse(wire.transport.disconnecting)
+        self.house.clock.advance(9.9)
+        self.assertFalse(wire.transport.disconnecting)
+        self.house.clock.advance(0.1)
+        self.assertTrue(wire.transport.disconnecting)
+
+    def test_connection_that_is_gone_leaves_no_timer(self) -> None:
+        before = self.house.clock.getDelayedCalls()
+        wire = self.front.connect().send("GET", "/api/version")
+        wire.channel.connectionLost(Failure(ConnectionLost()))
+        self.assertEqual(self.house.clock.getDelayedCalls(), before)
+
     def test_wrong_method_on_a_probe_path_says_which_are_right(self) -> None:
         for path in ("/", "/v1", "/v1/"):
             response = self.front.ask("POST", path)

@@ -74,7 +74,8 @@ class HeartbeatTests(WebCase):
         for _ in range(100):
             self.house.calls[-1].say("word ")
             self.wait(1)
-        self.assertEqual((self.silences(wire), len(self.timers())), (0, before))
+        self.assertEqual(self.silences(wire), 0)
+        self.assertLessEqual(len(self.timers()), before)
 
     def test_failure_after_a_heartbeat_is_told_in_the_stream(self) -> None:
         wire = self.start(OLLAMA, ask())
