@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from klein import Klein
 from klein.resource import KleinResource
 from msgspec.structs import replace
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
@@ -41,9 +41,9 @@ from .recorded import Recorded
 from .site import Intake
 from .streaming import Outlet, StreamedReply, WholeReply
 
-# What a route gives: a body, or a coroutine that comes to it. Most give `_converse` away as it is, since each coroutine
-# around it would be kept for as long as the reply runs.
-Answer = bytes | Coroutine[Any, Any, bytes]
+# What a route gives: a body, or what comes to it. A turn gives the Deferred of its outlet, since coroutines around it
+# would be kept for as long as the reply runs.
+Answer = bytes | Deferred[bytes] | Coroutine[Any, Any, bytes]
 
 T = TypeVar("T")
 
@@ -153,8 +153,8 @@ class Endpoints:
             made.append(piece)
         return b"".join(made)
 
-    async def _converse(self, request: Intake, parsed: ChatRequest, encoder: Encoder) -> bytes:
-        """Takes the turn to the agent and carries the reply back. This is cancelled when the client leaves."""
+    def _converse(self, request: Intake, parsed: ChatRequest, encoder: Encoder) -> Answer:
+        """Takes the turn to the agent and carries the reply back. That is cancelled when the client leaves."""
         assert parsed.turn is not None
         caller = self._guard.caller(request, parsed.identity)
         app = parsed.brought.side(caller.allowance)
@@ -172,34 +172,33 @@ class Endpoints:
             self._recorder.errand(caller.session_id, task.value)
             if (text := self._housekeeper.ready(task, parsed, profile.housekeeping)) is not None:
                 return self._say(request, parsed, encoder, text)
-            return await self._run_errand(record, task, parsed, caller, outlet)
-        with Recorded(record, self._recorder, self._clock):
-            with request.channel.site.meters.turn():
-                turn = from_command_line(parsed.turn, quirks.joins) if quirks.joins else parsed.turn
-                turn = without_results(turn) if app.results else turn
-                turn = replace(
-                    turn,
-                    attempt=_attempt(request),
-                    shows_history=quirks.shows_history,
-                    record=record,
-                    app=app,
-                )
-                coming = self._agent.turn(caller, turn)
-                # The reply may take long, and asks for nothing of what the client sent.
-                del parsed, app, turn
-                await outlet.carry(coming)
-        return b""
+            return self._run_errand(record, task, parsed, caller, outlet)
+        turn = from_command_line(parsed.turn, quirks.joins) if quirks.joins else parsed.turn
+        turn = without_results(turn) if app.results else turn
+        turn = replace(
+            turn,
+            attempt=_attempt(request),
+            shows_history=quirks.shows_history,
+            record=record,
+            app=app,
+        )
+        recorded = Recorded(record, self._recorder, self._clock, request.channel.site.meters)
+        try:
+            coming = self._agent.turn(caller, turn)
+        except Exception:
+            coming = fail()
+        return outlet.carry(coming).addBoth(recorded.end)
 
-    async def _run_errand(
+    def _run_errand(
         self, record: Record, task: Task, parsed: ChatRequest, caller: Caller, outlet: Outlet
-    ) -> bytes:
+    ) -> Answer:
         """Has a model answer an app's own question, beside the session."""
         assert parsed.turn is not None
         record.errand = task.value
         parsed = replace(parsed, turn=replace(parsed.turn, record=record))
-        with Recorded(record, self._recorder, self._clock):
-            await outlet.carry(Deferred.fromCoroutine(self._housekeeper.ask(task, parsed, caller)))
-        return b""
+        recorded = Recorded(record, self._recorder, self._clock)
+        coming = Deferred.fromCoroutine(self._housekeeper.ask(task, parsed, caller))
+        return outlet.carry(coming).addBoth(recorded.end)
 
     def _record(self, request: Intake, caller: Caller, streamed: bool) -> Record:
         """The record of a turn that begins."""

@@ -3,7 +3,6 @@
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator
-from types import TracebackType
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
@@ -36,25 +35,6 @@ class Distribution:
             yield bound, so_far
 
 
-class TurnMeter:
-    """Entered while one turn is under way; a generator would weigh more than all that is counted."""
-
-    __slots__ = ("_began", "_meters")
-
-    def __init__(self, meters: "Meters", began: float) -> None:
-        self._meters = meters
-        self._began = began
-
-    def __enter__(self) -> None:
-        self._meters.live += 1
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._meters.failed(error)
-        self._meters.ended(self._began)
-
-
 class Meters:
     """The counters of one front door; whoever does a thing counts it here."""
 
@@ -71,14 +51,15 @@ class Meters:
         self._due: float | None = None
         self._timer: IDelayedCall | None = None
 
-    def turn(self) -> "TurnMeter":
-        """Counts a turn, from its request to its last byte, as long as this is entered."""
-        return TurnMeter(self, self._clock.seconds())
+    def began(self) -> None:
+        """The request of a turn is there."""
+        self.live += 1
 
-    def ended(self, began: float) -> None:
-        """A turn is over."""
+    def ended(self, seconds: float, error: BaseException | None) -> None:
+        """The last byte of its reply has gone, or none will come; `seconds` is what it took."""
         self.live -= 1
-        self.turns.observe(self._clock.seconds() - began)
+        self.turns.observe(seconds)
+        self.failed(error)
 
     def failed(self, error: BaseException | None) -> None:
         """A reply broke off, or did not come."""

@@ -7,9 +7,9 @@ pauses the model's socket, and TCP holds the model back. Nothing here queues.
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from typing import cast
+from typing import Any, cast
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTime
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -54,6 +54,7 @@ class Outlet(ABC):
         "_asked",
         "_begun",
         "_clock",
+        "_coming",
         "_done",
         "_encoder",
         "_ended",
@@ -86,18 +87,20 @@ class Outlet(ABC):
         # None once the first event has come.
         self._asked: float | None = clock.seconds()
         self._begun = self._ended = False
+        self._coming: Deferred[Any] | None = None
         # Fires when the last bytes have gone into a transport that has room for them, so that no idle timer runs
-        # against a slow reader.
-        self._done: Deferred[None] = Deferred(self._cancelled)
+        # against a slow reader. Nothing is left to be sent behind them.
+        self._done: Deferred[bytes] = Deferred(self._cancelled)
 
-    async def carry(self, coming: Deferred[IReply]) -> None:
-        """Carries the reply that `coming` fires with; returns when it is delivered.
+    def carry(self, coming: Deferred[IReply]) -> Deferred[bytes]:
+        """Carries the reply that `coming` fires with; fires when it is delivered.
 
-        Raises the `AgentError` of a reply that failed before anything was sent. Cancelling it (Klein does when
-        the client leaves) stops the reply, or what is to become it.
+        Fails with the `AgentError` of a reply that failed before anything was sent. Cancelling it, when the client
+        leaves, stops the reply, or what is to become it.
         """
-        self._take(await coming)
-        await self._done
+        self._coming = coming
+        coming.addCallback(self._take).addErrback(self._not_coming)
+        return self._done
 
     @abstractmethod
     def eventsReceived(self, events: Sequence[AgentEvent]) -> None:
@@ -143,7 +146,18 @@ class Outlet(ABC):
                 self._reply.leaveUnheard()
 
     def _cancelled(self, _: object) -> None:
-        self.stopProducing()
+        if self._coming is not None and not self._coming.called:
+            self._coming.cancel()
+        else:
+            self.stopProducing()
+        self._over(Failure(CancelledError()))
+
+    def _not_coming(self, reason: Failure) -> Failure | None:
+        """There is no reply, or it could not be taken. Gives back what nobody will hear of otherwise."""
+        if self._done.called:
+            return reason
+        self._over(reason)
+        return None
 
     def _begin(self) -> None:
         """Listens to the transport, before the first write: with a full buffer it would not be heard of."""
@@ -153,7 +167,7 @@ class Outlet(ABC):
 
     def _take(self, reply: IReply) -> None:
         self._begin()
-        self._reply = reply
+        self._reply, self._coming = reply, None
         if self._stall is not None:
             reply.pauseProducing()
         reply.deliverTo(self)
@@ -172,7 +186,12 @@ class Outlet(ABC):
     def _complete(self) -> None:
         if not self._done.called:
             self._request.unregisterProducer()
-            self._done.callback(None)
+            self._over(b"")
+
+    def _over(self, outcome: bytes | Failure) -> None:
+        """All is sent, or nothing will be."""
+        if not self._done.called:
+            self._done.callback(outcome)
 
     def _cancel_stall(self) -> None:
         stall, self._stall = self._stall, None
@@ -223,23 +242,12 @@ class StreamedReply(Outlet):
         self._spoke = clock.seconds()
         self._beat: IDelayedCall | None = None
 
-    async def carry(self, coming: Deferred[IReply]) -> None:
+    def carry(self, coming: Deferred[IReply]) -> Deferred[bytes]:
         """See `Outlet.carry`."""
-        self._beat_in(self._heartbeat)
-        try:
-            try:
-                reply = await coming
-            except AgentError as error:
-                if not (self._begun or self._quirks.failures_as_text):
-                    raise
-                self._begin()
-                self.replyFailed(Failure(error))
-            else:
-                self._take(reply)
-            await self._done
-        finally:
-            if self._beat is not None:
-                self._beat.cancel()
+        done = super().carry(coming)
+        if not done.called:
+            self._beat_in(self._heartbeat)
+        return done
 
     def eventsReceived(self, events: Sequence[AgentEvent]) -> None:
         """Everything that came in one segment goes out in one write."""
@@ -259,6 +267,19 @@ class StreamedReply(Outlet):
         """The reason, where the app shows it, and a well-formed end."""
         self._meters.failed(reason.value)
         self._end(self._encoder.fail(cast(AgentError, reason.value)))
+
+    def _not_coming(self, reason: Failure) -> Failure | None:
+        if not (reason.check(AgentError) and (self._begun or self._quirks.failures_as_text)):
+            return super()._not_coming(reason)
+        self._begin()
+        self.replyFailed(reason)
+        return None
+
+    def _over(self, outcome: bytes | Failure) -> None:
+        beat, self._beat = self._beat, None
+        if beat is not None:
+            beat.cancel()
+        super()._over(outcome)
 
     def _begin(self) -> None:
         if self._begun:
@@ -341,4 +362,4 @@ class WholeReply(Outlet):
             return
         self._ended = True
         self._request.unregisterProducer()
-        self._done.errback(reason)
+        self._over(reason)
