@@ -16,6 +16,7 @@ from twisted.web.iweb import IRequest
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
+from ..seams.tasks import Task
 from .endpoints import Answer, Endpoints, failed
 from .site import Intake
 
@@ -54,7 +55,7 @@ class PlainRoutes(Resource):
             return failed(self._endpoints, intake, Failure())
         if isinstance(answer, bytes):
             return answer
-        coming = answer if isinstance(answer, Deferred) else Deferred.fromCoroutine(answer)
+        coming = answer if isinstance(answer, Deferred) else Task(answer)
         answering = coming.addBoth(self._answer, intake)
         if not answering.called:
             intake.answering = answering

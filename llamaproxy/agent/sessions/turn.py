@@ -13,6 +13,7 @@ from ...seams.errors import AgentError, let_go
 from ...seams.gates import Need
 from ...seams.interfaces import IRecorder, IReply
 from ...seams.records import Ending, Record
+from ...seams.tasks import Task
 from ...seams.types import Caller, ChatTurn, Message
 from ..replies.elsewhere import Elsewhere
 from ..replies.relay import relay
@@ -75,7 +76,7 @@ class Turn:
 
     def run(self, work: Coroutine[Any, Any, None]) -> Deferred[None]:
         """Starts the work; fires when it is over, never fails."""
-        self._running = Deferred.fromCoroutine(work)
+        self._running = Task(work)
         return self._running.addBoth(self._over)
 
     def join(self, asked: ChatTurn) -> Deferred[IReply]:
