@@ -10,12 +10,12 @@ from typing import Any
 from msgspec import Raw, Struct
 from msgspec.json import Decoder
 
-from ..seams.apps import Allowance, AppResult, AppSide, AppTool, Choice
+from ..seams.apps import NOTHING, Allowance, AppResult, AppSide, AppTool, Choice
 from ..seams.errors import BadRequest
 from ..seams.images import Image
 from .body import Name, decode
 from .content import results_in, text_and_images
-from .fields import CommonFields, forced, is_there
+from .fields import ABSENT, CommonFields, forced, is_there
 from .parsing import WireMessage
 
 # Tools of one request, and bytes of all their descriptions and schemas.
@@ -92,11 +92,12 @@ class Brought:
         """What of it the operator allows. Raises `BadRequest`, also for what the client cannot do without."""
         system = self._system_text() if allowance.client_system else ""
         if not (allowance.takes_tools and self._has_calls):
-            forced(self._fields.tool_choice, "tool_choice")
-            forced(self._fields.function_call, "function_call")
+            if not (self._fields.tool_choice is self._fields.function_call is ABSENT):
+                forced(self._fields.tool_choice, "tool_choice")
+                forced(self._fields.function_call, "function_call")
             if self._problem is not None:
                 raise self._problem
-            return AppSide(system=system)
+            return AppSide(system=system) if system else NOTHING
         choice, only, several = self._chosen()
         tools = tuple(tool for tool in self._tools() if not only or tool.name in only)
         if missing := only - {tool.name for tool in tools}:

@@ -26,17 +26,18 @@ from ..dialects.vectors import EmbedRequest
 from ..seams.errors import ModelError, NoEmbedder
 from ..seams.interfaces import IAgent, IRecorder
 from ..seams.records import LONGEST_NAME, Record
-from ..seams.spans import Span, span_in
 from ..seams.telling import about
 from ..seams.types import Caller, Embeddings, ModelInfo, ReplyEnd, Text
 from ..seams.unrecorded import Unrecorded
 from . import errors
 from .bodies import LARGE, AtOnce, Reader
+from .clients import Client, client_of
 from .guard import Guard
 from .housekeeping import Housekeeper
 from .notices import Notices
 from .paced import PacedReply
-from .quirks import Quirks, quirks_of
+from .placed import head_of
+from .quirks import Quirks
 from .recorded import Recorded
 from .site import Intake
 from .streaming import Outlet, StreamedReply, WholeReply
@@ -158,16 +159,18 @@ class Endpoints:
         assert parsed.turn is not None
         caller = self._guard.caller(request, parsed.identity)
         app = parsed.brought.side(caller.allowance)
-        self._notices.tell(request, parsed.brought.unused(parsed.ignored, caller.allowance))
-        quirks = quirks_of(request, request.plain_path)
-        record = self._record(request, caller, parsed.stream)
+        if parsed.ignored:
+            self._notices.tell(request, parsed.brought.unused(parsed.ignored, caller.allowance))
+        client = head_of(request).once(client_of)
+        quirks = client.quirks
+        record = self._record(request, client, caller, parsed.stream)
         profile = self._guard.known(request).profile
         outlet = (
             self._stream(request, encoder, quirks, record, profile.heartbeat)
             if parsed.stream
             else self._whole(request, encoder, record)
         )
-        task = self._housekeeper.task(request, parsed, caller, profile.housekeeping)
+        task = self._housekeeper.task(client, parsed, caller, profile.housekeeping)
         if task and not app.results:
             self._recorder.errand(caller.session_id, task.value)
             if (text := self._housekeeper.ready(task, parsed, profile.housekeeping)) is not None:
@@ -177,7 +180,7 @@ class Endpoints:
         turn = without_results(turn) if app.results else turn
         turn = replace(
             turn,
-            attempt=_attempt(request),
+            attempt=client.attempt,
             shows_history=quirks.shows_history,
             record=record,
             app=app,
@@ -200,11 +203,8 @@ class Endpoints:
         coming = Deferred.fromCoroutine(self._housekeeper.ask(task, parsed, caller))
         return outlet.carry(coming).addBoth(recorded.end)
 
-    def _record(self, request: Intake, caller: Caller, streamed: bool) -> Record:
+    def _record(self, request: Intake, client: Client, caller: Caller, streamed: bool) -> Record:
         """The record of a turn that begins."""
-        agent = (request.getHeader(b"user-agent") or b"").decode("latin-1")
-        # Of most programs the first word is their name; browsers and what is built on them have it at the end.
-        name = agent if agent.startswith("Mozilla/") else agent.partition(" ")[0]
         return Record(
             request_id=request.request_id,
             session_id=caller.session_id,
@@ -214,9 +214,9 @@ class Endpoints:
             address=caller.address,
             named_by=caller.named_by[:LONGEST_NAME],
             dialect=request.plain_path[:LONGEST_NAME],
-            client=name[:LONGEST_NAME],
+            client=client.name,
             streamed=streamed,
-            cause=_cause(request) if request.getHeader(b"traceparent") else None,
+            cause=client.cause,
         )
 
     def _say(self, request: Intake, parsed: ChatRequest, encoder: Encoder, text: str) -> bytes:
@@ -236,18 +236,6 @@ class Endpoints:
         kind = PacedReply if quirks.line_gap else StreamedReply
         heartbeat = self._heartbeat if heartbeat is None else heartbeat
         return kind(request, encoder, self._clock, self._stall_timeout, heartbeat, quirks, record)
-
-
-def _cause(request: Intake) -> Span | None:
-    """The span of another program that caused the request."""
-    headers = request.requestHeaders
-    return span_in(headers.getRawHeaders(b"traceparent", ()), headers.getRawHeaders(b"tracestate", ()))
-
-
-def _attempt(request: Intake) -> int | None:
-    """See `ChatTurn.attempt`. OpenAI's and Anthropic's libraries, all made by Stainless, count from 0."""
-    count = request.getHeader(b"x-stainless-retry-count") or b""
-    return int(count) if count.isdigit() and len(count) <= 3 else None
 
 
 def new_app() -> Klein:

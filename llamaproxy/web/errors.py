@@ -11,7 +11,7 @@ from ..dialects import anthropic, ollama, openai
 from ..dialects.base import WireDialect
 from ..dialects.detect import Dialect, detect
 from ..seams.errors import AgentError, NotFound, Stopping
-from .placed import PlacedRequest
+from .placed import PlacedRequest, head_of
 from .quirks import Quirks, quirks_of
 
 log = Logger()
@@ -58,7 +58,7 @@ def as_agent_error(failure: Failure, request: PlacedRequest) -> AgentError:
 
 def answer(request: PlacedRequest, error: AgentError) -> bytes:
     """Sets status and headers for an answer that has not begun, and gives its body."""
-    quirks = quirks_of(request, request.plain_path)
+    quirks = quirks_of(head_of(request))
     dialect = openai if quirks.openai_errors else dialect_of(request)
     body = dialect.error(error, request.request_id)
     status = _status(error, quirks)

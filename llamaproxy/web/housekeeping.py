@@ -13,10 +13,8 @@ from ..seams.errors import AgentError
 from ..seams.interfaces import IAgent, IReply, IReplyConsumer
 from ..seams.telling import about
 from ..seams.types import Caller, ReplyEnd, Text
-from .site import Intake
+from .clients import Client
 
-# For Open WebUI's custom header with the template {{TASK}}.
-TASK_HEADER = b"x-llamaproxy-task"
 # What a model may take for an errand where the app sets no limit.
 ANSWER_TOKENS = 2000
 # What it may take where the app sets its usual limit, which is that of its largest answers.
@@ -35,7 +33,7 @@ class Housekeeper:
         self._mode = mode
 
     def task(
-        self, request: Intake, parsed: ChatRequest, caller: Caller, own: Housekeeping | None = None
+        self, client: Client, parsed: ChatRequest, caller: Caller, own: Housekeeping | None = None
     ) -> Task | None:
         """What errand the request is; None if it is to be answered as chat.
 
@@ -43,8 +41,7 @@ class Housekeeper:
         """
         if (own or self._mode) == "off" or caller.depth:
             return None
-        said = (request.getHeader(TASK_HEADER) or b"").decode("latin-1")
-        return recognise(parsed, said, (request.getHeader(b"user-agent") or b"").decode("latin-1"))
+        return recognise(parsed, client.errand, client.agent)
 
     def ready(self, task: Task, parsed: ChatRequest, own: Housekeeping | None = None) -> str | None:
         """The answer that needs no model, in the form that the app wants; None if one is to be asked."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
-from twisted.web.iweb import IRequest
+from .heads import Head
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,11 +55,11 @@ class Row(NamedTuple):
 
     agent: re.Pattern[str]
     path: re.Pattern[str]
-    header: str
+    header: bytes
     knobs: dict[str, Any]
 
 
-def _row(agent: str, path: str, header: str = "", **knobs: Any) -> Row:
+def _row(agent: str, path: str, header: bytes = b"", **knobs: Any) -> Row:
     return Row(re.compile(agent, re.IGNORECASE), re.compile(path), header, knobs)
 
 
@@ -89,22 +89,21 @@ TABLE = (
     # Chat apps that cannot go without their own history; the same first message once more is a regenerated one there.
     # Scripts under other names may well repeat "next" and rely on the session.
     _row(r"^(enchanted|mozilla)/", r"", shows_history=True),
-    _row(r"", r"", "x-openwebui-chat-id", shows_history=True),
+    _row(r"", r"", b"x-openwebui-chat-id", shows_history=True),
 )
 
 
-def quirks_of(request: IRequest, path: str) -> Quirks:
-    """The knobs for the client behind a request to the plain `path`; later rows of the table override earlier."""
-    agent = (request.getHeader(b"user-agent") or b"").decode("latin-1")
-    has = request.requestHeaders.hasHeader
-    return _knobs(agent, path, frozenset([header for header in _HEADERS if has(header)]))
+def quirks_of(head: Head) -> Quirks:
+    """The knobs for the client behind a request with this head; later rows of the table override earlier."""
+    agent = (head.get(b"user-agent") or b"").decode("latin-1")
+    return _knobs(agent, head.path, frozenset(each for each in _HEADERS if head.get(each) is not None))
 
 
 _HEADERS = tuple({row.header for row in TABLE if row.header})
 
 
 @lru_cache(maxsize=256)
-def _knobs(agent: str, path: str, headers: frozenset[str]) -> Quirks:
+def _knobs(agent: str, path: str, headers: frozenset[bytes]) -> Quirks:
     """Kept for the few clients that ask again and again."""
     quirks = EVERYBODY
     for row in TABLE:
