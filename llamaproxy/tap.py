@@ -33,6 +33,7 @@ from .server.assembly import Plan, Server, assemble
 from .server.logfiles import LogFiles, prepare
 from .server.service import Interrupts, Part, Stack, give_up, in_words
 from .sockets.steady import steady
+from .sockets.swift import hasten
 from .web.door import BACKLOG, place_of, port_problem, url_here, urls_at, welcome
 
 log = Logger()
@@ -93,6 +94,7 @@ def makeService(options: Options) -> IService:
     from twisted.internet import reactor
 
     steady(reactor)
+    hasten(reactor)
     try:
         if (log_file := _log_file(options)) is not None:
             prepare(log_file)

@@ -41,6 +41,7 @@ def _serve(setup: "Setup", reactor: Any) -> None:
     from ..server.overlook import Worker
     from ..server.service import Part, Stack
     from ..sockets.steady import steady
+    from ..sockets.swift import hasten
     from ..web.metrics import families
     from .handover import Handover
     from .logs import begin_logging
@@ -51,6 +52,7 @@ def _serve(setup: "Setup", reactor: Any) -> None:
 
     begin_logging(LOG)
     steady(reactor)
+    hasten(reactor)
     link = Link()
     peers = Peers(link, Tally(TALLY, setup.workers), setup.worker, setup.workers)
     listener = socket.socket(fileno=LISTENER)
