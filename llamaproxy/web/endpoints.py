@@ -24,7 +24,7 @@ from ..dialects.names import matches
 from ..dialects.parsing import from_command_line, without_results
 from ..dialects.vectors import EmbedRequest
 from ..seams.errors import ModelError, NoEmbedder
-from ..seams.interfaces import IAgent, IRecorder
+from ..seams.interfaces import IAgent, IRecorder, IReply
 from ..seams.records import LONGEST_NAME, Record
 from ..seams.telling import about
 from ..seams.types import Caller, Embeddings, ModelInfo, ReplyEnd, Text
@@ -42,9 +42,9 @@ from .recorded import Recorded
 from .site import Intake
 from .streaming import Outlet, StreamedReply, WholeReply
 
-# What a route gives: a body, or what comes to it. A turn gives the Deferred of its outlet, since coroutines around it
-# would be kept for as long as the reply runs.
-Answer = bytes | Deferred[bytes] | Coroutine[Any, Any, bytes]
+# What a route gives: a body, what comes to it, or for a turn the outlet that is to carry its reply, since whatever is
+# around that would be kept for as long as the reply runs.
+Answer = bytes | Outlet | Coroutine[Any, Any, bytes]
 
 T = TypeVar("T")
 
@@ -163,45 +163,43 @@ class Endpoints:
             self._notices.tell(request, parsed.brought.unused(parsed.ignored, caller.allowance))
         client = head_of(request).once(client_of)
         quirks = client.quirks
-        record = self._record(request, client, caller, parsed.stream)
         profile = self._guard.known(request).profile
+        recorded = Recorded(self._record(request, client, caller, parsed.stream), self._recorder, self._clock)
         outlet = (
-            self._stream(request, encoder, quirks, record, profile.heartbeat)
+            self._stream(request, encoder, quirks, recorded, profile.heartbeat)
             if parsed.stream
-            else self._whole(request, encoder, record)
+            else self._whole(request, encoder, recorded)
         )
         task = self._housekeeper.task(client, parsed, caller, profile.housekeeping)
         if task and not app.results:
             self._recorder.errand(caller.session_id, task.value)
             if (text := self._housekeeper.ready(task, parsed, profile.housekeeping)) is not None:
                 return self._say(request, parsed, encoder, text)
-            return self._run_errand(record, task, parsed, caller, outlet)
+            return outlet.expect(self._run_errand(recorded, task, parsed, caller))
         turn = from_command_line(parsed.turn, quirks.joins) if quirks.joins else parsed.turn
         turn = without_results(turn) if app.results else turn
         turn = replace(
             turn,
             attempt=client.attempt,
             shows_history=quirks.shows_history,
-            record=record,
+            record=recorded.record,
             app=app,
         )
-        recorded = Recorded(record, self._recorder, self._clock, request.channel.site.meters)
+        recorded.begin(request.channel.site.meters)
         try:
-            coming = self._agent.turn(caller, turn)
+            return outlet.expect(self._agent.turn(caller, turn))
         except Exception:
-            coming = fail()
-        return outlet.carry(coming).addBoth(recorded.end)
+            return outlet.expect(fail())
 
     def _run_errand(
-        self, record: Record, task: Task, parsed: ChatRequest, caller: Caller, outlet: Outlet
-    ) -> Answer:
+        self, recorded: Recorded, task: Task, parsed: ChatRequest, caller: Caller
+    ) -> Deferred[IReply]:
         """Has a model answer an app's own question, beside the session."""
         assert parsed.turn is not None
-        record.errand = task.value
-        parsed = replace(parsed, turn=replace(parsed.turn, record=record))
-        recorded = Recorded(record, self._recorder, self._clock)
-        coming = Deferred.fromCoroutine(self._housekeeper.ask(task, parsed, caller))
-        return outlet.carry(coming).addBoth(recorded.end)
+        recorded.record.errand = task.value
+        parsed = replace(parsed, turn=replace(parsed.turn, record=recorded.record))
+        recorded.begin()
+        return Deferred.fromCoroutine(self._housekeeper.ask(task, parsed, caller))
 
     def _record(self, request: Intake, client: Client, caller: Caller, streamed: bool) -> Record:
         """The record of a turn that begins."""
@@ -226,16 +224,16 @@ class Endpoints:
         request.setHeader(b"content-type", encoder.content_type)
         return encoder.start() + encoder.events([Text(text)]) + encoder.finish(ReplyEnd())
 
-    def _whole(self, request: Intake, encoder: Encoder, record: Record) -> Outlet:
+    def _whole(self, request: Intake, encoder: Encoder, recorded: Recorded) -> Outlet:
         request.setHeader(b"content-type", self.dialect.JSON_TYPE)
-        return WholeReply(request, encoder, self._clock, self._stall_timeout, record)
+        return WholeReply(request, encoder, self._clock, recorded, self._stall_timeout)
 
     def _stream(
-        self, request: Intake, encoder: Encoder, quirks: Quirks, record: Record, heartbeat: float | None
+        self, request: Intake, encoder: Encoder, quirks: Quirks, recorded: Recorded, heartbeat: float | None
     ) -> Outlet:
         kind = PacedReply if quirks.line_gap else StreamedReply
         heartbeat = self._heartbeat if heartbeat is None else heartbeat
-        return kind(request, encoder, self._clock, self._stall_timeout, heartbeat, quirks, record)
+        return kind(request, encoder, self._clock, recorded, self._stall_timeout, heartbeat, quirks)
 
 
 def new_app() -> Klein:

@@ -2,7 +2,7 @@
 
 import re
 from random import Random
-from typing import Any, AnyStr, cast
+from typing import Any, AnyStr, Protocol, cast
 
 from twisted.web.iweb import IRequest
 from twisted.web.server import Request
@@ -16,6 +16,13 @@ from .profiles import Visit
 _ID = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 # Ids are no secrets; the kernel need not be asked for each.
 _random = Random()
+
+
+class Answering(Protocol):
+    """What is under way for a request."""
+
+    def cancel(self) -> None:
+        """The client has left."""
 
 
 class PlacedChannel(PatientChannel):

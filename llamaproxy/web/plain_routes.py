@@ -7,9 +7,9 @@ dictionary, and a request costs nothing beside what its endpoint takes.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, cast
 
-from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.iweb import IRequest
@@ -19,6 +19,7 @@ from twisted.web.server import NOT_DONE_YET
 from ..seams.tasks import Task
 from .endpoints import Answer, Endpoints, failed
 from .site import Intake
+from .streaming import Outlet
 
 Endpoint = Callable[[Intake], Answer]
 
@@ -55,14 +56,18 @@ class PlainRoutes(Resource):
             return failed(self._endpoints, intake, Failure())
         if isinstance(answer, bytes):
             return answer
-        coming = answer if isinstance(answer, Deferred) else Task(answer)
-        answering = coming.addBoth(self._answer, intake)
-        if not answering.called:
-            intake.answering = answering
+        if isinstance(answer, Outlet):
+            intake.answering = answer
+            answer.carry(self._answer)
+        else:
+            answering = Task(answer).addBoth(partial(self._answer, intake))
+            if not answering.called:
+                intake.answering = answering
         return NOT_DONE_YET
 
-    def _answer(self, body: bytes | Failure, request: Intake) -> None:
+    def _answer(self, request: Intake, body: bytes | Failure) -> None:
         try:
+            request.answering = None
             if isinstance(body, Failure):
                 body = failed(self._endpoints, request, body)
             if request.channel is not None:

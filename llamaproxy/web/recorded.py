@@ -1,7 +1,5 @@
 """The time of a request in which its record is kept."""
 
-from typing import TypeVar
-
 from twisted.internet.defer import CancelledError
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
@@ -11,26 +9,27 @@ from ..seams.interfaces import IRecorder
 from ..seams.records import Record
 from .meters import Meters
 
-T = TypeVar("T")
-
 
 class Recorded:
-    """Begins a record, and ends it with what comes of the request. With `meters` it is counted as a turn."""
+    """A `record` between its beginning and its end; with `meters` it is counted as a turn."""
 
-    __slots__ = ("_clock", "_meters", "_record", "_recorder")
+    __slots__ = ("_clock", "_meters", "_recorder", "record")
 
-    def __init__(
-        self, record: Record, recorder: IRecorder, clock: IReactorTime, meters: Meters | None = None
-    ) -> None:
-        self._record, self._recorder, self._clock, self._meters = record, recorder, clock, meters
+    def __init__(self, record: Record, recorder: IRecorder, clock: IReactorTime) -> None:
+        self.record, self._recorder, self._clock = record, recorder, clock
+        self._meters: Meters | None = None
+
+    def begin(self, meters: Meters | None = None) -> None:
+        """What is recorded begins."""
         if meters is not None:
             meters.began()
-        recorder.begin(record)
+            self._meters = meters
+        self._recorder.begin(self.record)
 
-    def end(self, result: T) -> T:
-        """The request is over; `result` is a `Failure` of what went wrong, or anything else. Gives it back."""
-        record = self._record
-        error = result.value if isinstance(result, Failure) else None
+    def end(self, outcome: object) -> None:
+        """It is over; `outcome` is a `Failure` of what went wrong, or anything else."""
+        record = self.record
+        error = outcome.value if isinstance(outcome, Failure) else None
         record.seconds = self._clock.seconds() - record.start
         if self._meters is not None:
             self._meters.ended(record.seconds, error)
@@ -41,4 +40,3 @@ class Recorded:
         elif isinstance(error, CancelledError):
             record.break_off("left")
         self._recorder.end(record)
-        return result

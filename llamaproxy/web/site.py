@@ -25,7 +25,7 @@ from .guard import Guard
 from .heads import Head, is_page, is_visit, settle_host, whole
 from .inflate import Inflater, inflater
 from .meters import Meters
-from .placed import PlacedChannel, PlacedRequest
+from .placed import Answering, PlacedChannel, PlacedRequest
 
 PROBES = frozenset({"/", "/v1"})
 # What apps ask every few seconds; not worth a line in the log while it goes well.
@@ -51,7 +51,7 @@ class Intake(PlacedRequest):
         super().__init__(*args, **kwargs)
         self.refusal: AgentError | None = None
         # What waits for its answer, and is cancelled when the client leaves.
-        self.answering: Deferred[None] | None = None
+        self.answering: Answering | None = None
         self._inflater: Inflater | None = None
         self._received = self._stored = 0
 

@@ -5,9 +5,9 @@ pauses the model's socket, and TCP holds the model back. Nothing here queues.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import nullcontext
-from typing import Any, cast
+from typing import Any, Self, cast
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTime
@@ -17,17 +17,20 @@ from zope.interface import implementer
 from ..dialects.base import Encoder
 from ..seams.errors import AgentError
 from ..seams.interfaces import IReply, IReplyConsumer
-from ..seams.records import Record
 from ..seams.types import AgentEvent, ReplyEnd, Text
 from ..sockets.sending import together
 from .outflow import OWN_BUFFER
 from .quirks import EVERYBODY, Quirks
+from .recorded import Recorded
 from .site import Intake
 
 # A reply that is not streamed is held in memory until it is complete.
 WHOLE_LIMIT = 32 * 1024 * 1024
 # Seconds by which a heartbeat may be early, so that a clock's rounding does not make a second timer of one.
 PUNCTUAL = 0.01
+
+# What is done once a reply is delivered: it gets what is left to be sent, or what went wrong before anything was.
+Then = Callable[[Intake, bytes | Failure], None]
 
 
 class TooLong(AgentError):
@@ -55,16 +58,17 @@ class Outlet(ABC):
         "_begun",
         "_clock",
         "_coming",
-        "_done",
         "_encoder",
         "_ended",
         "_meters",
         "_record",
+        "_recorded",
         "_reply",
         "_request",
         "_send",
         "_stall",
         "_stall_timeout",
+        "_then",
     )
 
     def __init__(
@@ -72,10 +76,10 @@ class Outlet(ABC):
         request: Intake,
         encoder: Encoder,
         clock: IReactorTime,
+        recorded: Recorded,
         stall_timeout: float = 300.0,
-        record: Record | None = None,
     ) -> None:
-        self._record = record or Record()
+        self._recorded, self._record = recorded, recorded.record
         self._request = request
         self._encoder = encoder
         self._send: Callable[[bytes], None] = request.write
@@ -87,20 +91,45 @@ class Outlet(ABC):
         # None once the first event has come.
         self._asked: float | None = clock.seconds()
         self._begun = self._ended = False
-        self._coming: Deferred[Any] | None = None
-        # Fires when the last bytes have gone into a transport that has room for them, so that no idle timer runs
-        # against a slow reader. Nothing is left to be sent behind them.
-        self._done: Deferred[bytes] = Deferred(self._cancelled)
+        self._coming: Deferred[IReply] | None = None
+        self._then: Then | None = None
 
-    def carry(self, coming: Deferred[IReply]) -> Deferred[bytes]:
-        """Carries the reply that `coming` fires with; fires when it is delivered.
-
-        Fails with the `AgentError` of a reply that failed before anything was sent. Cancelling it, when the client
-        leaves, stops the reply, or what is to become it.
-        """
+    def expect(self, coming: Deferred[IReply]) -> Self:
+        """Has it carry the reply that `coming` fires with."""
         self._coming = coming
-        coming.addCallback(self._take).addErrback(self._not_coming)
-        return self._done
+        return self
+
+    def carry(self, then: Then) -> None:
+        """Carries the reply that is expected; calls `then` once it is delivered.
+
+        That is when the last bytes have gone into a transport that has room for them, so that no idle timer runs
+        against a slow reader; nothing is left to be sent behind them. Or `then` gets the `AgentError` of a reply that
+        failed before anything was sent.
+        """
+        assert self._coming is not None
+        self._then = then
+        self._coming.addCallbacks(self._take, self._not_coming)
+
+    def __await__(self) -> Generator[Any, None, bytes]:
+        """The same for who waits for it."""
+        done: Deferred[bytes] = Deferred(lambda _: self.cancel())
+
+        def then(_: Intake, outcome: bytes | Failure) -> None:
+            if isinstance(outcome, Failure):
+                done.errback(outcome)
+            else:
+                done.callback(outcome)
+
+        self.carry(then)
+        return done.__await__()
+
+    def cancel(self) -> None:
+        """Stops the reply, or what is to become it: the client has left."""
+        if self._coming is not None and not self._coming.called:
+            self._coming.cancel()
+        else:
+            self.stopProducing()
+        self._over(Failure(CancelledError()))
 
     @abstractmethod
     def eventsReceived(self, events: Sequence[AgentEvent]) -> None:
@@ -145,16 +174,9 @@ class Outlet(ABC):
             else:
                 self._reply.leaveUnheard()
 
-    def _cancelled(self, _: object) -> None:
-        if self._coming is not None and not self._coming.called:
-            self._coming.cancel()
-        else:
-            self.stopProducing()
-        self._over(Failure(CancelledError()))
-
     def _not_coming(self, reason: Failure) -> Failure | None:
         """There is no reply, or it could not be taken. Gives back what nobody will hear of otherwise."""
-        if self._done.called:
+        if self._then is None:
             return reason
         self._over(reason)
         return None
@@ -165,12 +187,16 @@ class Outlet(ABC):
             self._begun = True
             self._request.registerProducer(self, True)
 
-    def _take(self, reply: IReply) -> None:
-        self._begin()
+    def _take(self, reply: IReply) -> Failure | None:
         self._reply, self._coming = reply, None
-        if self._stall is not None:
-            reply.pauseProducing()
-        reply.deliverTo(self)
+        try:
+            self._begin()
+            if self._stall is not None:
+                reply.pauseProducing()
+            reply.deliverTo(self)
+        except Exception:
+            return self._not_coming(Failure())
+        return None
 
     def _end(self, last: bytes) -> None:
         """Writes the last bytes, and completes once there is room."""
@@ -184,14 +210,20 @@ class Outlet(ABC):
                 self._complete()
 
     def _complete(self) -> None:
-        if not self._done.called:
+        if self._then is not None:
             self._request.unregisterProducer()
             self._over(b"")
 
     def _over(self, outcome: bytes | Failure) -> None:
         """All is sent, or nothing will be."""
-        if not self._done.called:
-            self._done.callback(outcome)
+        then, self._then = self._then, None
+        if then is None:
+            return
+        try:
+            self._recorded.end(outcome)
+        except Exception:
+            outcome = Failure()
+        then(self._request, outcome)
 
     def _cancel_stall(self) -> None:
         stall, self._stall = self._stall, None
@@ -228,12 +260,12 @@ class StreamedReply(Outlet):
         request: Intake,
         encoder: Encoder,
         clock: IReactorTime,
+        recorded: Recorded,
         stall_timeout: float = 300.0,
         heartbeat: float = 0.0,
         quirks: Quirks = EVERYBODY,
-        record: Record | None = None,
     ) -> None:
-        super().__init__(request, encoder, clock, stall_timeout, record)
+        super().__init__(request, encoder, clock, recorded, stall_timeout)
         self._heartbeat = heartbeat if quirks.heartbeats else 0.0
         self._quirks = quirks
         self._opening = b""
@@ -242,12 +274,11 @@ class StreamedReply(Outlet):
         self._spoke = clock.seconds()
         self._beat: IDelayedCall | None = None
 
-    def carry(self, coming: Deferred[IReply]) -> Deferred[bytes]:
+    def carry(self, then: Then) -> None:
         """See `Outlet.carry`."""
-        done = super().carry(coming)
-        if not done.called:
+        super().carry(then)
+        if self._then is not None:
             self._beat_in(self._heartbeat)
-        return done
 
     def eventsReceived(self, events: Sequence[AgentEvent]) -> None:
         """Everything that came in one segment goes out in one write."""
@@ -329,10 +360,10 @@ class WholeReply(Outlet):
         request: Intake,
         encoder: Encoder,
         clock: IReactorTime,
+        recorded: Recorded,
         stall_timeout: float = 300.0,
-        record: Record | None = None,
     ) -> None:
-        super().__init__(request, encoder, clock, stall_timeout, record)
+        super().__init__(request, encoder, clock, recorded, stall_timeout)
         self._text: list[str] = []
         self._reasoning: list[str] = []
         self._size = 0
