@@ -16,7 +16,6 @@ from ..config import ConfigError, Home, ModelEntry, ModelRegistry
 from ..config.dropins import drop_ins, told
 from ..seams.interfaces import IEmbedder, IModel, IModelType
 from ..sockets import tls
-from ..sockets.eager import LimitedReceiving
 from .embedded.keeper import AnyKeeper
 from .embedding import Embedding, read_ollama, read_openai
 from .remote import RemoteEmbedder, RemoteModel, locator, who_is
@@ -53,8 +52,8 @@ class ModelContext(Struct, frozen=True, kw_only=True):
 
             client: Http = PlainClient(self.reactor, entry.connect_timeout)
         else:
-            narrow = LimitedReceiving(self.reactor, KERNEL_BUFFER)
-            client = BareClient(self.reactor, Paths(narrow, entry.connect_timeout).to)
+            paths = Paths(self.reactor, entry.connect_timeout, KERNEL_BUFFER)
+            client = BareClient(self.reactor, paths.to)
         self.clients.append(client)
         return client
 

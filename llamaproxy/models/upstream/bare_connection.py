@@ -22,6 +22,7 @@ from twisted.web.http_headers import Headers
 
 from ...sockets.eager import before_loss, waiting, write
 from ...sockets.polling import Poll
+from ...sockets.straight import Outgoing
 from .client import Response
 from .endings import PotentialDataLoss, ResponseDone, ResponseFailed
 from .troubles import Trouble
@@ -115,7 +116,8 @@ class Connection(Protocol):
         """Takes the place of whatever stands between the transport and this."""
         self.transport.protocol = self
         self._reading = self._poll.reading(self.transport, self, SEGMENT)
-        before_loss(self.transport, self._hear_out)
+        if not isinstance(self.transport, Outgoing):
+            before_loss(self.transport, self.hearOut)
 
     def send(self, request: bytes) -> Deferred[Response]:
         """Sends a whole request; fires with the response once its head is there. Cancelling it hangs up."""
@@ -175,7 +177,7 @@ class Connection(Protocol):
             self._reading.pause()
             self._reading = self._poll.reading(self.transport, self, SEGMENT)
 
-    def _hear_out(self) -> None:
+    def hearOut(self) -> None:
         """Reads the answer that is there already, where the connection was lost while the request was being sent."""
         while self._answer is not None:
             try:
