@@ -13,7 +13,6 @@ import select
 from collections.abc import Callable
 from time import monotonic
 from typing import Any
-from weakref import WeakSet
 
 from twisted.internet.interfaces import IReadDescriptor
 from twisted.internet.protocol import Protocol
@@ -43,8 +42,8 @@ class Breaks:
     __slots__ = ("last", "polls")
 
     def __init__(self) -> None:
-        # All there are, and when one of them was last served.
-        self.polls: WeakSet[Poll] = WeakSet()
+        # Those that watch any socket, and when one of them was last served.
+        self.polls: set[Poll] = set()
         self.last = 0.0
 
     def take(self) -> None:
@@ -68,7 +67,6 @@ class Poll:
         self._reactor = reactor
         self._epoll: Any = None
         self._readings: dict[int, PolledReading] = {}
-        breaks.polls.add(self)
 
     def reading(self, transport: Any, protocol: Protocol, size: int) -> "Reading":
         """What reads for `protocol` from now on, at most `size` bytes at a time; it runs already.
@@ -90,6 +88,7 @@ class Poll:
             self._epoll = select.epoll()
         self._epoll.register(fd, select.EPOLLIN)
         if not self._readings:
+            breaks.polls.add(self)
             self._reactor.addReader(self)
         self._readings[fd] = reading
 
@@ -99,6 +98,7 @@ class Poll:
         if is_open:
             self._epoll.unregister(fd)
         if not self._readings:
+            breaks.polls.remove(self)
             self._reactor.removeReader(self)
 
     # -- what the reactor sees

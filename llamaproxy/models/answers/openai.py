@@ -114,16 +114,26 @@ def _text_in(data: bytes) -> str | None:
     return _text_of(_decode(data))
 
 
+class _Rest:
+    """What an answer has besides its words; most have nothing of it."""
+
+    __slots__ = ("calls", "extras")
+
+    def __init__(self, back_end: str) -> None:
+        self.calls = CallCollector()
+        self.extras = Extras(back_end)
+
+
 class ChunkDecoder:
     """The `streaming.Decoder` of this format. `back_end` is whose answer it is, see `Message.extra`."""
 
     __slots__ = (
         "_at_start",
-        "_calls",
+        "_back_end",
         "_events",
-        "_extras",
         "_finish",
         "_repeats",
+        "_rest",
         "_said",
         "_stop_sequence",
         "_usage",
@@ -133,14 +143,14 @@ class ChunkDecoder:
 
     def __init__(self, who: str, back_end: str) -> None:
         self.finished = False
-        self._extras = Extras(back_end)
+        self._back_end = back_end
+        self._rest: _Rest | None = None
         self._at_start = True
         # Whether anything of an answer has come.
         self._said = False
         self._who = who
         self._events = EventSplitter()
         self._repeats = Repeats(_text_in)
-        self._calls = CallCollector()
         self._finish: Finish | None = None
         self._stop_sequence: str | None = None
         self._usage: Usage | None = None
@@ -174,14 +184,15 @@ class ChunkDecoder:
         """See `streaming.Decoder`. A finish reason is enough; not every server sends `[DONE]`."""
         if not (self.finished or self._finish):
             return None
-        calls = self._calls.finished(self._extras.of_call)
+        rest = self._rest
+        calls = rest.calls.finished(rest.extras.of_call) if rest else ()
         finish = self._finish or "stop"
         return ModelResult(
             finish_reason="tool_calls" if calls and finish == "stop" else finish,
             usage=self._usage,
             tool_calls=calls,
             stop_sequence=self._stop_sequence,
-            extra=self._extras.of_message(),
+            extra=rest.extras.of_message() if rest else {},
         )
 
     def _read(self, events: list[bytes], deltas: list[ModelDelta]) -> None:
@@ -240,9 +251,11 @@ class ChunkDecoder:
     def _take_words(self, said: _Delta, deltas: list[ModelDelta]) -> None:
         if thought := words_of(said.reasoning_content) or words_of(said.reasoning):
             deltas.append(Reasoning(thought))
-            self._extras.think("reasoning_content" if said.reasoning_content else "reasoning", thought)
+            self._besides.extras.think(
+                "reasoning_content" if said.reasoning_content else "reasoning", thought
+            )
         if said.has_extras:
-            self._extras.add(
+            self._besides.extras.add(
                 extra_content=said.extra_content,
                 reasoning_details=said.reasoning_details,
                 thinking_blocks=said.thinking_blocks,
@@ -256,15 +269,23 @@ class ChunkDecoder:
             deltas.append(Text(refusal))
         for piece in said.tool_calls or ():
             function = piece.function or _Function(piece.name, piece.arguments)
-            added = self._calls.add(piece.index, piece.id or "", function.name or "", function.arguments)
+            added = self._besides.calls.add(
+                piece.index, piece.id or "", function.name or "", function.arguments
+            )
             deltas.append(added)
-            self._extras.add_to_call(
+            self._besides.extras.add_to_call(
                 added.index,
                 extra_content=piece.extra_content,
                 provider_specific_fields=piece.provider_specific_fields,
             )
         if old := said.function_call:
-            deltas.append(self._calls.add(None, "", old.name or "", old.arguments))
+            deltas.append(self._besides.calls.add(None, "", old.name or "", old.arguments))
+
+    @property
+    def _besides(self) -> "_Rest":
+        if self._rest is None:
+            self._rest = _Rest(self._back_end)
+        return self._rest
 
     def _count(self, usage: _Usage) -> None:
         self._usage = Usage(count(usage.prompt_tokens), count(usage.completion_tokens))

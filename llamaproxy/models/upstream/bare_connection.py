@@ -40,7 +40,7 @@ MAX_LINE = 16 * 1024
 SEGMENT = 16 * 1024
 
 _STATUS = re.compile(rb"HTTP/1\.([01]) +(\d{3})(?=[ \r\n])")
-_BLANK_LINE = re.compile(rb"\r?\n\r?\n")
+_BLANK_LINE = re.compile(rb"\n\r?\n")
 # RFC 9112, section 7.1: what stands between the data of two chunks. An extension is ignored.
 _SIZE = re.compile(rb"\r\n([0-9a-fA-F]{1,15})[ \t]*(?:;[^\r\n]*)?\r\n")
 
@@ -90,8 +90,10 @@ class Connection(Protocol):
         "_reader",
         "_reading",
         "_seconds",
+        "connected",
         "dataReceived",
         "rested_since",
+        "transport",
     )
 
     transport: TCPConnection
@@ -268,7 +270,8 @@ class Connection(Protocol):
 
     def _begin(self, head: Head) -> None:
         """Hands the answer out, now that its head is there."""
-        self._choose_reading()
+        if not self._reading.is_polled:
+            self._choose_reading()
         self._persistent = head.persists
         if problem := self._choose_parser(head):
             self._malformed(problem)

@@ -178,8 +178,8 @@ def _message(details: Any, headers: Headers, body: bytes) -> str:
 
 def is_html(headers: Headers) -> bool:
     """Whether something that talks to browsers answered: a proxy, a captive portal, a wrong port."""
-    content_type = headers.getRawHeaders("content-type") or [""]
-    return content_type[0].lower().startswith("text/html")
+    content_type = headers.getRawHeaders(b"content-type") or [b""]
+    return content_type[0].lower().startswith(b"text/html")
 
 
 def _moved(headers: Headers) -> str:

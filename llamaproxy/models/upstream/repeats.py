@@ -36,11 +36,11 @@ class Repeats:
     `text_of` is the slow path: the text in an event's data, None if it holds anything else.
     """
 
-    __slots__ = ("_between", "_head", "_lessons", "_tail", "_text_of")
+    __slots__ = ("_head", "_lessons", "_tail", "_text_of")
 
     def __init__(self, text_of: Callable[[bytes], str | None]) -> None:
         self._text_of = text_of
-        self._head = self._tail = self._between = b""
+        self._head = self._tail = b""
         self._lessons = 0
 
     @property
@@ -61,18 +61,18 @@ class Repeats:
         except DecodeError:
             return
         self._head, self._tail = _FIELD + before + found, after + _END
-        self._between = self._tail + self._head
 
     def take(self, segment: bytes, deltas: list[ModelDelta]) -> int:
         """Adds the texts of the frames that `segment` begins with; how many of its bytes those were."""
         head, tail = self._head, self._tail
         if not head or not segment.startswith(head):
             return 0
+        between = tail + head
         if segment.endswith(tail):
             taken = len(segment)
-            texts = segment[len(head) : -len(tail)].split(self._between)
+            texts = segment[len(head) : -len(tail)].split(between)
         else:
-            *texts, last = segment[len(head) :].split(self._between)
+            *texts, last = segment[len(head) :].split(between)
             taken = len(segment) - len(head) - len(last)
         for position, text in enumerate(texts):
             is_plain = len(text.translate(None, _SPECIAL)) == len(text)
@@ -80,7 +80,7 @@ class Repeats:
                 words = text.decode() if is_plain else _string(b'"%b"' % text)
             except (UnicodeDecodeError, DecodeError):
                 # Where this frame begins.
-                taken = sum(map(len, texts[:position])) + position * len(self._between)
+                taken = sum(map(len, texts[:position])) + position * len(between)
                 break
             if words:
                 deltas.append(Text(words))

@@ -11,7 +11,7 @@ from typing import TypeVar, cast
 
 from twisted.internet.defer import CancelledError
 from twisted.internet.error import ConnectionClosed
-from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTime, ITransport
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -235,9 +235,9 @@ class DeltaStream(Protocol):
         if self._call is not None:
             self._close()
 
-    def connectionMade(self) -> None:
+    def makeConnection(self, transport: ITransport) -> None:
         """Takes the socket in hand."""
-        self._socket = cast(IPushProducer, self.transport)
+        self._socket = cast(IPushProducer, transport)
 
     def dataReceived(self, segment: bytes) -> None:
         """Hands on everything that `segment` holds in one call."""

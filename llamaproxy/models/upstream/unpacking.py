@@ -41,7 +41,9 @@ class Unpacked:
 
 def packing_of(headers: Headers) -> list[str]:
     """What the body was packed with."""
-    lines = headers.getRawHeaders("content-encoding") or []
+    lines = headers.getRawHeaders("content-encoding")
+    if not lines:
+        return []
     names = [name.strip().lower() for line in lines for name in line.split(",")]
     return [name for name in names if name not in ("", "identity")]
 
