@@ -10,7 +10,6 @@ What keeps it fast, and must stay true:
 
 import re
 from collections.abc import Callable
-from functools import lru_cache
 
 from msgspec import Struct
 from twisted.internet.defer import Deferred
@@ -25,6 +24,7 @@ from ...sockets.polling import Poll
 from ...sockets.straight import Outgoing
 from .client import Response
 from .endings import PotentialDataLoss, ResponseDone, ResponseFailed
+from .heads import STATUS, Head, read_head
 from .troubles import Trouble
 
 # Idle connections that are kept for one server.
@@ -39,23 +39,12 @@ MAX_LINE = 16 * 1024
 # Bytes that are read at a time.
 SEGMENT = 16 * 1024
 
-_STATUS = re.compile(rb"HTTP/1\.([01]) +(\d{3})(?=[ \r\n])")
 _BLANK_LINE = re.compile(rb"\n\r?\n")
 # RFC 9112, section 7.1: what stands between the data of two chunks. An extension is ignored.
 _SIZE = re.compile(rb"\r\n([0-9a-fA-F]{1,15})[ \t]*(?:;[^\r\n]*)?\r\n")
 
 
 _DONE = Failure(ResponseDone())
-
-
-class Head(Struct, frozen=True):
-    """What the head of an answer says. `codings` and `lengths` are those of its body."""
-
-    code: int
-    headers: Headers
-    persists: bool
-    codings: tuple[str, ...]
-    lengths: tuple[str, ...]
 
 
 class Answer(Struct, frozen=True):
@@ -92,6 +81,7 @@ class Connection(Protocol):
         "_seconds",
         "connected",
         "dataReceived",
+        "is_over",
         "rested_since",
         "transport",
     )
@@ -112,6 +102,8 @@ class Connection(Protocol):
         self._left = 0
         self._informational = 0
         self._persistent = self._paused = False
+        # The end of the body is there, behind the piece that its reader is handed now.
+        self.is_over = False
         self._go_on_with(self._unasked)
 
     def connectionMade(self) -> None:
@@ -219,7 +211,7 @@ class Connection(Protocol):
 
     def _end(self, reason: Failure) -> None:
         """Tells whoever waits, for the head or for the body, that it is over."""
-        self._kept, self._left = b"", 0
+        self._kept, self._left, self.is_over = b"", 0, False
         self._go_on_with(self._unasked)
         reader, self._reader = self._reader, None
         answer, self._answer = self._answer, None
@@ -251,14 +243,14 @@ class Connection(Protocol):
     def _head(self, data: bytes) -> None:
         data = self._kept + data
         while (end := _BLANK_LINE.search(data)) and end.start() <= MAX_HEAD:
-            status = _STATUS.match(data)
+            status = STATUS.match(data)
             if status is None:
                 self._malformed(_no_status(data))
                 return
             head, data = data[: end.start() + 1], data[end.end() :]
             if status[2] >= b"200":
                 self._kept = data
-                self._begin(_read_head(head))
+                self._begin(read_head(head))
                 return
             self._informational += 1
             if self._informational > MAX_INFORMATIONAL:
@@ -337,6 +329,7 @@ class Connection(Protocol):
                 is_last = True
                 break
         self._left, self._kept = left, data[at:]
+        self.is_over = is_last and self._kept == b"\r\n"
         self._hand_on(pieces[0] if len(pieces) == 1 else b"".join(pieces))
         if left or self._reader is None:
             return
@@ -375,35 +368,3 @@ def _no_status(data: bytes) -> str:
 def _is_no_size(data: bytes) -> bool:
     """Whether this, which is not a chunk's size line, cannot become one either."""
     return not b"\r\n".startswith(data[:2]) or b"\r\n" in data[2:]
-
-
-# Of those that a crowd is answered with at the same time, most are the same.
-@lru_cache(maxsize=16)
-def _read_head(head: bytes) -> Head:
-    """Takes one apart that begins with a status."""
-    status, headers = _STATUS.match(head), _headers(head)
-    assert status is not None
-    code = int(status[2])
-    has_body = code not in (204, 304)
-    return Head(
-        code=code,
-        headers=headers,
-        persists=status[1] == b"1" and "close" not in _values(headers, "connection"),
-        codings=tuple(_values(headers, "transfer-encoding")) if has_body else (),
-        lengths=tuple(set(_values(headers, "content-length"))) if has_body else ("0",),
-    )
-
-
-def _headers(head: bytes) -> Headers:
-    headers = Headers()
-    for line in head.splitlines()[1:]:
-        name, found, value = line.partition(b":")
-        if found and name.strip():
-            headers.addRawHeader(name.strip(), value.strip())
-    return headers
-
-
-def _values(headers: Headers, name: str) -> list[str]:
-    """The comma-separated values of a header, in lower case."""
-    lines = headers.getRawHeaders(name, [])
-    return [value.strip().lower() for line in lines for value in line.split(",") if value.strip()]

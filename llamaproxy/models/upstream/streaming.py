@@ -339,7 +339,9 @@ class DeltaStream(Protocol):
             self._settle(self._outcome())
             # The response's own end is usually right behind, and keeps the connection fit for the next call.
             self._socket.resumeProducing()
-            self._closing = self._clock.callLater(LINGER, self._socket.stopProducing)
+            # The fast client knows whether it is there already.
+            if not getattr(self._socket, "is_over", False):
+                self._closing = self._clock.callLater(LINGER, self._socket.stopProducing)
         elif self._linger == 0:
             self._close()
         elif not self._lingering:
