@@ -210,17 +210,15 @@ class Guard:
 
     def _visit(self, request: IRequest) -> Visit:
         """Who stands behind the request. On one connection that is so for all requests with the same head."""
+        placed = request if isinstance(request, PlacedRequest) else None
+        if placed is not None and (known_visit := placed.visit_by(self._terms)) is not None:
+            return known_visit
         head = head_of(request)
-        channel = request.channel if isinstance(request, PlacedRequest) else None
-        if channel is not None:
-            visit = channel.visit
-            if visit is not None and visit.head is head and visit.terms is self._terms:
-                return visit
         address, key = self.address(request), head.once(_sent_key)
         known = self._profiles.of_key(key, address) or self._profiles.of_network(address) or NOBODY_KNOWN
         visit = Visit(terms=self._terms, head=head, address=address, key=key, known=known)
-        if channel is not None:
-            channel.visit = visit
+        if placed is not None and placed.channel is not None:
+            placed.channel.visit = visit
         return visit
 
     def address(self, request: IRequest) -> Address:

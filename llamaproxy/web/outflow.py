@@ -3,10 +3,10 @@
 Twisted writes a head line by line and a chunk in four pieces, and asks the reactor for the socket each time.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from time import time
-from typing import Any, AnyStr, cast
+from typing import Any, cast
 
 from twisted.internet.interfaces import IAddress, ITransport
 from twisted.web import server
@@ -71,12 +71,16 @@ class AnswerHeaders(Headers):
 
     __slots__ = ()
 
-    def put(self, name: bytes, value: bytes) -> None:
-        """Sets the only value of a header; `name` in any case."""
-        if b"\n" in value or b"\r" in value:
-            self.setRawHeaders(name, [value])
+    def setRawHeaders(self, name: str | bytes, values: Sequence[str | bytes]) -> None:
+        """Sets the values of a header; `name` in any case."""
+        for value in values:
+            if type(value) is not bytes or b"\n" in value or b"\r" in value:
+                break
         else:
-            self._rawHeaders[spelled(name)] = [value]
+            if type(name) is bytes:
+                self._rawHeaders[spelled(name)] = values  # type: ignore[assignment]  # all of them are bytes
+                return
+        super().setRawHeaders(name, values)
 
     def has(self, name: bytes) -> bool:
         """Whether a header is there; its name as it is sent."""
@@ -112,13 +116,6 @@ class EagerRequest(Request):
         super().__init__(*args, **kwargs)
         self.responseHeaders = AnswerHeaders()
 
-    def setHeader(self, name: AnyStr, value: AnyStr) -> None:
-        """Sets a header of the answer."""
-        if isinstance(name, bytes) and isinstance(value, bytes):
-            self.responseHeaders.put(name, value)
-        else:
-            super().setHeader(name, value)
-
     def write(self, data: bytes) -> None:
         """Sends a piece of the body; the first one takes the head along."""
         if self.chunked and not (self.finished or self._disconnected):
@@ -148,7 +145,7 @@ class EagerRequest(Request):
         """Does what Twisted does with the first piece of a usual answer: prepares the head."""
         self.startedWriting = 1
         if not self.responseHeaders.has(b"Content-Length"):
-            self.responseHeaders.put(b"Transfer-Encoding", b"chunked")
+            self.responseHeaders.setRawHeaders(b"transfer-encoding", [b"chunked"])
             self.chunked = 1
         self.channel.writeHeaders(
             self.clientproto, b"%d" % self.code, self.code_message, self.responseHeaders

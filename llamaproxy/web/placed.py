@@ -36,15 +36,18 @@ class PlacedChannel(PatientChannel):
 
 
 class PlacedRequest(EagerRequest):
-    """A request with its `head`, None until it is there, the plain path that it means, its id, and who sends it."""
+    """A request with its `head`, None until it is there and when it has been answered, the plain path that it means,
+    whether that is one of the server's own pages, and its id.
+    """
 
-    __slots__ = ("head", "plain_path", "request_id")
+    __slots__ = ("head", "is_page", "plain_path", "request_id")
 
     channel: "PlacedChannel"
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.plain_path = self.request_id = ""
+        self.is_page = False
         self.head: Head | None = None
 
     def getHeader(self, key: AnyStr) -> AnyStr | None:
@@ -52,6 +55,12 @@ class PlacedRequest(EagerRequest):
         if self.head is None or isinstance(key, str):
             return super().getHeader(key)
         return self.head.get(key.lower())
+
+    def visit_by(self, terms: object) -> Visit | None:
+        """Who stands behind it as was found by these terms, if that was asked already."""
+        visit = None if self.channel is None else self.channel.visit
+        is_its = visit is not None and visit.head is self.head and visit.terms is terms
+        return visit if is_its else None
 
     def forget(self) -> None:
         """See `EagerRequest.forget`."""

@@ -8,11 +8,10 @@ dictionary, and a request costs nothing beside what its endpoint takes.
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from twisted.web.iweb import IRequest
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
@@ -44,12 +43,11 @@ class PlainRoutes(Resource):
             if not rule.arguments
         }
 
-    def render(self, request: IRequest) -> Any:
+    def render(self, intake: Intake) -> Any:
         """See `IResource`."""
-        intake = cast(Intake, request)
         endpoint = self._plain.get((intake.method, intake.plain_path))
         if endpoint is None:
-            return self._klein.render(request)
+            return self._klein.render(intake)
         try:
             answer = endpoint(intake)
         except Exception:

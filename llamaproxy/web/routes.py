@@ -5,9 +5,8 @@ The site has already made the path plain (`/v1/api/chat`, `//api/chat/` and `/ap
 and how an error looks, a 404 included.
 """
 
-from typing import Any, cast
+from typing import Any
 
-from twisted.web.iweb import IRequest
 from twisted.web.resource import IResource, Resource
 
 from ..dialects.detect import target_path
@@ -39,9 +38,8 @@ class Routes(Resource):
         self.endpoints = [kind(*args, **kwargs) for kind in kinds]
         self._resources = {each.dialect: PlainRoutes(each) for each in self.endpoints}
 
-    def render(self, request: IRequest) -> Any:
+    def render(self, intake: Intake) -> Any:
         """Hands the request on."""
-        intake = cast(Intake, request)
         # These only as they are written: a proxy that keeps strangers from them may compare nothing else.
         head = intake.head
         assert head is not None
@@ -51,8 +49,8 @@ class Routes(Resource):
         if self._health is not None and intake.method in (b"GET", b"HEAD") and path in (LIVES, READY):
             return self._health.page(intake, path)
         if self.pages is not None and (head.is_page or head.path == "/"):
-            return self.pages.render(request)
-        return self._resources[dialect_of(intake)].render(request)
+            return self.pages.render(intake)
+        return self._resources[dialect_of(intake)].render(intake)
 
 
 def _written_path(head: Head) -> bytes:

@@ -10,6 +10,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IHalfCloseableProtocol, IReactorTime, ITCPTransport
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
+from twisted.web.http import parse_qs
 from twisted.web.resource import IResource
 from twisted.web.server import Request, Site
 from zope.interface import implementer
@@ -22,7 +23,7 @@ from .beginnings import HeadTooLarge, OddFraming, SlowRequest, has_readable_path
 from .cors import Cors
 from .crowd import Crowd
 from .guard import Guard
-from .heads import Head, is_page, is_visit, settle_host, whole
+from .heads import Head, is_visit, settle_host, whole
 from .inflate import Inflater, inflater
 from .meters import Meters
 from .placed import Answering, PlacedChannel, PlacedRequest
@@ -79,7 +80,8 @@ class Intake(PlacedRequest):
             method, target = getattr(channel, "_command", b""), getattr(channel, "_path", b"")
             settle_host(target, self.requestHeaders)
             head = Head(method, target, getattr(channel, "_version", self.clientproto), self.requestHeaders)
-        self.head, self.clientproto, self.plain_path = head, head.version, head.path
+        self.head, self.clientproto = head, head.version
+        self.plain_path, self.is_page = head.path, head.is_page
         self.name()
         if head.origin is not None and not head.is_page:
             channel.site.cors.mark(self)
@@ -129,6 +131,14 @@ class Intake(PlacedRequest):
 
     def _too_large(self) -> TooLarge:
         return TooLarge(f"The request is larger than the limit of {self.channel.site.max_body_bytes} bytes.")
+
+    def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
+        """The whole of it is there. As Twisted has it, but that no body is a form."""
+        self.content.seek(0)
+        self.method, self.uri, self.clientproto = command, path, version
+        self.path, _, query = path.partition(b"?")
+        self.args = parse_qs(query, True) if query else {}
+        self.process()
 
     def process(self) -> None:
         """Answers refusals, preflights and probes on the spot, and hands the rest to the routes."""
@@ -417,7 +427,7 @@ class FrontSite(Site):
 
     def log(self, request: Intake) -> None:  # type: ignore[override]
         """One line per request; none for what every phone sends every few seconds, nor for looks at our own pages."""
-        is_look = request.plain_path in POLLED or is_page(request.plain_path)
+        is_look = request.plain_path in POLLED or request.is_page
         if request.plain_path in HEALTH or (is_look and request.code == 200):
             return
         address = getattr(request.getClientAddress(), "host", "-")
