@@ -13,7 +13,7 @@ from .provenance import own_words
 LONGEST_END = 50_000
 # Characters of an app's history that an errand about it is asked with.
 MOST_HISTORY = 48_000
-_SYSTEM = frozenset(("system", "developer"))
+_SYSTEM = ("system", "developer")
 
 
 class Outline:
@@ -34,22 +34,24 @@ class Outline:
     ) -> None:
         self._messages = messages
         roles = [message.role for message in messages]
-        self._users = [message for message in messages if message.role == "user"]
-        self.questions = len(self._users) if messages else 1
+        self.questions = roles.count("user") if messages else 1
         self.answers = roles.count("assistant")
         self.tools = tools
-        self.text = _ends(text_of(self._users[-1].content) if self._users else prompt)
-        self.has_system = not _SYSTEM.isdisjoint(roles)
-        self.system = system if isinstance(system, str) else text_of(system)
+        for message in reversed(messages):
+            if message.role == "user":
+                prompt = text_of(message.content)
+                break
+        self.text = _ends(prompt)
+        self.has_system = "system" in roles or "developer" in roles
+        told = [system if isinstance(system, str) else text_of(system)]
         if self.has_system:
-            told = [text_of(message.content) for message in messages if message.role in _SYSTEM]
-            self.system = "\n".join(filter(None, (self.system, *told)))
-        self.system = _ends(self.system)
+            told += [text_of(message.content) for message in messages if message.role in _SYSTEM]
+        self.system = _ends("\n".join(filter(None, told)))
 
     @cached_property
     def first_words(self) -> str:
         """What a person said first, as far as the app shows it."""
-        return next(filter(None, map(_words, self._users)), "")
+        return next(filter(None, (_words(each) for each in self._messages if each.role == "user")), "")
 
     @cached_property
     def last_system(self) -> str:

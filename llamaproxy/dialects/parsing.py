@@ -72,7 +72,10 @@ def last_user_turn(
             if step.index == last:
                 raise
             continue
-        heard = [Unanswered(said.whole, step.places[-1])] if said.is_plain else _runs(said, step.places)
+        if said.is_plain and not shown and len(trail.steps) == 1:
+            # As nearly all are.
+            return ChatTurn(text=said.whole, options=options, trail=trail.places, shown=trail.shown)
+        heard = _runs(said, step.places)
         typed += heard
         pieces = said.pieces if heard else pieces
         material += said.material

@@ -95,8 +95,10 @@ class Endpoints:
 
     def _json(self, request: Intake, body: bytes) -> bytes:
         """Sets the headers that go with a JSON `body`, and gives it back."""
-        request.setHeader(b"content-type", self.dialect.JSON_TYPE)
-        request.setHeader(b"content-length", b"%d" % len(body))
+        length = b"%d" % len(body)
+        request.responseHeaders.put_all(
+            (b"Content-Type", self.dialect.JSON_TYPE), (b"Content-Length", length)
+        )
         return body
 
     def _asked(self, request: Intake, parse: Callable[[bytes], T], then: Callable[[T], Answer]) -> Answer:

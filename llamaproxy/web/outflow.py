@@ -82,6 +82,11 @@ class AnswerHeaders(Headers):
                 return
         super().setRawHeaders(name, values)
 
+    def put_all(self, *headers: tuple[bytes, bytes]) -> None:
+        """Sets several that are well formed, by their names as they are sent."""
+        for name, value in headers:
+            self._rawHeaders[name] = [value]
+
     def has(self, name: bytes) -> bool:
         """Whether a header is there; its name as it is sent."""
         return name in self._rawHeaders

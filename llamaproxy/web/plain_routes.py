@@ -69,7 +69,8 @@ class PlainRoutes(Resource):
             if isinstance(body, Failure):
                 body = failed(self._endpoints, request, body)
             if request.channel is not None:
-                request.write(body)
+                if body or not request.startedWriting:
+                    request.write(body)
                 request.finish()
         except Exception:
             self.log.failure("while answering {id}", id=request.request_id)

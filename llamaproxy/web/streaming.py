@@ -317,10 +317,12 @@ class StreamedReply(Outlet):
             return
         super()._begin()
         self._opening = self._encoder.start()
-        self._request.setHeader(b"content-type", self._encoder.content_type)
-        self._request.setHeader(b"cache-control", b"no-cache")
-        # nginx would collect the stream before it passes any of it on.
-        self._request.setHeader(b"x-accel-buffering", b"no")
+        self._request.responseHeaders.put_all(
+            (b"Content-Type", self._encoder.content_type),
+            (b"Cache-Control", b"no-cache"),
+            # nginx would collect the stream before it passes any of it on.
+            (b"X-Accel-Buffering", b"no"),
+        )
 
     def _beat_in(self, seconds: float) -> None:
         # One timer for the whole stream; a segment moves `_spoke` and leaves the timer alone.
