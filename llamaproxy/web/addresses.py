@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from socket import AF_INET, inet_pton
 
 from twisted.internet.interfaces import IAddress
 
@@ -30,6 +31,14 @@ NOBODY = IPv4Address("0.0.0.0")
 def canonical(host: str) -> Address | None:
     """The address that a text means: IPv4 out of its IPv6 wrapping, without a zone; None if it is none."""
     try:
+        # Python's own way takes several times as long, and each newcomer comes from another one.
+        return IPv4Address(inet_pton(AF_INET, host))
+    except (OSError, ValueError):
+        return _of_another_kind(host)
+
+
+def _of_another_kind(host: str) -> Address | None:
+    try:
         address = ip_address(host.partition("%")[0])
     except ValueError:
         return None
@@ -46,4 +55,11 @@ def networks(texts: Iterable[str]) -> Callable[[Address], bool]:
     found: list[Network] = [ip_network(text, strict=False) for text in texts]
     if not found:
         return lambda address: False
-    return lru_cache(maxsize=4096)(lambda address: any(address in network for network in found))
+    spans = [(each.version, int(each.netmask), int(each.network_address)) for each in found]
+
+    @lru_cache(maxsize=4096)
+    def is_in_one(address: Address) -> bool:
+        version, number = address.version, int(address)
+        return any(number & mask == first and version == kind for kind, mask, first in spans)
+
+    return is_in_one
