@@ -1,4 +1,4 @@
-"""The reactor's look at what is ready, without a log's context made for each event.
+"""What Twisted's reactor makes anew for each event and each timer, made once.
 
 Twisted copies a dictionary and makes a dozen calls around each event, so that what is logged meanwhile in its old way
 names the connection. Here the name is put into the one dictionary that there is.
@@ -12,7 +12,10 @@ from twisted.python import context, log
 
 
 def hasten(reactor: Any) -> None:
-    """Has the reactor look so from now on; one that uses no epoll stays as it is."""
+    """Has the reactor work so from now on; one that uses no epoll looks for events as before."""
+    # Each timer keeps them, and a thousand streams have some thousand timers.
+    for name in ("_cancelCallLater", "_moveCallLaterSooner"):
+        setattr(reactor, name, getattr(reactor, name))
     if not hasattr(select, "epoll"):
         return
     from twisted.internet.epollreactor import EPollReactor

@@ -105,6 +105,17 @@ class SwiftTests(SynchronousTestCase):
         self.assertEqual([event["system"] for event in events], ["broken", "broken", "-"])
         self.assertEqual(self.told, ["broken hello", "broken lost"])
 
+    def test_timers_ring_in_their_order_and_share_what_moves_them(self) -> None:
+        last, first = (self.reactor.callLater(0, self.told.append, name) for name in ("last", "first"))
+        gone = self.reactor.callLater(0, self.told.append, "gone")
+        self.assertIs(last.resetter, first.resetter)
+        self.assertIs(last.canceller, first.canceller)
+        gone.cancel()
+        last.reset(0.001)
+        while len(self.told) < 2:
+            self.reactor.runUntilCurrent()
+        self.assertEqual(self.told, ["first", "last"])
+
     def test_trouble_with_an_end_is_logged_and_the_others_are_served(self) -> None:
         class Broken(Ear):
             def doRead(self) -> None:
