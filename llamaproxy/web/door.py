@@ -11,6 +11,7 @@ from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import IListeningPort, IReactorTime, IStreamServerEndpoint
 from twisted.logger import Logger
 
+from ..sockets.accepting import ease
 from ..sockets.eager import limit_unsent
 from .addresses import canonical
 from .health import Health
@@ -74,6 +75,7 @@ class Door(Service):
         assert self._listening is not None
         self._port = await self._listening
         limit_unsent(self._port, KERNEL_BUFFER)
+        ease(self._port)
         self._site.bound = getattr(self._port.getHost(), "host", "")
 
     async def _drain(self) -> None:
