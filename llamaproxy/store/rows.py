@@ -1,6 +1,7 @@
 """A message as a row of a table, and back."""
 
 import json
+from typing import Any
 
 import msgspec
 
@@ -17,13 +18,21 @@ def to_row(message: Message) -> tuple[str, str, str | None, str | None]:
         # Not every database keeps it in a text; JSON does.
         fields["content"], content = content, content.replace("\0", "")
     # A model that cuts an emoji in half must not cost the turn, and half an emoji would only break the next prompt.
-    return role, joined(content), joined(json.dumps(fields, ensure_ascii=False)) if fields else None, place
+    return role, joined(content), _json(fields) if fields else None, place
 
 
 def from_row(role: str, content: str, rest: str | None) -> Message:
     """The message of the first three."""
     fields = json.loads(rest) if rest else {}
     return msgspec.convert({"role": role, "content": content, **fields}, Message)
+
+
+def _json(fields: dict[str, Any]) -> str:
+    try:
+        return msgspec.json.encode(fields).decode()
+    except UnicodeEncodeError:
+        # Half an emoji.
+        return joined(json.dumps(fields, ensure_ascii=False))
 
 
 def opening_of(rest: str | None) -> str:

@@ -239,7 +239,7 @@ class SqliteSessionStore:
 
     def _write(self, session_id: str, work: Callable[[Database], T]) -> Deferred[T]:
         def asked() -> T:
-            with _lock_seen():
+            with _LOCK_SEEN:
                 return self._written(work)
 
         if not self._writes.started:
@@ -251,7 +251,7 @@ class SqliteSessionStore:
         """See `Writer`."""
         if self._database is None:
             raise self._not_open()
-        with _lock_seen(), self._database.together():
+        with _LOCK_SEEN, self._database.together():
             yield
 
     def _written(self, work: Callable[[Database], T]) -> T:
@@ -293,15 +293,18 @@ class SqliteSessionStore:
         return f"the session database{PLACE} cannot be used ({reason}): {todo}"
 
 
-@contextmanager
-def _lock_seen() -> Iterator[None]:
+class _LockSeen:
     """Tells that another program holds the file as `Held`."""
-    try:
-        yield
-    except sqlite3.OperationalError as error:
-        if _primary(error) == sqlite3.SQLITE_BUSY:
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
+        if isinstance(error, sqlite3.OperationalError) and _primary(error) == sqlite3.SQLITE_BUSY:
             raise Held from None
-        raise
+
+
+_LOCK_SEEN = _LockSeen()
 
 
 def _primary(error: Exception) -> int:

@@ -14,8 +14,8 @@ from twisted.internet.interfaces import IReactorFromThreads
 from twisted.python.failure import Failure
 
 T = TypeVar("T")
-# Pieces of work, and who waits for each.
-Batch = list[tuple[Callable[[], Any], Deferred[Any]]]
+# Pieces of work, and who gets what came of each.
+Batch = list[tuple[Callable[[], Any], Callable[[Any], Any]]]
 
 # Pieces of work that go over together at most; the first one waits for the last one's end.
 BATCH = 64
@@ -62,10 +62,14 @@ class OneThread:
     def run(self, work: Callable[[], T]) -> Deferred[T]:
         """Fires with what `work` returns, or fails with what it raises. Cancelling does not stop the work."""
         done: Deferred[T] = Deferred()
-        self._queue.append((work, done))
+        self.send(work, done.callback)
+        return done
+
+    def send(self, work: Callable[[], Any], then: Callable[[Any], Any]) -> None:
+        """Calls `then` in the reactor's thread with what `work` returns, or the Failure of what it raises."""
+        self._queue.append((work, then))
         if not self._busy:
             self._send()
-        return done
 
     def _send(self) -> None:
         batch, self._queue = self._queue[: self._most], self._queue[self._most :]
@@ -89,8 +93,8 @@ class OneThread:
         self._busy = False
         if self._queue:
             self._send()
-        for result, (_, done) in zip(results, batch, strict=True):
-            done.callback(result)
+        for result, (_, then) in zip(results, batch, strict=True):
+            then(result)
 
 
 def each_by_itself(batch: list[Callable[[], Any]]) -> list[Any]:

@@ -5,9 +5,10 @@ and not one for each that is before them in the queue. What was to be written is
 lock goes.
 """
 
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred
@@ -63,7 +64,8 @@ class Writer:
         self._clock = clock
         self._advice = advice
         self._queue: deque[_Entry] = deque()
-        self._waiting: Counter[str] = Counter()
+        # How many pieces, by their keys.
+        self._waiting: dict[str, int] = {}
         self._busy = False
         self._held = False
         self._retry: IDelayedCall | None = None
@@ -84,7 +86,7 @@ class Writer:
         """
         entry = _Entry(key, work, self._clock.seconds())
         self._queue.append(entry)
-        self._waiting[key] += 1
+        self._waiting[key] = self._waiting.get(key, 0) + 1
         done = entry.done
         if self._held:
             self._tell_overdue()
@@ -114,7 +116,7 @@ class Writer:
         self._busy = True
         batch = [self._queue[place] for place in range(min(BATCH, len(self._queue)))]
         work = [entry.work for entry in batch]
-        self._thread.run(lambda: self._work_off(work)).addBoth(self._worked, len(batch))
+        self._thread.send(partial(self._work_off, work), partial(self._worked, len(batch)))
 
     def _work_off(self, batch: Sequence[Callable[[], Any]]) -> list[Any]:
         """The results in their order, a Failure for work that raised; shorter than the batch where the file is held."""
@@ -129,7 +131,7 @@ class Writer:
                 pass
         return _each_by_itself(batch)
 
-    def _worked(self, results: Any, asked: int) -> None:
+    def _worked(self, asked: int, results: Sequence[Any]) -> None:
         # Busy until all are told: whoever writes in answer comes behind those whose work is done already.
         for result in results:
             # A queue that was abandoned meanwhile has nobody to tell.

@@ -20,16 +20,14 @@ class HandThread:
     """A thread that does its work when the test says so."""
 
     def __init__(self) -> None:
-        self.asked: list[tuple[Callable[[], Any], Deferred[Any]]] = []
+        self.asked: list[tuple[Callable[[], Any], Callable[[Any], Any]]] = []
 
-    def run(self, work: Callable[[], T]) -> Deferred[T]:
-        done: Deferred[T] = Deferred()
-        self.asked.append((work, done))
-        return done
+    def send(self, work: Callable[[], Any], then: Callable[[Any], Any]) -> None:
+        self.asked.append((work, then))
 
     def turn(self) -> None:
-        work, done = self.asked.pop(0)
-        done.callback(work())
+        work, then = self.asked.pop(0)
+        then(work())
 
 
 class WriterTests(SynchronousTestCase):
