@@ -51,6 +51,11 @@ class Prompt(Struct, frozen=True, dict=True):
         """The whole prompt."""
         return "\n\n".join(part for section in self.sections if (part := section.render()))
 
+    @cached_property
+    def message(self) -> Message:
+        """It as models get it."""
+        return Message(role="system", content=self.text)
+
     @property
     def is_current(self) -> bool:
         """Whether its files are as they were."""
@@ -158,11 +163,11 @@ class ModelPrompts:
     def known(self, key: str) -> Message | None:
         """Its system message, if that was read before and its files are as they were."""
         prompt = self._files.known(self._folders.get(key))
-        return None if prompt is None else Message(role="system", content=prompt.text)
+        return None if prompt is None else prompt.message
 
     async def message(self, key: str) -> Message:
         """Its system message."""
-        return Message(role="system", content=(await self.prompt(key)).text)
+        return (await self.prompt(key)).message
 
     def rewrite(self, key: str, section: str, text: str) -> Deferred[None]:
         """Replaces a section of it; see `PromptFiles.rewrite`."""

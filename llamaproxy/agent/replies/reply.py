@@ -71,7 +71,7 @@ class Reply:
     def __init__(self, clock: IReactorTime, deserted: Callable[[bool], None]) -> None:
         self.transcript = Transcript()
         self._told: list[str | Transcript] = [self.transcript]
-        self._thoughts = Transcript()
+        self._thoughts: Transcript | None = None
         self._halves = Halves()
         self._clock = clock
         self._deserted = deserted
@@ -211,7 +211,7 @@ class Reply:
     def murmur(self, text: str) -> None:
         """Sends words of the agent itself beside the answer, where the app shows a model's thoughts."""
         text = joined(text)
-        self._thoughts.add(text)
+        self._think(text)
         self._emit([Reasoning(text)])
 
     def preface(self, text: str) -> None:
@@ -223,6 +223,8 @@ class Reply:
 
     def text(self) -> str:
         """All that was sent as the answer, with the agent's own words in it."""
+        if len(self._told) == 1:
+            return self.transcript.text()
         return "".join([piece if isinstance(piece, str) else piece.text() for piece in self._told])
 
     def hand_over(self, calls: Sequence[ToolCall]) -> None:
@@ -233,7 +235,7 @@ class Reply:
         """Nobody listens, and the model need not wait for anybody; who comes later hears it from its beginning."""
         self._alone = True
         if self._backlog is not None:
-            self._thoughts.add(self._preface)
+            self._think(self._preface)
             self._preface, self._backlog = "", None
         self.adjust()
 
@@ -302,8 +304,15 @@ class Reply:
     def _pass_on(self, events: Sequence[AgentEvent]) -> None:
         """Keeps and sends events of whole characters."""
         self.transcript.add("".join(event.text for event in events if type(event) is Text))
-        self._thoughts.add("".join(event.text for event in events if type(event) is Reasoning))
+        self._think("".join(event.text for event in events if type(event) is Reasoning))
         self._emit(events)
+
+    def _think(self, text: str) -> None:
+        if not text:
+            return
+        if self._thoughts is None:
+            self._thoughts = Transcript()
+        self._thoughts.add(text)
 
     def _emit(self, events: Sequence[AgentEvent]) -> None:
         if not events:
@@ -313,7 +322,7 @@ class Reply:
             return
         if self._backlog is not None:
             if self._preface:
-                self._thoughts.add(self._preface)
+                self._think(self._preface)
                 self._backlog.append(Reasoning(self._preface))
                 self._preface = ""
             self._backlog.extend(events)
@@ -338,7 +347,7 @@ class Reply:
             past, self._backlog = self._backlog, None
             return past
         text = self.text()
-        thoughts = self._thoughts.text()
+        thoughts = self._thoughts.text() if self._thoughts is not None else ""
         return [*([Reasoning(thoughts)] if thoughts else ()), *([Text(text)] if text else ())]
 
     def _listen(self) -> None:

@@ -15,7 +15,8 @@ class Transcript:
 
     def __init__(self) -> None:
         self._head = bytearray()
-        self._tail = bytearray()
+        # None until the head is full.
+        self._tail: bytearray | None = None
         self._dropped = 0
 
     def add(self, text: str) -> None:
@@ -28,7 +29,7 @@ class Transcript:
                 return
             cut = _whole(data, room)
             self._head += data[:cut]
-            data = data[cut:]
+            self._tail, data = bytearray(), data[cut:]
         self._tail += data
         if len(self._tail) > 2 * TAIL_BYTES:
             self._dropped += len(self._tail) - TAIL_BYTES

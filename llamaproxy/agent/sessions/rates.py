@@ -25,7 +25,8 @@ class Meter:
 
     def __init__(self, seconds: Callable[[], float]) -> None:
         self._seconds = seconds
-        self._calls: dict[str, deque[float]] = {}
+        # By category; None for none at all, as most sessions have.
+        self._calls: dict[str, deque[float]] | None = None
         self._disabled: frozenset[str] = _NOTHING
 
     def refusal(self, category: str, rates: Mapping[str, Rate]) -> str | None:
@@ -39,6 +40,8 @@ class Meter:
         if rate is None or not rate.limits:
             return None
         now = self._seconds()
+        if self._calls is None:
+            self._calls = {}
         calls = self._calls.setdefault(category, deque())
         while calls and calls[0] <= now - rate.seconds:
             calls.popleft()
@@ -52,7 +55,7 @@ class Meter:
 
     def reset(self) -> None:
         """Forgets all calls, and turns on what was turned off."""
-        self._calls.clear()
+        self._calls = None
         self._disabled = _NOTHING
 
     def memo(self, now: float) -> str:
@@ -61,7 +64,9 @@ class Meter:
             return ""
         shift = now - self._seconds()
         calls = {
-            category: [each + shift for each in times] for category, times in self._calls.items() if times
+            category: [each + shift for each in times]
+            for category, times in (self._calls or {}).items()
+            if times
         }
         return json.encode(_Memo(calls, sorted(self._disabled))).decode()
 

@@ -41,6 +41,8 @@ class Runs:
         self._store = store
         self._peers = peers
         self._turns: dict[Turn, Deferred[None]] = {}
+        # One for all turns.
+        self._over = self._forget
         self.serve: Serve
 
     def __iter__(self) -> Iterator[Turn]:
@@ -48,7 +50,7 @@ class Runs:
 
     def begin(self, caller: Caller, asked: ChatTurn) -> Turn:
         """A turn that has not begun to run."""
-        return Turn(self._clock, caller, asked, self._limits.retry_wait, self._recorder)
+        return Turn(self._clock, caller, asked, self._limits.retry_wait, self._recorder, self._over)
 
     def run(self, turn: Turn, caller: Caller, asked: ChatTurn) -> None:
         """Runs it."""
@@ -56,12 +58,13 @@ class Runs:
 
     def carry(self, turn: Turn, work: Coroutine[Any, Any, None]) -> Deferred[None]:
         """Runs a turn of which `work` is all that is to be done; fires once it is over."""
-        done = self._turns[turn] = turn.run(work)
-        return done.addCallback(self._forget, turn)
+        done = turn.run(work)
+        if not turn.is_over:
+            self._turns[turn] = done
+        return done
 
-    def _forget(self, _: None, turn: Turn) -> None:
-        del self._turns[turn]
-        turn.close_record()
+    def _forget(self, turn: Turn) -> None:
+        self._turns.pop(turn, None)
 
     def alone(self, job: Job, again: bool = False, cause: Record | None = None) -> Turn:
         """A turn that nobody listens to, and that has not begun; `again` after the process that it began in.

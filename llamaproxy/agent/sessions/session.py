@@ -26,6 +26,30 @@ class Session:
     its messages. `source` is the caller's; `is_user` says whether somebody has talked here, and not only sent commands.
     """
 
+    __slots__ = (
+        "address",
+        "branch",
+        "created_at",
+        "is_user",
+        "kept",
+        "last_active",
+        "latest",
+        "loaded",
+        "loading",
+        "lock",
+        "meter",
+        "model",
+        "question_ends",
+        "repeats",
+        "running",
+        "session_id",
+        "settings",
+        "short_id",
+        "source",
+        "stored_at",
+        "turns",
+    )
+
     def __init__(self, caller: Caller, short_id: int, seconds: Callable[[], float]) -> None:
         self.session_id = caller.session_id
         self.short_id = short_id

@@ -41,13 +41,52 @@ class Turn:
 
     A turn `stays` for so many seconds after its last client has left; it is `alone` then. One that stays to its end is
     a `job`, which goes on `again` after the process that it began in, and is `put_off` when that ends. `rounds` are
-    those of its tools, `told` the jobs whose answers it tells first.
+    those of its tools, `told` the jobs whose answers it tells first. `over` is called with it at its end.
     """
+
+    __slots__ = (
+        "_asked",
+        "_began",
+        "_clock",
+        "_elsewhere",
+        "_ended",
+        "_giving_up",
+        "_patience",
+        "_recorder",
+        "_running",
+        "_sealed",
+        "_tell_over",
+        "_to_end",
+        "again",
+        "alone",
+        "answer",
+        "caller",
+        "cancelled",
+        "gates_open",
+        "job",
+        "late",
+        "leave",
+        "lost",
+        "put_off",
+        "record",
+        "reply",
+        "rounds",
+        "stays",
+        "stopped",
+        "then",
+        "told",
+    )
 
     log = Logger()
 
     def __init__(
-        self, clock: IReactorTime, caller: Caller, asked: ChatTurn, patience: float, recorder: IRecorder
+        self,
+        clock: IReactorTime,
+        caller: Caller,
+        asked: ChatTurn,
+        patience: float,
+        recorder: IRecorder,
+        over: Callable[["Turn"], None],
     ) -> None:
         self.caller = caller
         self.reply = Reply(clock, self._leave)
@@ -65,6 +104,7 @@ class Turn:
         self.then: Callable[[], Awaitable[None]] | None = None
         self._clock = clock
         self._recorder = recorder
+        self._tell_over = over
         self._asked = asked
         self._patience = patience
         self._giving_up: IDelayedCall | None = None
@@ -218,10 +258,10 @@ class Turn:
             raise CancelledError
         return await work
 
-    def close_record(self) -> None:
-        """The turn is over; where no client is left, nobody else says so to the recorder."""
-        if self.record.alone:
-            self._close(self.record, "done")
+    @property
+    def is_over(self) -> bool:
+        """Whether all of its work is done."""
+        return self._ended is not None
 
     def _go_on_unheard(self) -> None:
         """From here on, what is done is noted in a record of the turn's own: the client's ends with its request."""
@@ -265,6 +305,10 @@ class Turn:
             self._broken(failure)
         self._ended = self._clock.seconds()
         self._wait_no_more()
+        self._tell_over(self)
+        # Where no client is left, nobody else says so to the recorder.
+        if self.record.alone:
+            self._close(self.record, "done")
 
     def _broken(self, failure: Any) -> None:
         if failure.check(AgentError):

@@ -4,6 +4,7 @@ A parked turn survives a restart. It is over when its time is up; a code that is
 """
 
 import json
+from collections.abc import Sequence
 from secrets import choice
 from typing import Any
 
@@ -56,7 +57,7 @@ class Parked(Struct, frozen=True, kw_only=True):
 def park(
     session: Session,
     exchange: Exchange,
-    waiting: list[tuple[ToolCall, list[Need]]],
+    waiting: Sequence[tuple[ToolCall, list[Need]]],
     now: float,
     today: float,
 ) -> str:

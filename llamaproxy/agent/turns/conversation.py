@@ -1,6 +1,6 @@
 """From a user's message to a committed answer: the model and its tools, the history, the store."""
 
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from typing import Any
 
 from twisted.internet.defer import CancelledError
@@ -238,8 +238,8 @@ class Conversation:
 
     async def _carry_on(self, session: Session, exchange: Exchange, turn: Turn, unsure: bool = False) -> None:
         reply = turn.reply
-        waiting: list[tuple[ToolCall, list[Need]]] = (
-            [(call, []) for call in exchange.pending()] if unsure else []
+        waiting: Sequence[tuple[ToolCall, list[Need]]] = (
+            [(call, []) for call in exchange.pending()] if unsure else ()
         )
         try:
             waiting = waiting or await ToolLoop(self._means, session, exchange, turn, self._keep).run()
@@ -285,7 +285,11 @@ class Conversation:
         return True
 
     async def _wait(
-        self, session: Session, exchange: Exchange, turn: Turn, waiting: list[tuple[ToolCall, list[Need]]]
+        self,
+        session: Session,
+        exchange: Exchange,
+        turn: Turn,
+        waiting: Sequence[tuple[ToolCall, list[Need]]],
     ) -> None:
         """Parks the turn: for the user's leave, or until the app has run its tools."""
         bench, reply = self._means.bench, turn.reply

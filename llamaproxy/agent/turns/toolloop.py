@@ -105,9 +105,8 @@ class ToolLoop:
             if app.choice != "none" and tool.name not in self._tools
         }
         self._must_call = app.choice == "required" and bool(self._apps)
-        own = [] if self._must_call else [definition(tool) for tool in self._tools.values()]
-        self._definitions = [*own, *self._apps.values()]
-        self._names = [each["name"] for each in self._definitions]
+        own = () if self._must_call else map(definition, self._tools.values())
+        self._definitions = (*own, *self._apps.values())
 
     @cached_property
     def _runner(self) -> ToolRunner:
@@ -262,7 +261,7 @@ class ToolLoop:
         system = prompts.known(exchange.key) or await prompts.message(exchange.key)
         return ModelRequest(
             messages=self._prompt(system),
-            tools=[] if is_last else self._definitions,
+            tools=() if is_last else self._definitions,
             options=exchange.options,
             session_id=self._session.session_id,
             depth=exchange.depth,
@@ -332,7 +331,9 @@ class ToolLoop:
         reply = turn.reply
         reply.asking()
         written = (
-            TextCalls(reply, self._names) if self._names and not self._model.info().tells_calls else None
+            TextCalls(reply, [each["name"] for each in self._definitions])
+            if self._definitions and not self._model.info().tells_calls
+            else None
         )
         try:
             result = await self._model.chat(request, reply if written is None else written)
@@ -353,7 +354,7 @@ class ToolLoop:
         attempt.counted = result.usage is not None
         if written is not None:
             return result if result.tool_calls else replace(result, tool_calls=tuple(written.calls))
-        return result if self._names else replace(result, tool_calls=())
+        return result if self._definitions else replace(result, tool_calls=())
 
 
 def _result_limit(context_length: int) -> int:
