@@ -62,36 +62,9 @@ class Desk:
             running.reply.say(str(problem))
             running.reply.finish()
             return
-        for each in script.commands:
-            if entry := self._commands.find(each.name):
-                running.record.commands.append(entry.name)
-        talks = bool(script.prompt or turn.images or not script.commands)
-        session = self._sessions.get(caller.session_id)
-        is_new = talks and not (session is not None and session.is_user)
-        if is_new and (refusal := await self._guests.refusal(caller)) is not None:
-            running.reply.say(refusal)
-            running.reply.finish()
+        session = await self._admitted(running, caller, script, turn)
+        if session is None:
             return
-        if talks:
-            self._ledger.admit(caller, is_message=not turn.app.is_answer)
-        session = self._sessions.obtain(caller, talks)
-        try:
-            await self._answer(session, running, script, turn)
-        finally:
-            self._ledger.charge(caller, running.reply.spent)
-            # What agents ask leaves no session behind, as they may be many; the store has it.
-            if caller.depth and session.is_at_rest:
-                self._sessions.drop(session)
-            self._sessions.settle(session)
-        self._guests.tidy()
-
-    def _read(self, turn: ChatTurn) -> Script:
-        """The message taken apart; what came with the results of an app's tools was said before. Raises as `read`."""
-        if turn.app.is_answer:
-            return Script()
-        return self._commands.read(turn.text) if turn.commandable else Script(prompt=turn.text.strip())
-
-    async def _answer(self, session: Session, running: Turn, script: Script, turn: ChatTurn) -> None:
         at_once, later = self._commands.split(script.commands) if script.commands else ((), ())
         if at_once and not later and not script.prompt:
             await self._look(session, running)
@@ -124,6 +97,42 @@ class Desk:
                 self._claims.end(session)
         finally:
             session.turns.remove(running)
+
+    def _read(self, turn: ChatTurn) -> Script:
+        """The message taken apart; what came with the results of an app's tools was said before. Raises as `read`."""
+        if turn.app.is_answer:
+            return Script()
+        return self._commands.read(turn.text) if turn.commandable else Script(prompt=turn.text.strip())
+
+    async def _admitted(
+        self, running: Turn, caller: Caller, script: Script, turn: ChatTurn
+    ) -> Session | None:
+        """The caller's session; None where there is no room for them, as the reply says. Raises `OverLimit`."""
+        for each in script.commands:
+            if entry := self._commands.find(each.name):
+                running.record.commands.append(entry.name)
+        talks = bool(script.prompt or turn.images or not script.commands)
+        if talks:
+            session = self._sessions.get(caller.session_id)
+            is_new = session is None or not session.is_user
+            if is_new and (refusal := await self._guests.refusal(caller)) is not None:
+                running.reply.say(refusal)
+                running.reply.finish()
+                return None
+            self._ledger.admit(caller, is_message=not turn.app.is_answer)
+        return self._sessions.obtain(caller, talks)
+
+    def served(self, running: Turn) -> None:
+        """Counts what a turn has used, and lets go of what need not stay in memory."""
+        caller = running.caller
+        self._ledger.charge(caller, running.reply.spent)
+        session = self._sessions.get(caller.session_id)
+        if session is not None:
+            # What agents ask leaves no session behind, as they may be many; the store has it.
+            if caller.depth and session.is_at_rest:
+                self._sessions.drop(session)
+            self._sessions.settle(session)
+        self._guests.tidy()
 
     async def _begun(self, session: Session, running: Turn) -> Taken | None:
         try:
@@ -176,7 +185,6 @@ class Desk:
             # Whoever leaves meanwhile leaves the session to this one until it is over.
             await running.undisturbed(self._runs.carry(turn, go_on()))
         finally:
-            self._ledger.charge(job.caller, turn.reply.spent)
             session.turns.remove(turn)
             session.begin(running)
 

@@ -93,7 +93,7 @@ def assemble(
     ledger = Ledger(clock.seconds, peers)
     meanwhile = Meanwhile(store, notifier, peers)
     desk = Desk(means, sessions, conversation, commands, peers, meanwhile, claims, ledger, inquiries, runs)
-    runs.serve = desk.serve
+    runs.serve, runs.served = desk.serve, desk.served
     return Parts(
         backends=backends,
         bench=bench,

@@ -23,7 +23,10 @@ Serve = Callable[[Turn, Caller, ChatTurn], Coroutine[Any, Any, None]]
 
 
 class Runs:
-    """Begins turns and knows them until they are over; `serve` is what carries one out, set before the first."""
+    """Begins turns and knows them until they are over.
+
+    `serve` is what carries one out, `served` is called at its end; they are set before the first.
+    """
 
     log = Logger()
 
@@ -44,6 +47,7 @@ class Runs:
         # One for all turns.
         self._over = self._forget
         self.serve: Serve
+        self.served: Callable[[Turn], None]
 
     def __iter__(self) -> Iterator[Turn]:
         return iter(self._turns)
@@ -65,6 +69,7 @@ class Runs:
 
     def _forget(self, turn: Turn) -> None:
         self._turns.pop(turn, None)
+        self.served(turn)
 
     def alone(self, job: Job, again: bool = False, cause: Record | None = None) -> Turn:
         """A turn that nobody listens to, and that has not begun; `again` after the process that it began in.

@@ -305,10 +305,10 @@ class Turn:
             self._broken(failure)
         self._ended = self._clock.seconds()
         self._wait_no_more()
-        self._tell_over(self)
         # Where no client is left, nobody else says so to the recorder.
         if self.record.alone:
             self._close(self.record, "done")
+        self._tell_over(self)
 
     def _broken(self, failure: Any) -> None:
         if failure.check(AgentError):

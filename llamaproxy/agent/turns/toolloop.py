@@ -97,6 +97,8 @@ class ToolLoop:
         self._model = means.backends[exchange.key]
         self._tools = means.bench.toolbox.offered(exchange.key, turn.caller.grants)
         self._keep = keep
+        self._attempt: Attempt
+        self._written: TextCalls | None = None
         app = turn.app
         # Where names collide, the agent's own tools count.
         self._apps = {
@@ -105,8 +107,8 @@ class ToolLoop:
             if app.choice != "none" and tool.name not in self._tools
         }
         self._must_call = app.choice == "required" and bool(self._apps)
-        own = () if self._must_call else map(definition, self._tools.values())
-        self._definitions = (*own, *self._apps.values())
+        own = [] if self._must_call else [definition(tool) for tool in self._tools.values()]
+        self._definitions = [*own, *self._apps.values()]
 
     @cached_property
     def _runner(self) -> ToolRunner:
@@ -129,15 +131,23 @@ class ToolLoop:
             if exchange.handed_over():
                 return []
             exchange.close()
+        shorter: ModelRequest | None = None
         while True:
             # Before the next question, so that a crash costs no more than the round under way.
             if exchange.rounds:
                 await self._keep(self._session, self._exchange, self._turn)
-            request = await self._request()
+            request = shorter or await self._request()
             try:
-                result = await self._complete(request)
-            except ContextTooLong as refusal:
-                result = await self._complete(self._shortened(request, refusal))
+                result = self._answered(request, await self._ask(request))
+            except (ModelError, CancelledError) as error:
+                self._broken_off(error)
+                if shorter is not None or not isinstance(error, ContextTooLong):
+                    raise
+                shorter = self._shortened(request, error)
+                continue
+            finally:
+                self._count()
+            shorter = None
             # An answer that was stopped makes no calls.
             stopped = result.finish_reason in ("content_filter", "refusal")
             exchange.extra, calls = result.extra, () if stopped else result.tool_calls
@@ -261,7 +271,7 @@ class ToolLoop:
         system = prompts.known(exchange.key) or await prompts.message(exchange.key)
         return ModelRequest(
             messages=self._prompt(system),
-            tools=() if is_last else self._definitions,
+            tools=[] if is_last else self._definitions,
             options=exchange.options,
             session_id=self._session.session_id,
             depth=exchange.depth,
@@ -317,44 +327,47 @@ class ToolLoop:
         before = self._session.kept.end if exchange.after is None else exchange.after.length
         return before - exchange.stored + len(exchange.messages)
 
-    async def _complete(self, request: ModelRequest) -> ModelResult:
+    def _ask(self, request: ModelRequest) -> Deferred[ModelResult]:
+        """Asks the model, and notes that it was asked."""
         turn, sent = self._turn, len(request.messages) - 1
-        attempt = Attempt(
+        self._attempt = Attempt(
             model=self._exchange.key,
             at=turn.since_start(),
             messages=sent,
             left_out=max(0, self._length - sent),
             tools=len(request.tools),
         )
-        if span := turn.record.ask(attempt):
+        if span := turn.record.ask(self._attempt):
             request = replace(request, span=span)
-        reply = turn.reply
-        reply.asking()
-        written = (
-            TextCalls(reply, [each["name"] for each in self._definitions])
-            if self._definitions and not self._model.info().tells_calls
-            else None
-        )
-        try:
-            result = await self._model.chat(request, reply if written is None else written)
-            if written is not None:
-                written.finish(cut=result.finish_reason == "length", server_tells=bool(result.tool_calls))
-            reply.answered(result, partial(estimate_all, request.messages))
-        except (ModelError, CancelledError) as error:
-            if written is not None:
-                written.give_up()
-            if isinstance(error, ModelError):
-                attempt.error = f"{error.code}: {error}"[:LONGEST_REASON]
-            raise
-        finally:
-            attempt.seconds = turn.since_start() - attempt.at
-            attempt.first = reply.first_after
-            usage = reply.usage
-            attempt.prompt_tokens, attempt.completion_tokens = usage.prompt_tokens, usage.completion_tokens
-        attempt.counted = result.usage is not None
+        turn.reply.asking()
+        self._written = None
+        if self._definitions and not self._model.info().tells_calls:
+            self._written = TextCalls(turn.reply, [each["name"] for each in self._definitions])
+        return self._model.chat(request, self._written or turn.reply)
+
+    def _answered(self, request: ModelRequest, result: ModelResult) -> ModelResult:
+        """The result with the calls that the model has written, and none where it has no tools."""
+        written = self._written
+        if written is not None:
+            written.finish(cut=result.finish_reason == "length", server_tells=bool(result.tool_calls))
+        self._turn.reply.answered(result, partial(estimate_all, request.messages))
+        self._attempt.counted = result.usage is not None
         if written is not None:
             return result if result.tool_calls else replace(result, tool_calls=tuple(written.calls))
-        return result if self._definitions else replace(result, tool_calls=())
+        return replace(result, tool_calls=()) if result.tool_calls and not self._definitions else result
+
+    def _broken_off(self, error: ModelError | CancelledError) -> None:
+        if self._written is not None:
+            self._written.give_up()
+        if isinstance(error, ModelError):
+            self._attempt.error = f"{error.code}: {error}"[:LONGEST_REASON]
+
+    def _count(self) -> None:
+        """Notes how long the attempt took, and what it used."""
+        turn, attempt = self._turn, self._attempt
+        attempt.seconds = turn.since_start() - attempt.at
+        attempt.first, usage = turn.reply.first_after, turn.reply.usage
+        attempt.prompt_tokens, attempt.completion_tokens = usage.prompt_tokens, usage.completion_tokens
 
 
 def _result_limit(context_length: int) -> int:
