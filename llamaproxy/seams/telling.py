@@ -28,27 +28,26 @@ def about(request_id: str) -> str:
 def line_of(record: Record) -> str:
     """One line for the log."""
     kind = f"errand ({record.errand})" if record.errand else "turn"
-    parts = [f"{kind} {record.request_id} {record.session_id}", record.model or _commands(record)]
+    line = f"{kind} {record.request_id} {record.session_id} {record.model or _commands(record)}"
     if record.alone:
-        parts.append("with nobody listening")
+        line += " with nobody listening"
     elif record.joined:
-        parts.append(f"goes on from {record.joined}")
+        line += f" goes on from {record.joined}"
     if record.queued >= 0.001:
-        parts.append(f"queued {seconds(record.queued)}")
+        line += f" queued {seconds(record.queued)}"
     if record.first is not None:
-        parts.append(f"first {seconds(record.first)}")
-    parts.append(f"total {seconds(record.seconds)}")
+        line += f" first {seconds(record.first)}"
+    line += f" total {seconds(record.seconds)}"
     if record.attempts:
         prompts, answers = record.tokens
-        parts.append(f"tokens {prompts}+{answers}")
+        line += f" tokens {prompts}+{answers}"
         if (rate := record.rate) is not None:
-            parts.append(f"{rate:.1f}/s")
+            line += f" {rate:.1f}/s"
     if record.pauses:
-        parts.append(f"paused {seconds(record.paused)}")
+        line += f" paused {seconds(record.paused)}"
     if record.tools:
-        parts.append("tools " + ",".join(f"{tool.name}:{tool.verdict}" for tool in record.tools[:TOLD]))
-    parts.append(record.end + (f": {record.reason}" if record.reason else ""))
-    return visible(" ".join(parts))
+        line += " tools " + ",".join(f"{tool.name}:{tool.verdict}" for tool in record.tools[:TOLD])
+    return visible(f"{line} {record.end}: {record.reason}" if record.reason else f"{line} {record.end}")
 
 
 def lines_of(record: Record) -> list[str]:

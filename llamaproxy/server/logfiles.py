@@ -5,6 +5,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import lru_cache
+from math import inf
 from pathlib import Path
 from threading import RLock
 from types import FrameType
@@ -35,7 +36,7 @@ class Straight:
         """Writes a line at once."""
         file = self.file
         with self._lock:
-            if file.shouldRotate():
+            if file.size >= (file.rotateLength or inf):
                 file.write(text)
                 return
             data = text.encode()

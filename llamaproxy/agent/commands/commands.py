@@ -68,7 +68,8 @@ class Commands:
 
     def find(self, name: str) -> Command | None:
         """The command of that name, in whatever case."""
-        return self._all().get(name.lower())
+        entries = self._entries if self._changes == self._toolbox.changes else self._all()
+        return entries.get(name.lower())
 
     def read(self, text: str) -> Script:
         """Takes a message of a person apart. Raises `TooManyCommands`."""

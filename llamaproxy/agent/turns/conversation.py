@@ -191,7 +191,7 @@ class Conversation:
         exchange.settle_app(NO_RESULT)
         exchange.close()
         unpark(session)
-        await self._keep(session, exchange, turn)
+        await turn.undisturbed(self._journal.keep(session, exchange))
         await self._save(session)
         # The app counts its own rounds.
         exchange.rounds, exchange.last, exchange.corrected = 0, False, frozenset()
@@ -233,16 +233,13 @@ class Conversation:
         exchange.settle(UNKNOWN)
         return False
 
-    async def _keep(self, session: Session, exchange: Exchange, turn: Turn) -> None:
-        await turn.undisturbed(self._journal.keep(session, exchange))
-
     async def _carry_on(self, session: Session, exchange: Exchange, turn: Turn, unsure: bool = False) -> None:
         reply = turn.reply
         waiting: Sequence[tuple[ToolCall, list[Need]]] = (
             [(call, []) for call in exchange.pending()] if unsure else ()
         )
         try:
-            waiting = waiting or await ToolLoop(self._means, session, exchange, turn, self._keep).run()
+            waiting = waiting or await ToolLoop(self._means, session, exchange, turn, self._journal).run()
         except (ModelError, CancelledError):
             _note_answer(turn)
             await self._commit(session, exchange, turn, interrupted=True)

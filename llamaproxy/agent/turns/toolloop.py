@@ -4,7 +4,7 @@ However it goes, it ends with a last answer: after `max_tool_iterations` rounds,
 or after wrong arguments twice for one tool, the model is asked once more, without tools.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Sequence
 from functools import cached_property, partial
 from itertools import accumulate
 from secrets import token_hex
@@ -42,6 +42,7 @@ from ..sessions.session import Session
 from ..sessions.turn import Turn
 from .exchange import Exchange
 from .imitations import IMITATED, imitates
+from .journal import Journal
 from .material import shown, with_instructions
 
 # Token estimates can be off by this much before a second refusal.
@@ -73,21 +74,12 @@ class Means(Struct, frozen=True, kw_only=True):
 
 
 class ToolLoop:
-    """Carries one turn's exchange to its last answer.
-
-    `keep` returns once the store has all messages of the exchange. It is called before calls run and behind each
-    round, so that what was done is never done again.
-    """
+    """Carries one turn's exchange to its last answer."""
 
     log = Logger()
 
     def __init__(
-        self,
-        means: Means,
-        session: Session,
-        exchange: Exchange,
-        turn: Turn,
-        keep: Callable[[Session, Exchange, Turn], Awaitable[None]],
+        self, means: Means, session: Session, exchange: Exchange, turn: Turn, journal: Journal
     ) -> None:
         self._means = means
         self._limits = means.bench.limits
@@ -96,7 +88,7 @@ class ToolLoop:
         self._turn = turn
         self._model = means.backends[exchange.key]
         self._tools = means.bench.toolbox.offered(exchange.key, turn.caller.grants)
-        self._keep = keep
+        self._journal = journal
         self._attempt: Attempt
         self._written: TextCalls | None = None
         app = turn.app
@@ -135,7 +127,7 @@ class ToolLoop:
         while True:
             # Before the next question, so that a crash costs no more than the round under way.
             if exchange.rounds:
-                await self._keep(self._session, self._exchange, self._turn)
+                await self._keep()
             request = shorter or await self._request()
             try:
                 result = self._answered(request, await self._ask(request))
@@ -170,7 +162,7 @@ class ToolLoop:
                         self._note_wrong(cut)
                         reply.say(CUT_OFF)
                     self._look_at_apps()
-                    await self._keep(self._session, self._exchange, self._turn)
+                    await self._keep()
                     if waiting := await self._run_calls(exchange.pending()):
                         return waiting
                 if exchange.handed_over():
@@ -180,6 +172,12 @@ class ToolLoop:
                 exchange.last = True
             else:
                 return []
+
+    def _keep(self) -> Awaitable[bool]:
+        """Done once the store has all messages of the exchange: before calls run and behind each round, so that what
+        was done is never done again.
+        """
+        return self._turn.undisturbed(self._journal.keep(self._session, self._exchange))
 
     async def _run_calls(
         self, calls: Sequence[ToolCall], approved: bool = False
