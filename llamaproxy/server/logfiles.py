@@ -122,7 +122,8 @@ def make_harmless(observer: FileLogObserver) -> None:
 
 def _line(event: LogEvent, line: str) -> str:
     """As Twisted forms it, which takes five times as long; each request and each turn writes such a line."""
-    where = f"{event['log_namespace']}#{event['log_level'].name}"
+    # A worker's tells so.
+    where = event.get("log_system") or f"{event['log_namespace']}#{event['log_level'].name}"
     return f"{_second(int(event['log_time']))} [{where}] {discreet(line)}\n"
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import cast
 
 from hypothesis import HealthCheck, given, settings
-from hypothesis.strategies import text
+from hypothesis.strategies import sampled_from, text
 from twisted.logger import (
     ILogObserver,
     LogEvent,
@@ -123,16 +123,16 @@ class LogFilesTests(SynchronousTestCase):
         self.assertEqual(self.path.read_text(), expected)
 
     @settings(deadline=None, suppress_health_check=list(HealthCheck))
-    @given(text(min_size=1))
+    @given(text(min_size=1), sampled_from([{}, {"log_system": "worker 2 llamaproxy.web#info"}]))
     def test_line_of_a_turn_or_a_request_is_one_as_twisted_writes_it_and_acts_on_no_terminal(
-        self, said: str
+        self, said: str, more: dict[str, str]
     ) -> None:
         events: list[LogEvent] = []
         keep = cast(ILogObserver, events.append)
         globalLogPublisher.addObserver(keep)
         before = len(self.path.read_bytes())
         try:
-            Lines(self).line(said, size=3)
+            Lines(self).line(said, size=3, **more)
         finally:
             globalLogPublisher.removeObserver(keep)
         events[0]["line"] = discreet(visible(said))
