@@ -127,11 +127,13 @@ class Desk:
         caller = running.caller
         self._ledger.charge(caller, running.reply.spent)
         session = self._sessions.get(caller.session_id)
-        if session is not None:
+        # The id of a session that is gone may be the short one of another.
+        if session is not None and session.session_id == caller.session_id:
             # What agents ask leaves no session behind, as they may be many; the store has it.
             if caller.depth and session.is_at_rest:
                 self._sessions.drop(session)
-            self._sessions.settle(session)
+            else:
+                self._sessions.settle(session)
         self._guests.tidy()
 
     async def _begun(self, session: Session, running: Turn) -> Taken | None:

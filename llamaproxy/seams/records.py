@@ -61,7 +61,8 @@ class Attempt(Struct, kw_only=True, omit_defaults=True):
         """Tokens a second, from the first one on."""
         if self.seconds is None or self.first is None or self.completion_tokens < 2:
             return None
-        return self.completion_tokens / max(self.seconds - self.first, 0.001)
+        took = self.seconds - self.first
+        return self.completion_tokens / (took if took > 0.001 else 0.001)
 
 
 class Record(Struct, kw_only=True, omit_defaults=True):

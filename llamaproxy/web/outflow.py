@@ -66,6 +66,10 @@ class AnswerSender(Sender):
             self.write(b"%x\r\n%b\r\n" % (size, data))
 
 
+# As numbers: of bytes it is first tried whether they are one, which costs as much as ten looks.
+_CR, _LF = b"\r\n"
+
+
 class AnswerHeaders(Headers):
     """The headers of an answer; ours are set with fewer looks at what is known to be well formed."""
 
@@ -74,7 +78,7 @@ class AnswerHeaders(Headers):
     def setRawHeaders(self, name: str | bytes, values: Sequence[str | bytes]) -> None:
         """Sets the values of a header; `name` in any case."""
         for value in values:
-            if type(value) is not bytes or b"\n" in value or b"\r" in value:
+            if type(value) is not bytes or _LF in value or _CR in value:
                 break
         else:
             if type(name) is bytes:

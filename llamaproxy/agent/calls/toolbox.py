@@ -70,6 +70,8 @@ class Toolbox:
 
     def offered(self, key: str, grants: Grants = EVERYTHING) -> dict[str, ITool]:
         """The tools that the model `key` may call in a turn of a caller with these `grants`, by name."""
+        if not self._tools:
+            return {}
         choice = self._choices.get(key)
         wanted = None if choice is None or "*" in choice else set(choice)
         return {

@@ -260,9 +260,8 @@ class Sessions:
             session.follow(stored)
 
     def settle(self, session: Session) -> None:
-        """A turn of the session is over: its history stays in memory as long as there is room."""
-        if self.is_live(session):
-            self._shelf.use(session)
+        """A turn of the live session is over: its history stays in memory as long as there is room."""
+        self._shelf.use(session)
 
     def drop(self, session: Session) -> None:
         """Lets a session go from memory, with its short id."""
