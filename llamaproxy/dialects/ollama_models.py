@@ -146,8 +146,14 @@ def capabilities(info: ModelInfo, takes_tools: bool = False) -> list[str]:
 
 def rfc3339(seconds: float) -> str:
     """A time in Unix seconds, with its zone."""
-    # In the place of "+00:00".
-    return datetime.fromtimestamp(seconds, UTC).isoformat()[:-6] + "Z"
+    second, fraction = divmod(round(seconds * 1_000_000), 1_000_000)
+    return f"{_whole_second(second)}.{fraction:06}Z" if fraction else f"{_whole_second(second)}Z"
+
+
+@lru_cache(maxsize=16)
+def _whole_second(second: int) -> str:
+    # Without "+00:00".
+    return datetime.fromtimestamp(second, UTC).isoformat()[:-6]
 
 
 def _entry(info: ModelInfo, takes_tools: bool) -> dict[str, Any]:

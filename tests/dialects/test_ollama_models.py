@@ -1,9 +1,11 @@
 """Ollama's lists and cards, read by the strict models of ollama-python and by what other clients require."""
 
 import json
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from hypothesis import example, given
+from hypothesis import strategies as st
 from ollama import ListResponse, ProcessResponse, ShowResponse
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -12,6 +14,7 @@ from llamaproxy.dialects.names import find_model, matches
 from llamaproxy.seams.errors import NoSuchModel
 from llamaproxy.seams.types import ModelInfo
 
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 NOW = 1_700_000_000.25
 PLAIN = ModelInfo(key="gemini25", model_id="google/gemini-2.5", kind="OPENAI")
 SMALL = ModelInfo(
@@ -104,6 +107,18 @@ class ListTests(SynchronousTestCase):
     def test_version_is_dotted_integers(self) -> None:
         for part in json.loads(ollama_models.version())["version"].split("."):
             int(part)
+
+
+class TimeTests(SynchronousTestCase):
+    @given(st.integers(0, 4_000_000_000_000_000))
+    @example(1_700_000_000_000_000)
+    @example(1_699_999_999_999_999)
+    def test_a_time_is_written_as_pythons_own(self, microseconds: int) -> None:
+        moment = EPOCH + timedelta(microseconds=microseconds)
+        written = datetime.fromisoformat(ollama_models.rfc3339(microseconds / 1_000_000))
+        # A float holds no more of it.
+        self.assertLessEqual(abs(written - moment), timedelta(microseconds=1))
+        self.assertEqual(ollama_models.rfc3339(microseconds // 1_000_000), f"{moment:%Y-%m-%dT%H:%M:%SZ}")
 
 
 class NameTests(SynchronousTestCase):
