@@ -31,7 +31,7 @@ class OllamaRequests:
     def body(self, request: ModelRequest, lessons: Lessons) -> Body:
         """The body of a request, as the server takes it by all that is known of it."""
         entry, asked = self._entry, request.options
-        tools = self._offer.of(request.tools, lessons)
+        tools = self._offer.of(request.tools, lessons) if request.tools else []
         if lessons.tools_in_words:
             request, tools = in_words(request), []
         messages: Sequence[Message] = request.messages

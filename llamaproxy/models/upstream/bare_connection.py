@@ -48,10 +48,11 @@ _DONE = Failure(ResponseDone())
 
 
 class Answer(Struct, frozen=True):
-    """The `client.Response` of this room; `read_with` takes the body's reader."""
+    """The `client.Response` of this room; `read_with` takes the body's reader. For `is_plain` see `Head`."""
 
     code: int
     headers: Headers
+    is_plain: bool
     read_with: Callable[[IProtocol], None]
 
     def deliverBody(self, protocol: IProtocol) -> None:
@@ -270,7 +271,7 @@ class Connection(Protocol):
             return
         answer, self._answer = self._answer, None
         assert answer is not None
-        answer.callback(Answer(head.code, head.headers, self.read_with))
+        answer.callback(Answer(head.code, head.headers, head.is_plain, self.read_with))
         # Whoever took the answer may have read it to its end by now, and asked the next thing here.
         if self._reader is None and self._answer is None and self._awaits_body():
             self.pauseProducing()

@@ -5,7 +5,7 @@ a thousand streams: every step names the next one, and ends with `ended`.
 """
 
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 from typing import Generic, TypeVar
 from typing import Protocol as Shape
 
@@ -157,9 +157,7 @@ class _Call(Generic[T]):
 
     def _try(self) -> None:
         patience = self._upstream.entry.first_token_timeout
-        self._watch.expect(
-            patience, f"did not begin its reply within {patience:g} seconds (first_token_timeout)"
-        )
+        self._watch.expect(patience, _never_began(patience))
         try:
             located = self._upstream.locate()
         except Exception as error:
@@ -182,12 +180,14 @@ class _Call(Generic[T]):
         self.ended(self._upstream.no_answer(failure.value))
 
     def _headed(self, response: Response) -> None:
-        response = self._upstream.unpacked(response)
-        if 200 <= response.code < 300 and not is_html(response.headers):
-            self._take_in(response)
-            return
-        self._watch.expect(self._upstream.entry.idle_timeout, "")
-        self._wait(beginning_of(response, MAX_BODY), partial(self._refused, response))
+        # The fast client has looked at it already, once for all heads that are the same.
+        if not getattr(response, "is_plain", False):
+            response = self._upstream.unpacked(response)
+            if not 200 <= response.code < 300 or is_html(response.headers):
+                self._watch.expect(self._upstream.entry.idle_timeout, "")
+                self._wait(beginning_of(response, MAX_BODY), partial(self._refused, response))
+                return
+        self._take_in(response)
 
     def _refused(self, response: Response, body: bytes) -> None:
         self.ended(self._upstream.refusal(response, body))
@@ -195,6 +195,12 @@ class _Call(Generic[T]):
     def _take_in(self, response: Response) -> None:
         """Reads an answer that is no refusal."""
         raise NotImplementedError
+
+
+@lru_cache(maxsize=64)
+def _never_began(seconds: float) -> str:
+    """The complaint, one for all calls of a patience."""
+    return f"did not begin its reply within {seconds:g} seconds (first_token_timeout)"
 
 
 class _Fetch(_Call[bytes]):

@@ -6,17 +6,24 @@ from functools import lru_cache
 from msgspec import Struct
 from twisted.web.http_headers import Headers
 
+from .refusals import is_html
+from .unpacking import packing_of
+
 STATUS = re.compile(rb"HTTP/1\.([01]) +(\d{3})(?=[ \r\n])")
 
 
 class Head(Struct, frozen=True):
-    """What the head of an answer says. `codings` and `lengths` are those of its body."""
+    """What the head of an answer says. `codings` and `lengths` are those of its body.
+
+    One that `is_plain` is neither a refusal nor packed nor a page.
+    """
 
     code: int
     headers: Headers
     persists: bool
     codings: tuple[str, ...]
     lengths: tuple[str, ...]
+    is_plain: bool
 
 
 # Of those that a crowd is answered with at the same time, most are the same.
@@ -33,6 +40,7 @@ def read_head(head: bytes) -> Head:
         persists=status[1] == b"1" and "close" not in _values(headers, "connection"),
         codings=tuple(_values(headers, "transfer-encoding")) if has_body else (),
         lengths=tuple(set(_values(headers, "content-length"))) if has_body else ("0",),
+        is_plain=200 <= code < 300 and not packing_of(headers) and not is_html(headers),
     )
 
 
