@@ -1,3 +1,5 @@
+from unittest.mock import patch
+
 from llamaproxy.seams.errors import ModelUnavailable
 from llamaproxy.seams.types import Text
 
@@ -75,6 +77,17 @@ class DeltaStreamTests(UpstreamTestCase):
         self.result_of(call)
         call.model.chat(HELLO, Listener())
         self.assertEqual((self.network.attempts, connection.transport.producerState), (1, "producing"))
+
+    def test_response_that_has_ended_with_its_last_frame_leaves_no_timer(self) -> None:
+        call, connection = self.call()
+        chunk = event("one") + finish() + DONE
+        head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+        clock = self.network.clock
+        with patch.object(clock, "callLater", wraps=clock.callLater) as timers:
+            connection.receive(head + b"%x\r\n%b\r\n0\r\n\r\n" % (len(chunk), chunk))
+        self.result_of(call)
+        timers.assert_not_called()
+        self.assertEqual(clock.getDelayedCalls(), [])
 
     def test_finish_reason_is_enough_of_an_end(self) -> None:
         call, connection = self.streaming()

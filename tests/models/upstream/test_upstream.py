@@ -175,6 +175,16 @@ class RefusalTests(UpstreamTestCase):
 
 
 class RetryTests(UpstreamTestCase):
+    def test_client_that_leaves_while_a_refusal_is_read_has_nothing_asked_again(self) -> None:
+        for status, body in ((503, b"later"), (400, b'{"error":{"message":"max_tokens is not supported"}}')):
+            call, connection = self.call(max_tokens=5)
+            connection.answer(status, body, more=100)
+            call.done.cancel()
+            self.failureResultOf(call.done, CancelledError)
+            self.assertTrue(connection.closed)
+            self.network.clock.advance(60)
+            self.assertEqual((self.network.attempts, self.network.accepted), (self.network.accepted,) * 2)
+
     def test_server_that_says_when_to_come_back_is_asked_then(self) -> None:
         call, connection = self.call()
         connection.answer(503, b"later", "Retry-After: 3")
