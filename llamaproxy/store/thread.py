@@ -11,7 +11,10 @@ from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorFromThreads
+from twisted.logger import Logger
 from twisted.python.failure import Failure
+
+_log = Logger()
 
 T = TypeVar("T")
 # Pieces of work, and who gets what came of each.
@@ -94,7 +97,11 @@ class OneThread:
         if self._queue:
             self._send()
         for result, (_, then) in zip(results, batch, strict=True):
-            then(result)
+            try:
+                then(result)
+            except Exception:
+                # The others of the batch are told all the same.
+                _log.failure("what came of a piece of work could not be told")
 
 
 def each_by_itself(batch: list[Callable[[], Any]]) -> list[Any]:

@@ -59,6 +59,12 @@ class OneThreadTests(TestCase):
         await self.assertFailure(broken, ZeroDivisionError)
         self.assertEqual(await last, 3)
 
+    async def test_who_cannot_take_an_answer_keeps_no_other_from_its_own(self) -> None:
+        self.thread.send(lambda: None, lambda _: 1 // 0)
+        self.thread.send(lambda: None, lambda _: 1 // 0)
+        self.assertEqual(await self.thread.run(lambda: 7), 7)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 2)
+
     async def test_answer_may_be_followed_by_a_question_at_once(self) -> None:
         first, second = self.thread.run(lambda: 1), self.thread.run(lambda: 2)
         third = first.addCallback(lambda _: self.thread.run(lambda: 3))
