@@ -55,30 +55,26 @@ class _Part(_File):
 
 
 _content: Decoder[str | list[_Part] | None] = Decoder(str | Entries[_Part] | None)
+_text = Decoder(str)
+_QUOTE = ord('"')
 
 
 class Said(Struct, frozen=True, kw_only=True):
     """A message taken apart. `runs` are what a person typed, in `pieces` pieces: more than one run where a note of the
-    app stands between them. `whole` is all text as it came. It `is_plain` if there is nothing but one text, and nothing
-    around that.
+    app stands between them. `whole` is all text as it came.
     """
 
     runs: tuple[str, ...]
     pieces: int
     whole: str
-    material: tuple[Material, ...] = ()
-    images: tuple[Image, ...] = ()
-    is_plain: bool = False
+    material: tuple[Material, ...]
+    images: tuple[Image, ...]
 
 
 def read_said(raw: Raw, at: str) -> Said:
     """Takes a message's `content` apart, which is called `at` in errors. Raises `BadRequest`."""
-    content = decode(raw, _content, at)
-    # As nearly all are.
-    if type(content) is str and content and not (content.isspace() or may_be_wrapped(content)):
-        return Said(runs=(content,), pieces=1, whole=content, is_plain=True)
     reader = _Reader()
-    typed = reader.take(content, at, 0)
+    typed = reader.read(raw, at, 0)
     own, around = sort(typed)
     return Said(
         runs=tuple(runs(typed)) if len(own) > 1 else tuple(own),
@@ -87,6 +83,14 @@ def read_said(raw: Raw, at: str) -> Said:
         material=(*reader.material, *around),
         images=tuple(reader.images),
     )
+
+
+def plain_text(raw: Raw) -> str:
+    """What a content says that is one text with nothing around it, as nearly all are; "" for any other."""
+    if memoryview(raw)[0] != _QUOTE:
+        return ""
+    text = decode(raw, _text)
+    return "" if text.isspace() or may_be_wrapped(text) else text
 
 
 def text_and_images(raw: Raw, at: str) -> tuple[str, list[Image]]:
@@ -125,10 +129,7 @@ class _Reader:
         """The texts of a content; what else is in it is gathered."""
         if depth > _DEEPEST:
             raise BadRequest(f"{at}: content is nested too deeply")
-        return self.take(decode(raw, _content, at), at, depth)
-
-    def take(self, content: str | list[_Part] | None, at: str, depth: int) -> list[str]:
-        """The same of one that is decoded."""
+        content = decode(raw, _content, at)
         if not isinstance(content, list):
             return [content] if content else []
         texts = []

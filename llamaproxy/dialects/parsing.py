@@ -15,7 +15,7 @@ from ..seams.errors import BadRequest
 from ..seams.types import ChatTurn, Image, Material, Message, Options, Unanswered
 from . import provenance
 from .body import Name, decode
-from .content import Said, read_said
+from .content import Said, plain_text, read_said
 from .options import PLAIN
 from .pictures import pictures
 from .trail import read_trail
@@ -56,7 +56,11 @@ def last_user_turn(
     know_roles(messages, field)
     if len(messages) > 1 and is_wish_to_go_on(messages[-1]):
         messages = messages[:-1]
-    trail = read_trail(messages)
+    newest = messages[-1]
+    text = plain_text(newest.content) if newest.role == "user" and newest.images is _NULL else ""
+    trail = read_trail(messages, text)
+    if text and len(trail.steps) == 1:
+        return ChatTurn(text=text, options=options, trail=trail.places, shown=trail.shown)
     if not trail.steps:
         raise BadRequest(f"{field}: there is no user message")
     last = trail.steps[-1].index
@@ -72,9 +76,6 @@ def last_user_turn(
             if step.index == last:
                 raise
             continue
-        if said.is_plain and not shown and len(trail.steps) == 1:
-            # As nearly all are.
-            return ChatTurn(text=said.whole, options=options, trail=trail.places, shown=trail.shown)
         heard = _runs(said, step.places)
         typed += heard
         pieces = said.pieces if heard else pieces

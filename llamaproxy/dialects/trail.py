@@ -54,17 +54,22 @@ class Trail(Struct, frozen=True):
     steps: list[Step]
 
 
-def read_trail(messages: Sequence[Said]) -> Trail:
-    """The shape of a history. Messages of the user with no answer between them are at one place."""
+def read_trail(messages: Sequence[Said], newest: str = "") -> Trail:
+    """The shape of a history. Messages of the user with no answer between them are at one place.
+
+    `newest` is the text of the last message where that is known and has nothing around it. It is not remembered: many
+    apps never show it again.
+    """
     digest = blake2b(digest_size=8)
     places = [""]
     answers: list[list[Raw]] = [[]]
     steps: list[Step] = []
     speaks = False
+    unread = len(messages) - 1 if newest else len(messages)
     for index, message in enumerate(messages):
         if message.role == "user":
             behind = []
-            for words in _texts_as_json(message.content):
+            for words in _texts_as_json(message.content) if index < unread else (encode(newest),):
                 digest.update(words)
                 behind.append(digest.hexdigest())
             step = Step(index, behind)

@@ -4,11 +4,14 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from llamaproxy.dialects import anthropic, ollama, openai, openai_responses
 from llamaproxy.dialects.base import ChatRequest
 from llamaproxy.dialects.trail import MAX_TRAIL
+from llamaproxy.seams.errors import BadRequest
 from llamaproxy.seams.types import ChatTurn, Unanswered
 
 PNG = "iVBORw0KGgo="
@@ -22,6 +25,22 @@ def user(content: Any) -> dict[str, Any]:
 def _body(field: str, **more: Any) -> Callable[[tuple[Any, ...]], bytes]:
     return lambda messages: json.dumps({"model": "m", field: messages, **more}).encode()
 
+
+# Plain, blank, wrapped and odd ones.
+PIECES = (
+    "hello",
+    " ",
+    "\n",
+    '"',
+    "\\",
+    "\u00e9\U0001f600",
+    "<context>",
+    "</context>",
+    "<task>",
+    "</task>",
+    "```",
+)
+texts = st.lists(st.sampled_from(PIECES) | st.text(max_size=5), max_size=6).map("".join)
 
 DIALECTS: tuple[tuple[Callable[[bytes], ChatRequest], Callable[[tuple[Any, ...]], bytes]], ...] = (
     (ollama.parse_chat, _body("messages")),
@@ -87,6 +106,36 @@ class PlaceTests(TrailCase):
         chat = [message for n in range(1000) for message in (user(str(n)), ANSWER)]
         turn = self.turn(*chat, user("x"))
         self.assertEqual((len(turn.trail), len(turn.shown)), (MAX_TRAIL, MAX_TRAIL))
+
+
+class PlainTests(TrailCase):
+    """A message that is one text, which is read in a way of its own."""
+
+    @settings(max_examples=300, deadline=None)
+    @given(texts)
+    def test_text_is_the_same_bare_and_as_a_part_and_stays_so_in_the_history(self, text: str) -> None:
+        part = [{"type": "text", "text": text}]
+        for parse, body in DIALECTS:
+            try:
+                expected = parse(body((user(part),))).turn
+            except BadRequest:
+                self.assertRaises(BadRequest, parse, body((user(text),)))
+                continue
+            turn = parse(body((user(text),))).turn
+            assert turn is not None
+            self.assertEqual(turn, expected)
+            for shown in (text, part):
+                later = parse(body((user(shown), ANSWER, user("x")))).turn
+                assert later is not None
+                self.assertEqual(later.trail[:2], turn.trail)
+
+    def test_text_beside_pictures_or_earlier_words_is_read_with_them(self) -> None:
+        turn = ollama.parse_chat(_body("messages")(({**user("look"), "images": [PNG]},))).turn
+        assert turn is not None
+        self.assertEqual((turn.text, len(turn.images)), ("look", 1))
+        self.assertEqual(
+            self.turn(user("a"), user("b")).unanswered, (Unanswered("a", self.trail(user("a"))[-1]),)
+        )
 
 
 class ResponsesTests(SynchronousTestCase):

@@ -114,6 +114,12 @@ class LargeTests(WebCase):
         wire.channel.connectionLost(Failure(ConnectionLost()))
         self.assertEqual(self.house.calls, [])
 
+    def test_client_that_leaves_once_it_is_read_stops_the_model(self) -> None:
+        wire = self.send("/api/chat")
+        self.reader.go()
+        wire.channel.connectionLost(Failure(ConnectionLost()))
+        self.assertEqual([call.cancelled for call in self.house.calls], [True])
+
 
 class ThreadTests(TestCase):
     def setUp(self) -> None:
