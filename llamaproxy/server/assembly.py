@@ -52,12 +52,12 @@ log = Logger()
 
 # Of all descriptors this part is for clients' connections; the rest is for those to models, files and tools.
 FOR_CLIENTS = 0.6
-# New objects between two looks for garbage among them. Python's 700 are a handful of requests; many more would no
-# longer fit the processor's cache.
-GARBAGE = 10_000
+# New objects between two looks for garbage among them: about what ten streams hold, which still lies in the processor's
+# cache then. With ten times as many, a look pushes out of it what the next requests need.
+GARBAGE = 1_000
 # Such looks between two at all that has come since, nearly all of which still lives: when a thousand clients arrive,
 # its streams. Python's 10 would hold them up for a tenth of the time that their first tokens take.
-OLDER_GARBAGE = 30
+OLDER_GARBAGE = 300
 
 
 class Plan(Struct, frozen=True, kw_only=True):
