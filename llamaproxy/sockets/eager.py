@@ -1,6 +1,6 @@
 """What Twisted's TCP transports do not offer: to send at once where nothing waits, and small buffers in the kernel.
 
-With `polling`, the only place that looks into a transport.
+Nothing outside this room looks into a transport.
 """
 
 import socket

@@ -25,7 +25,7 @@ from .forwarding import client_behind, is_relayed
 from .guesses import Guesses
 from .heads import Head
 from .hosts import Hosts, is_here
-from .naming import Naming
+from .naming import Naming, Sent
 from .placed import PlacedRequest, head_of
 from .profiles import NOBODY_KNOWN, Known, Profiles, Visit
 
@@ -156,6 +156,7 @@ class Guard:
 
     def _caller(self, request: IRequest, visit: Visit, fields: Mapping[str, Raw]) -> Caller:
         known, address, head = visit.known, visit.address, head_of(request)
+        sent = head.once(_sent)
         key = known.name if known.by_key else None
         text, profile = str(address), known.profile
         depth = head.once(_depth)
@@ -164,16 +165,14 @@ class Guard:
             rights = "safe"
         at_the_server = address.is_loopback and not is_relayed(request)
         believed = at_the_server or known.by_key or self._is_proxy(_peer(request))
-        session_id, rung = self._naming.session(
-            text, head.headers, key, believed, depth, fields, profile.session_by
-        )
+        session_id, rung = self._naming.session(text, sent, key, believed, depth, fields, profile.session_by)
         is_operator = profile.operator
         if is_operator is None:
             is_operator = (
-                at_the_server and head.once(_speaks_for_itself) and not self._naming.is_an_apps(head.headers)
+                at_the_server and head.once(_speaks_for_itself) and not self._naming.is_an_apps(sent)
             )
         # What an app passes on for one of its users is that user's, whatever the app itself may do.
-        is_operator = is_operator and not self._naming.names_a_user(head.headers)
+        is_operator = is_operator and not self._naming.names_a_user(sent)
         return Caller(
             session_id=session_id,
             named_by=rung,
@@ -202,7 +201,7 @@ class Guard:
         """Whether it shows a key that makes its holder the operator, and passes on nobody else's wish."""
         known = self.known(request)
         is_operator = known.by_key and known.profile.operator is True
-        return is_operator and not self._naming.names_a_user(request.requestHeaders)
+        return is_operator and not self._naming.names_a_user(head_of(request).once(_sent))
 
     def known(self, request: IRequest) -> Known:
         """Whose profile the request falls under."""
@@ -237,6 +236,10 @@ class TooManyKeys(Unauthorized):
             f"Too many different keys were tried from the address {address}. None is looked at for {seconds} s."
         )
         self.retry_after = seconds
+
+
+def _sent(head: Head) -> Sent:
+    return dict(head.headers.getAllRawHeaders())
 
 
 def _peer(request: IRequest) -> Address:

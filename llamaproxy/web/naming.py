@@ -28,6 +28,9 @@ _SERVES_MANY = re.compile(
 
 _NO_FIELDS: Mapping[str, Raw] = {}
 
+# What a head says: the values of each header, by its name as Twisted writes it.
+Sent = Mapping[bytes, Sequence[bytes]]
+
 
 class Naming:
     """Names sessions by the rungs in `session_by` of `door`, which also lists the headers."""
@@ -63,7 +66,7 @@ class Naming:
     def session(
         self,
         address: str,
-        headers: Headers,
+        headers: Sent,
         key: str | None,
         believed: bool,
         depth: int = 0,
@@ -82,9 +85,12 @@ class Naming:
         name, rung = "", "address"
         if key in self._keys and "api_key" in order:
             name, rung = key, f"API key '{key}'"
-        value, head = "", dict(headers.getAllRawHeaders())
+        value = ""
         for kind, said, header in self._rungs[order] if believed else ():
-            value = _in_body(fields, said) if kind == "body field" else _in_head(head.get(header))
+            if kind == "body field":
+                value = _in_body(fields, said)
+            elif said_so := headers.get(header):
+                value = _text(said_so[0].strip())
             if value:
                 rung = f"{kind} {said}"
                 break
@@ -94,16 +100,15 @@ class Naming:
         suffix = self._joined(name, value) if value else name
         return (f"llama-{address}-{safe_name(suffix, MAX_SUFFIX)}" if suffix else f"llama-{address}"), rung
 
-    def names_a_user(self, headers: Headers) -> bool:
+    def names_a_user(self, headers: Sent) -> bool:
         """Whether an app says that it passes on the request of one of its users."""
-        return not self._users.isdisjoint(dict(headers.getAllRawHeaders()))
+        return not self._users.isdisjoint(headers)
 
-    def is_an_apps(self, headers: Headers) -> bool:
+    def is_an_apps(self, headers: Sent) -> bool:
         """Whether a request is that of a chat of an app, or comes through an app that serves many."""
-        if not self._chats.isdisjoint(dict(headers.getAllRawHeaders())):
+        if not self._chats.isdisjoint(headers):
             return True
-        agent, *_ = headers.getRawHeaders(b"user-agent") or [b""]
-        return _SERVES_MANY.search(agent) is not None
+        return _SERVES_MANY.search((headers.get(b"User-Agent") or (b"",))[0]) is not None
 
     def _joined(self, name: str, value: str) -> str:
         """A key's name, "" for none, and what a header says; odd where it would read like another key's."""
@@ -116,10 +121,6 @@ def _in_a_head(header: str) -> bytes:
     """The name of a header as Twisted writes it."""
     [(name, _)] = Headers({header: [""]}).getAllRawHeaders()
     return name
-
-
-def _in_head(sent: Sequence[bytes] | None) -> str:
-    return _text(sent[0].strip()) if sent else ""
 
 
 def _in_body(fields: Mapping[str, Raw], path: str) -> str:

@@ -2,7 +2,6 @@ from pathlib import Path
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
-from twisted.web.http_headers import Headers
 
 from llamaproxy.config import FrontDoor
 from llamaproxy.web.guard import Guard
@@ -78,7 +77,7 @@ class NamingTests(SynchronousTestCase):
 
     def test_names_that_are_no_text_are_names_all_the_same(self) -> None:
         sent = [b"\xff\xfe", b"\xff\xff", b"a\x80", "\u00e4".encode(), b"\xe4", b"a", b"\xc2\xa0a", b"A"]
-        headers = [Headers({b"X-Llamaproxy-Chat": [name]}) for name in sent]
+        headers = [{b"X-Llamaproxy-Chat": [name]} for name in sent]
         ids = {Naming().session("127.0.0.1", each, None, believed=True)[0] for each in headers}
         self.assertEqual(len(ids), len(sent))
         self.assertTrue(all(session_id.isascii() for session_id in ids))
