@@ -3,7 +3,6 @@
 Source: https://docs.anthropic.com/en/api/messages, .../messages-streaming and .../errors.
 """
 
-import secrets
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
@@ -14,7 +13,7 @@ from msgspec.json import Decoder
 from ..seams.arguments import arguments_object, arguments_text
 from ..seams.errors import AgentError, BadRequest
 from ..seams.types import AgentEvent, Message, ModelInfo, Options, Reasoning, ReplyEnd, Text, ToolCall, Usage
-from .base import EVENT_STREAM, BlockEncoder, ChatRequest, message_of, named_event, quote, to_json
+from .base import EVENT_STREAM, BlockEncoder, ChatRequest, message_of, named_event, new_id, quote, to_json
 from .body import Entries, Name, decode_body
 from .brought import Brought
 from .fields import CommonFields, identity_of, ignored_of, is_there
@@ -163,7 +162,7 @@ class MessageEncoder(BlockEncoder):
         self._index = -1
         self._head = ""
         self._message: dict[str, Any] = {
-            "id": f"msg_{secrets.token_hex(12)}",
+            "id": new_id("msg_"),
             "type": "message",
             "role": "assistant",
             "model": model,
@@ -264,7 +263,7 @@ def error(reason: AgentError, request_id: str = "") -> bytes:
         {
             "type": "error",
             "error": {"type": kind, "message": message_of(reason)},
-            "request_id": request_id or f"req_{secrets.token_hex(12)}",
+            "request_id": request_id or new_id("req_"),
         }
     )
 

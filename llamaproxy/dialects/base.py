@@ -8,8 +8,10 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from json.encoder import encode_basestring_ascii
+from random import Random
 from typing import Any, Literal, Protocol
 
+import msgspec
 from msgspec import Raw, Struct
 
 from ..seams.errors import AgentError
@@ -131,6 +133,8 @@ class BlockEncoder(ABC):
         """The frames that close the open block."""
 
 
+_random = Random()
+
 # The content type of server-sent events (WHATWG HTML, section 9.2).
 EVENT_STREAM = b"text/event-stream"
 # A comment, which every reader of an event stream skips.
@@ -139,7 +143,7 @@ COMMENT = b": keep-alive\n\n"
 
 def named_event(name: str, data: dict[str, Any]) -> str:
     """A server-sent event of a format that repeats the event's name as the `type` in its data."""
-    return f"event: {name}\ndata: {to_json({'type': name, **data}).decode()}\n\n"
+    return f"event: {name}\ndata: {quick_json({'type': name, **data}).decode()}\n\n"
 
 
 # A str as an ASCII-only JSON string, written in C. It keeps U+0085, U+2028 and U+2029 off the wire, where
@@ -152,6 +156,21 @@ _compact = json.JSONEncoder(separators=(",", ":"))
 def to_json(value: Any) -> bytes:
     """One line of ASCII-only JSON, for everything but tokens."""
     return _compact.encode(value).encode("ascii")
+
+
+def quick_json(value: Any) -> bytes:
+    """The same, at a tenth of the cost, of what holds no fractions of others, whose exponents would look different."""
+    try:
+        made = msgspec.json.encode(value)
+    except ValueError:
+        # Half a character.
+        return to_json(value)
+    return made if made.isascii() and b"\x7f" not in made else to_json(value)
+
+
+def new_id(prefix: str) -> str:
+    """An id that nothing else has. It is no secret, so the kernel is not asked for it."""
+    return f"{prefix}{_random.getrandbits(96):024x}"
 
 
 def message_of(reason: AgentError) -> str:

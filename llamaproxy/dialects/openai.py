@@ -5,7 +5,6 @@ to what strict clients (openai-python and openai-node, MacPaw/OpenAI, the AI SDK
 own `/v1` sends.
 """
 
-import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -16,7 +15,7 @@ from msgspec.json import Decoder
 from ..seams.arguments import arguments_text
 from ..seams.errors import AgentError, BadRequest
 from ..seams.types import ModelInfo, ReplyEnd, ToolCall, Usage
-from .base import COMMENT, EVENT_STREAM, ChatRequest, FrameEncoder, message_of, to_json
+from .base import COMMENT, EVENT_STREAM, ChatRequest, FrameEncoder, message_of, new_id, quick_json, to_json
 from .body import Entries, Name, decode_body
 from .brought import Brought
 from .fields import CommonFields, identity_of, ignored_of, is_there
@@ -100,14 +99,14 @@ class ChunkEncoder(FrameEncoder, ABC):
 
     def __init__(self, model: str, now: float, include_usage: bool) -> None:
         self._identity = {
-            "id": f"{self.prefix}-{secrets.token_hex(12)}",
+            "id": new_id(f"{self.prefix}-"),
             "created": int(now),
             "model": model,
             # As Ollama has it; a version of MacPaw's library does not read a chunk without one.
             "system_fingerprint": "fp_ollama",
         }
         self._include_usage = include_usage
-        chunk = to_json({"object": self.chunk_kind, **self._identity})[:-1].decode()
+        chunk = quick_json({"object": self.chunk_kind, **self._identity})[:-1].decode()
         self._chunk = f'data: {chunk},"choices":['
         self._choice = f'{self._chunk}{{"index":0,'
         super().__init__(
@@ -129,7 +128,7 @@ class ChunkEncoder(FrameEncoder, ABC):
         frames = "".join(map(self._call, range(len(end.tool_calls)), end.tool_calls))
         frames += f'{self._choice}{self.silence}{self.closing},"finish_reason":"{_finish(end)}"}}]}}\n\n'
         if self._include_usage:
-            frames += f'{self._chunk}],"usage":{to_json(_usage(end.usage)).decode()}}}\n\n'
+            frames += f'{self._chunk}],"usage":{quick_json(_usage(end.usage)).decode()}}}\n\n'
         return frames.encode("ascii") + _DONE
 
     def fail(self, reason: AgentError) -> bytes:

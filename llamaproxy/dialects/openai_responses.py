@@ -4,7 +4,6 @@ Source: https://platform.openai.com/docs/api-reference/responses and .../respons
 response's id: the conversation is the agent's own session, so `previous_response_id` and `store` change nothing.
 """
 
-import secrets
 from itertools import count
 from typing import Any
 
@@ -15,7 +14,18 @@ from msgspec.structs import replace
 from ..seams.arguments import arguments_object, arguments_text
 from ..seams.errors import AgentError, BadRequest
 from ..seams.types import AgentEvent, ChatTurn, Reasoning, ReplyEnd, Text, ToolCall, Usage
-from .base import COMMENT, EVENT_STREAM, BlockEncoder, ChatRequest, message_of, named_event, quote, to_json
+from .base import (
+    COMMENT,
+    EVENT_STREAM,
+    BlockEncoder,
+    ChatRequest,
+    message_of,
+    named_event,
+    new_id,
+    quick_json,
+    quote,
+    to_json,
+)
 from .body import Entries, Name, decode, decode_body
 from .brought import Brought
 from .fields import CommonFields, identity_of, ignored_of, is_there
@@ -142,7 +152,7 @@ class ResponseEncoder(BlockEncoder):
         self._pieces: list[str] = []
         self._head = ""
         self._response = {
-            "id": _new_id("resp"),
+            "id": new_id("resp_"),
             "object": "response",
             "created_at": int(now),
             "model": request.model,
@@ -210,7 +220,7 @@ class ResponseEncoder(BlockEncoder):
         frames = self._event("response.output_item.added", output_index=len(self._items), item=empty)
         part, delta = f"response.{_NAMES[kind].part}.added", f"response.{_NAMES[kind].text}.delta"
         fields = {"type": delta, **self._place, **_NAMES[kind].more}
-        self._head = f'event: {delta}\ndata: {to_json(fields)[:-1].decode()},"delta":'
+        self._head = f'event: {delta}\ndata: {quick_json(fields)[:-1].decode()},"delta":'
         return frames + self._event(part, **self._place, part=_part(kind, ""))
 
     def _piece(self, text: str) -> str:
@@ -256,14 +266,14 @@ _ARGUMENTS = ("arguments", "function_call_arguments")
 def _function(call: ToolCall) -> dict[str, Any]:
     """The item of a call with an object as its arguments."""
     fields = {"call_id": call.id, "name": call.name, "arguments": arguments_text(call.arguments)}
-    return {"id": _new_id("fc"), "type": "function_call", "status": "completed", **fields}
+    return {"id": new_id("fc_"), "type": "function_call", "status": "completed", **fields}
 
 
 def _custom(call: ToolCall) -> dict[str, Any]:
     """The item of a call with a text instead."""
     text = arguments_object(call.arguments).get("input", "")
     fields = {"call_id": call.id, "name": call.name, "input": text if isinstance(text, str) else ""}
-    return {"id": _new_id("ctc"), "type": "custom_tool_call", "status": "completed", **fields}
+    return {"id": new_id("ctc_"), "type": "custom_tool_call", "status": "completed", **fields}
 
 
 class _Names(Struct, frozen=True):
@@ -297,11 +307,7 @@ def _part(kind: type[AgentEvent], text: str) -> dict[str, Any]:
 
 
 def _id_for(kind: type[AgentEvent]) -> str:
-    return _new_id("rs" if kind is Reasoning else "msg")
-
-
-def _new_id(prefix: str) -> str:
-    return f"{prefix}_{secrets.token_hex(12)}"
+    return new_id("rs_" if kind is Reasoning else "msg_")
 
 
 def _usage(usage: Usage) -> dict[str, Any]:
