@@ -10,10 +10,12 @@ from typing import Any
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.tcp import Connection, Port, Server
 
+from .eager import listens_on_tcp
+
 
 def ease(port: object) -> None:
     """Has a listening TCP port accept so; any other stays as it is."""
-    if isinstance(port, Port):
+    if listens_on_tcp(port):
         port.transport = Accepted
         port.socket = Listener(fileno=port.socket.detach())
         port.socket.setblocking(False)

@@ -6,7 +6,7 @@ Nothing outside this room looks into a transport.
 import socket
 from collections.abc import Callable
 from functools import partial
-from typing import Any, cast
+from typing import Any, TypeGuard, cast
 
 from twisted.internet.interfaces import IConnector, ITransport
 from twisted.internet.main import CONNECTION_DONE
@@ -109,10 +109,15 @@ class LimitedReceiving:
         return getattr(self._reactor, name)
 
 
+def listens_on_tcp(port: object) -> TypeGuard[Port]:
+    """Whether a port does; to Twisted one for a Unix socket is of that kind as well."""
+    return isinstance(port, Port) and port.addressFamily != socket.AF_UNIX
+
+
 def limit_unsent(port: object, size: int) -> None:
     """Has the kernel take at most `size` bytes that it cannot send yet, on each connection of a listening TCP port.
 
     What is on its way is not limited, and so neither is the speed. Linux and macOS; elsewhere nothing changes.
     """
-    if isinstance(port, Port) and hasattr(socket, "TCP_NOTSENT_LOWAT"):
+    if listens_on_tcp(port) and hasattr(socket, "TCP_NOTSENT_LOWAT"):
         port.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, size)

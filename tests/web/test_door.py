@@ -1,17 +1,24 @@
 """The door as it closes, and what it says as it opens."""
 
+import shutil
 import socket
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any, cast
 
+from twisted.internet import reactor as global_reactor
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred, succeed
+from twisted.internet.endpoints import UNIXServerEndpoint
 from twisted.internet.error import ConnectionDone
+from twisted.internet.threads import deferToThread
 from twisted.python.failure import Failure
-from twisted.trial.unittest import SynchronousTestCase
+from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from llamaproxy.web.door import Door, place_of, port_problem, reachable_addresses, urls_at, welcome
 from tests.support import Front, House, Wire
+
+reactor = cast(Any, global_reactor)
 
 ASK = {"model": "m", "messages": [{"role": "user", "content": "hello"}]}
 
@@ -87,6 +94,28 @@ class DoorTests(SynchronousTestCase):
         self.door.stopService()
         self.door.hurry()
         self.assertTrue(wire.aborted)
+
+
+class UnixDoorTests(TestCase):
+    async def test_unix_socket_is_listened_on_and_answered_at(self) -> None:
+        house = House(folder=Path(self.mktemp()))
+        self.addCleanup(house.close)
+        # Its path has little room.
+        path = Path(mkdtemp()) / "front"
+        self.addCleanup(shutil.rmtree, path.parent)
+        door = Door(UNIXServerEndpoint(reactor, str(path)), Front(house).site, reactor)
+        await door.startService()
+        self.addCleanup(door.stopService)
+        answer = await deferToThread(self.ask, str(path))
+        self.assertTrue(answer.startswith(b"HTTP/1.1 200 OK\r\n") and b'"version"' in answer)
+
+    def ask(self, path: str) -> bytes:
+        """Asks for the version there."""
+        with socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(10)
+            client.connect(path)
+            client.sendall(b"GET /api/version HTTP/1.1\r\nConnection: close\r\n\r\n")
+            return b"".join(iter(lambda: client.recv(4096), b""))
 
 
 class AddressTests(SynchronousTestCase):
