@@ -6,7 +6,7 @@ about the wire than that.
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from json.encoder import encode_basestring_ascii
 from random import Random
 from typing import Any, Literal, Protocol
@@ -141,11 +141,6 @@ EVENT_STREAM = b"text/event-stream"
 COMMENT = b": keep-alive\n\n"
 
 
-def named_event(name: str, data: dict[str, Any]) -> str:
-    """A server-sent event of a format that repeats the event's name as the `type` in its data."""
-    return f"event: {name}\ndata: {quick_json({'type': name, **data}).decode()}\n\n"
-
-
 # A str as an ASCII-only JSON string, written in C. It keeps U+0085, U+2028 and U+2029 off the wire, where
 # ollama-python would split lines (httpx's iter_lines does), and lets lone surrogates pass.
 quote = encode_basestring_ascii
@@ -166,6 +161,11 @@ def quick_json(value: Any) -> bytes:
         # Half a character.
         return to_json(value)
     return made if made.isascii() and b"\x7f" not in made else to_json(value)
+
+
+def named_event(name: str, data: dict[str, Any], write: Callable[[Any], bytes] = quick_json) -> str:
+    """A server-sent event of a format that repeats the event's name as the `type` in its data."""
+    return f"event: {name}\ndata: {write({'type': name, **data}).decode()}\n\n"
 
 
 def new_id(prefix: str) -> str:

@@ -146,7 +146,9 @@ def capabilities(info: ModelInfo, takes_tools: bool = False) -> list[str]:
 
 def rfc3339(seconds: float) -> str:
     """A time in Unix seconds, with its zone."""
-    second, fraction = divmod(round(seconds * 1_000_000), 1_000_000)
+    # Rounded as `datetime` does it: of the whole number of microseconds the last one would be lost.
+    second, fraction = divmod(seconds, 1)
+    second, fraction = divmod(int(second) * 1_000_000 + round(fraction * 1_000_000), 1_000_000)
     return f"{_whole_second(second)}.{fraction:06}Z" if fraction else f"{_whole_second(second)}Z"
 
 

@@ -4,6 +4,7 @@ Source: https://platform.openai.com/docs/api-reference/responses and .../respons
 response's id: the conversation is the agent's own session, so `previous_response_id` and `store` change nothing.
 """
 
+from collections.abc import Callable
 from itertools import count
 from typing import Any
 
@@ -165,6 +166,7 @@ class ResponseEncoder(BlockEncoder):
             "tools": [],
             **request.echo,
         }
+        self._write = _writer(request.echo)
 
     def start(self) -> bytes:
         """The response before its first item."""
@@ -257,7 +259,13 @@ class ResponseEncoder(BlockEncoder):
         )
 
     def _event(self, event: str, /, **data: Any) -> str:
-        return named_event(event, {**data, "sequence_number": next(self._numbers)})
+        return named_event(event, {**data, "sequence_number": next(self._numbers)}, self._write)
+
+
+def _writer(echo: dict[str, Any]) -> Callable[[Any], bytes]:
+    """What writes a response with that in it: the quick encoder, unless it writes the client's fractions otherwise."""
+    fractions = [value for value in echo.values() if isinstance(value, float)]
+    return quick_json if quick_json(fractions) == to_json(fractions) else to_json
 
 
 _ARGUMENTS = ("arguments", "function_call_arguments")

@@ -250,6 +250,14 @@ class ResponseTests(SurfaceCase):
             self.assertEqual(data["response"]["error"], {"code": code, "message": str(error)})
             self.assertEqual(data["response"]["output"][0]["content"][0]["text"], "Hi")
 
+    def test_a_fraction_of_the_clients_is_given_back_alike_in_a_stream_and_as_a_whole(self) -> None:
+        for temperature, written in ((0.7, b'"temperature":0.7'), (1e-7, b'"temperature":1e-07')):
+            for stream in (True, False):
+                response = self.complete(
+                    RESPONSES, {"input": "hello", "stream": stream, "temperature": temperature}
+                )
+                self.assertEqual(response.body.count(written), 3 if stream else 1)
+
     def test_the_last_message_among_the_items_is_the_turn(self) -> None:
         parts = [{"type": "input_text", "text": "look"}, {"type": "input_text", "text": "here"}]
         self.complete(
