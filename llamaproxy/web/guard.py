@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from hashlib import sha256
 from math import ceil
 from time import monotonic
+from weakref import ref
 
 from msgspec import Raw
 from msgspec.structs import replace
@@ -86,7 +87,8 @@ class Guard:
         visit = self._visit(request)
         if visit.may_enter:
             return None
-        address, sent, known = visit.address, visit.key, visit.known
+        address, known, head = visit.address, visit.known, head_of(request)
+        sent = head.once(_sent_key)
         if sent and self._profiles.has_keys:
             wait = self._guesses.wait(address, sha256(sent).digest(), known.by_key)
             if wait:
@@ -94,7 +96,7 @@ class Guard:
         is_near = known is not NOBODY_KNOWN or self._is_near(address, request)
         if not (is_near or (self._profiles.has_keys and is_probe)):
             return self._stranger(address)
-        host = head_of(request).get(b"host") or b""
+        host = head.get(b"host") or b""
         if known.by_key or self._hosts.knows(host) or self._vouched(request):
             # Keys are looked at each time, by where and how often they are tried.
             visit.may_enter = is_near and not sent
@@ -215,7 +217,7 @@ class Guard:
         head = head_of(request)
         address, key = self.address(request), head.once(_sent_key)
         known = self._profiles.of_key(key, address) or self._profiles.of_network(address) or NOBODY_KNOWN
-        visit = Visit(terms=self._terms, head=head, address=address, key=key, known=known)
+        visit = Visit(terms=self._terms, head=ref(head), address=address, known=known)
         if placed is not None and placed.channel is not None:
             placed.channel.visit = visit
         return visit

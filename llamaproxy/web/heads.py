@@ -40,16 +40,15 @@ class Head:
     """What the head of a request says: its `method`, `target` and `version`, and its `headers`, which nobody changes.
 
     `path` is the plain path that the target means, see `detect.normalise`, and `origin` that of the page that asks,
-    None if none does, or one of the server's own. A head that `is_remembered` is the same for all requests that begin
-    alike.
+    None if none does, or one of the server's own.
     """
 
     __slots__ = (
+        "__weakref__",
         "_found",
         "_last",
         "headers",
         "is_page",
-        "is_remembered",
         "method",
         "origin",
         "path",
@@ -57,10 +56,7 @@ class Head:
         "version",
     )
 
-    def __init__(
-        self, method: bytes, target: bytes, version: bytes, headers: Headers, is_remembered: bool = False
-    ) -> None:
-        self.is_remembered = is_remembered
+    def __init__(self, method: bytes, target: bytes, version: bytes, headers: Headers) -> None:
         self.method, self.target, self.version, self.headers = method, target, version, headers
         self.path = normalise(target_path(target))
         self.is_page = is_page(self.path)
@@ -139,4 +135,4 @@ def _read(text: bytes) -> Head | None:
     if headers.getRawHeaders(b"connection", [b"keep-alive"])[0].lower() != b"keep-alive":
         return None
     settle_host(request[2], headers)
-    return Head(request[1], request[2], b"HTTP/1.1", headers, is_remembered=True)
+    return Head(request[1], request[2], b"HTTP/1.1", headers)

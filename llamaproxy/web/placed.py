@@ -58,17 +58,14 @@ class PlacedRequest(EagerRequest):
 
     def visit_by(self, terms: object) -> Visit | None:
         """Who stands behind it as was found by these terms, if that was asked already."""
-        visit = None if self.channel is None else self.channel.visit
-        is_its = visit is not None and visit.head is self.head and visit.terms is terms
+        visit = None if self.channel is None or self.head is None else self.channel.visit
+        is_its = visit is not None and visit.head() is self.head and visit.terms is terms
         return visit if is_its else None
 
     def forget(self) -> None:
         """See `EagerRequest.forget`."""
         super().forget()
         self.head = None
-        visit = self.channel.visit
-        if visit is not None and not visit.head.is_remembered:
-            self.channel.visit = None
 
     def name(self) -> None:
         """Gives it its id: the one it came with, if that is well formed, or a new one. Its answer has it as well."""

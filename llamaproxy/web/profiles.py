@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from hashlib import sha256
 from hmac import compare_digest
+from weakref import ref
 
 from msgspec import Struct, to_builtins
 
@@ -32,16 +33,15 @@ _OPERATOR = Known(profile=Profile(commands="all", operator=True), by_key=True)
 
 
 class Visit(Struct, kw_only=True):
-    """Who stands behind a request with this `head`, as was found by these `terms`: `address`, and the `key` they sent.
+    """Who stands behind a request with this `head`, at this `address`, as was found by these `terms`.
 
     What else was found is remembered: whether they `may_enter`, which is to be asked anew while it is False, and the
-    `caller`, None while nobody asked.
+    `caller`, None while nobody asked. The head itself is not held: a connection may be idle for long.
     """
 
     terms: object
-    head: Head
+    head: ref[Head]
     address: Address
-    key: bytes
     known: Known
     may_enter: bool = False
     caller: Caller | None = None

@@ -1,5 +1,6 @@
 """Requests that are read at once, beside the same ones that Twisted's parser takes a line at a time."""
 
+import gc
 import re
 from pathlib import Path
 from unittest import mock
@@ -10,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from llamaproxy.web import heads
 from llamaproxy.web.guard import Guard
-from llamaproxy.web.heads import whole
+from llamaproxy.web.heads import Head, whole
 from tests.support import Front, House
 
 HELLO = b'{"messages":[{"role":"user","content":"hello"}],"stream":false}'
@@ -165,6 +166,19 @@ class OneWayTests(SynchronousTestCase):
             wire.transport.clear()
             wire.channel.dataReceived(_get())
             self.assertEqual(wire.transport.value()[9:12], code)
+
+    def test_an_idle_connection_holds_no_head(self) -> None:
+        for address in ("192.168.1.9", "9.9.9.9"):
+            for lines in ([b"X-Idle: y"], [b"X-Idle: y", *[b"X-%d: y" % number for number in range(400)]]):
+                wire = self.fronts[0].connect(address)
+                wire.channel.dataReceived(_get(*lines))
+                self.assertIn(wire.transport.value()[9:12], (b"200", b"401"))
+                # As others' requests have it forgotten.
+                heads._read.cache_clear()
+                gc.collect()
+                held = [each for each in gc.get_objects() if type(each) is Head and each.get(b"x-idle")]
+                self.assertEqual(held, [], address)
+                self.assertFalse(wire.transport.disconnecting)
 
 
 class WholeTests(SynchronousTestCase):
