@@ -142,13 +142,14 @@ class _Attempt:
         return "-"
 
     def doWrite(self) -> None:
-        """It is connected, or could not be."""
+        """It is connected, or could not be; or this was meant for one that had the socket's number just before."""
         found = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        if found:
-            self._fail(_error(found))
-        else:
+        found = found or self._socket.connect_ex(self._way.address)
+        if found in (0, EISCONN):
             self._let_go()
             self._connected()
+        elif found not in (EALREADY, EINPROGRESS):
+            self._fail(_error(found))
 
     def connectionLost(self, reason: Failure) -> None:
         """It could not be connected, or the reactor lets everything go."""

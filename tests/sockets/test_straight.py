@@ -141,6 +141,16 @@ class StraightTests(TestCase):
         self.failureResultOf(done, CancelledError)
         self.assertEqual((set(clock.writers), clock.getDelayedCalls(), attempt.fileno()), (set(), [], -1))
 
+    def test_attempt_is_not_taken_for_another_that_had_its_number_before(self) -> None:
+        clock, done = self.pending()
+        (attempt,) = clock.writers
+        with patch("socket.socket.connect_ex", return_value=errno.EALREADY):
+            attempt.doWrite()
+        self.assertNoResult(done)
+        self.assertEqual(len(clock.writers), 1)
+        done.cancel()
+        self.failureResultOf(done, CancelledError)
+
     def test_reactor_that_lets_go_ends_the_attempt(self) -> None:
         clock, done = self.pending()
         (attempt,) = clock.writers
