@@ -251,7 +251,12 @@ class Connection(Protocol):
             head, data = data[: end.start() + 1], data[end.end() :]
             if status[2] >= b"200":
                 self._kept = data
-                self._begin(read_head(head))
+                try:
+                    parsed = read_head(head)
+                except ValueError:
+                    self._malformed("a line of its head is no header")
+                else:
+                    self._begin(parsed)
                 return
             self._informational += 1
             if self._informational > MAX_INFORMATIONAL:

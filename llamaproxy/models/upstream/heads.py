@@ -29,7 +29,7 @@ class Head(Struct, frozen=True):
 # Of those that a crowd is answered with at the same time, most are the same.
 @lru_cache(maxsize=16)
 def read_head(head: bytes) -> Head:
-    """Takes one apart that begins with a status."""
+    """Takes one apart that begins with a status. Raises `ValueError` if a name or a value in it cannot be one."""
     status, headers = STATUS.match(head), _headers(head)
     assert status is not None
     code = int(status[2])

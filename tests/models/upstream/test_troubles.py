@@ -34,6 +34,8 @@ class TroubleTests(UpstreamTestCase):
         for raw, words in (
             (b"SSH-2.0-OpenSSH\r\n\r\n", "failed: its answer cannot be read: it does not begin as HTTP does"),
             (b"\x15\x03\x01\x00\x02\r\n\r\n", "it speaks TLS, and its host would begin with https://"),
+            (b"HTTP/1.1 200 OK\r\nno token: x\r\n\r\n", "cannot be read: a line of its head is no header"),
+            (b"HTTP/1.1 200 OK\r\nConnection: \xff\r\n\r\n", "cannot be read: a line of its head is no header"),
         ):
             call, connection = self.call()
             connection.receive(raw)
@@ -82,6 +84,8 @@ class KeyTests(UpstreamTestCase):
                 b"Authorization: Bearer %b\r\n\r\n" % key,
                 b"%b\r\n\r\n" % key,
                 b"POST /v1/chat/completions %b\r\n\r\n" % key,
+                head + b"Bearer %b: no token\r\n\r\n" % key,
+                head + b"Content-Length: %b\xff\r\n\r\n" % key,
                 b"HTTP/1.1 500 %b\r\nContent-Length: 0\r\n\r\n" % key,
                 b"HTTP/1.1 500 X\r\nContent-Length: %d\r\n\r\n%b" % (len(key), key),
                 b"HTTP/1.1 307 X\r\nLocation: http://%b/\r\nContent-Length: 0\r\n\r\n" % key,
