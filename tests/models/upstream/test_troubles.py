@@ -34,8 +34,8 @@ class TroubleTests(UpstreamTestCase):
         for raw, words in (
             (b"SSH-2.0-OpenSSH\r\n\r\n", "failed: its answer cannot be read: it does not begin as HTTP does"),
             (b"\x15\x03\x01\x00\x02\r\n\r\n", "it speaks TLS, and its host would begin with https://"),
-            (b"HTTP/1.1 200 OK\r\nno token: x\r\n\r\n", "cannot be read: a line of its head is no header"),
-            (b"HTTP/1.1 200 OK\r\nConnection: \xff\r\n\r\n", "cannot be read: a line of its head is no header"),
+            (b"HTTP/1.1 200 OK\r\nno token: x\r\n\r\n", "read: a line of its head is no header"),
+            (b"HTTP/1.1 200 OK\r\nConnection: \xff\r\n\r\n", "read: a line of its head is no header"),
         ):
             call, connection = self.call()
             connection.receive(raw)
