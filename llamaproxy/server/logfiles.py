@@ -24,7 +24,7 @@ LENGTH, OLD_FILES = 10_000_000, 9
 MODE = 0o600
 
 
-class Straight:
+class LineWriter:
     """What lines are written into a log file by: its own lock is one in Python, for each line."""
 
     def __init__(self, file: LogFile) -> None:
@@ -61,7 +61,7 @@ class LogFiles(Service):
         for observer in _observers():
             make_harmless(observer)
             if isinstance(observer._outFile, LogFile):
-                observer._outFile = Straight(observer._outFile)  # type: ignore[assignment]
+                observer._outFile = LineWriter(observer._outFile)  # type: ignore[assignment]
         for file in log_files():
             bound(file)
         self._reactor.callWhenRunning(self._install)
@@ -136,7 +136,7 @@ def log_files() -> Iterator[LogFile]:
     """The files that are logged into."""
     for observer in _observers():
         out = getattr(observer, "_outFile", None)
-        if isinstance(out, Straight):
+        if isinstance(out, LineWriter):
             yield out.file
 
 
