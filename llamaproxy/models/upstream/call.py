@@ -4,6 +4,7 @@ Nearly all of its time a call waits for its stream. So it is no coroutine, whose
 a thousand streams: every step names the next one, and ends with `ended`.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import lru_cache, partial
 from typing import Generic, TypeVar
@@ -65,7 +66,7 @@ class _Fixed(Struct, frozen=True):
         return False
 
 
-class _Call(Generic[T]):
+class _Call(ABC, Generic[T]):
     """One call, from its first try to what came of it. Its address is `path` under the base URL of `upstream`."""
 
     __slots__ = (
@@ -192,9 +193,9 @@ class _Call(Generic[T]):
     def _refused(self, response: Response, body: bytes) -> None:
         self.ended(self._upstream.refusal(response, body))
 
+    @abstractmethod
     def _take_in(self, response: Response) -> None:
         """Reads an answer that is no refusal."""
-        raise NotImplementedError
 
 
 @lru_cache(maxsize=64)
